@@ -1,0 +1,147 @@
+"""OrthancBridge: one Orthanc server and the places results can go."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import AETitle, Conditions, Duration, Name, Observed, Part, Reference, Resource, Timestamp, cel, list_map, rule
+
+
+class Watch(Part):
+    """How the bridge follows Orthanc."""
+
+    poll_interval: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=cel(
+                rule("duration(self) >= duration('200ms') && duration(self) <= duration('60s')", "pollInterval is 200ms to 60s")
+            )
+        ),
+    ] = "1s"
+    """Time between two polls of /changes, 200ms to 60s. An idle poll costs Orthanc 0.1 ms of CPU."""
+    start_from: Literal["Now", "Beginning"] = "Now"
+    """Where a bridge without a cursor begins: with the next change, or with the first one Orthanc still has."""
+    reconcile_interval: Annotated[
+        Duration,
+        Field(json_schema_extra=cel(rule("duration(self) >= duration('10s')", "reconcileInterval is 10s or more"))),
+    ] = "10m"
+    """Time between two scans that find studies whose stable event was lost (a restart of Orthanc loses them)."""
+    lookback: Annotated[
+        Duration,
+        Field(json_schema_extra=cel(rule("duration(self) >= duration('1m')", "lookback is 1m or more"))),
+    ] = "24h"
+    """How far back, by LastUpdate, such a scan looks."""
+
+
+class Limits(Part):
+    """What the Runs of this bridge may ask of Orthanc at once."""
+
+    connections_per_fetch: Annotated[int, Field(ge=1, le=16)] = 4
+    """HTTP connections one fetch container opens. More than 4 is slower on most servers."""
+
+
+class DicomNode(Part):
+    """A DICOM application entity reached by C-STORE. The operator keeps it in Orthanc's modalities."""
+
+    aet: AETitle
+    """Called AE title."""
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9])?$")]
+    """Host name or address, as Orthanc resolves it."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 104
+    """TCP port."""
+
+
+class Destination(Part):
+    """A place results can go, named by pipelines."""
+
+    name: Name
+    """Unique within the bridge."""
+    dicom: DicomNode
+    """Send by C-STORE from Orthanc."""
+
+
+class BridgeSpec(Part):
+    """What the bridge follows and where results can go."""
+
+    url: Annotated[
+        str,
+        Field(
+            min_length=8,
+            max_length=512,
+            pattern=r"^https?://",
+            json_schema_extra=cel(
+                rule(
+                    "isURL(self) && !self.contains('@') && !self.contains('?')",
+                    "url is http(s)://host[:port][/prefix] without credentials or query; put credentials into credentialsSecretRef",
+                )
+            ),
+        ),
+    ]
+    """Base address of Orthanc's REST API, for example http://orthanc:8042."""
+    credentials_secret_ref: Reference | None = None
+    """Secret of type kubernetes.io/basic-auth (keys username, password) for Orthanc. Strongly advised."""
+    watch: Watch = Watch()
+    """How Orthanc is followed."""
+    limits: Limits = Limits()
+    """What Runs may ask of Orthanc at once."""
+    destinations: Annotated[list[Destination], Field(max_length=32, json_schema_extra=list_map("name"))] = []
+    """Places results can go; pipelines name them in delivery.destinations."""
+    suspend: bool = False
+    """True stops watching and keeps the cursor."""
+
+
+class OrthancInfo(Observed):
+    """What the server says of itself."""
+
+    version: Annotated[str, Field(max_length=64)] | None = None
+    """Orthanc's version."""
+    name: Annotated[str, Field(max_length=256)] | None = None
+    """The Name of its configuration."""
+    database_server_identifier: Annotated[str, Field(max_length=128)] | None = None
+    """Identifier of its database, from Orthanc 1.12."""
+    features: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=32)] | None = None
+    """Capabilities that were found: ExtendedChanges, ExtendedFind, DicomWeb."""
+
+
+Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+
+class BridgeStatus(Observed):
+    """What the bridge has seen."""
+
+    observed_generation: Int64 | None = None
+    """Generation of the spec this status belongs to."""
+    conditions: Conditions | None = None
+    """Reachable, Authenticated, CaughtUp, Ready."""
+    orthanc: OrthancInfo | None = None
+    """The server."""
+    cursor: Int64 | None = None
+    """Highest change sequence number whose work is durably recorded."""
+    first_contact_time: Timestamp | None = None
+    """When the bridge first followed this server; the scan never reaches behind it unless startFrom is Beginning."""
+    last_reconcile_time: Timestamp | None = None
+    """When the last scan for lost events ended."""
+    lag: Int64 | None = None
+    """Changes behind at the last poll."""
+    last_change_time: Timestamp | None = None
+    """When the newest change handled was logged by Orthanc."""
+    managed_modalities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] | None = None
+    """Entries of Orthanc's modalities that this bridge made and will remove."""
+
+
+class OrthancBridge(Resource):
+    """One Orthanc server that is followed, and the places its results can go."""
+
+    kind = "OrthancBridge"
+    plural = "orthancbridges"
+    short = "obridge"
+    columns = (
+        ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
+        ("Version", "string", ".status.orthanc.version"),
+        ("Lag", "integer", ".status.lag"),
+    )
+    wide_columns = (("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason"), ("URL", "string", ".spec.url"))
+    spec: BridgeSpec
+    """What is wanted."""
+    status: BridgeStatus | None = None
+    """What is observed."""

@@ -1,0 +1,326 @@
+"""InferencePipeline: which studies, which application, where results go. `RunTemplate` is what a Run carries with it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import (
+    LIST_SET,
+    Code,
+    Conditions,
+    Duration,
+    Free,
+    LabelText,
+    Name,
+    Observed,
+    Part,
+    Quantity,
+    Reference,
+    Resource,
+    StepName,
+    Text,
+    Timestamp,
+    cel,
+    list_map,
+    rule,
+)
+from .bridge import Int64
+
+Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Matches", "Lt", "Lte", "Gt", "Gte"]
+
+
+class TagRequirement(Part):
+    """One requirement on one DICOM element. A missing element satisfies only NotIn and DoesNotExist."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) : has(self.values)",
+                "Exists and DoesNotExist take no values; every other operator needs values",
+            ),
+            rule(
+                "!(self.operator in ['Lt', 'Lte', 'Gt', 'Gte']) || (has(self.values) && self.values.size() == 1)",
+                "Lt, Lte, Gt and Gte take exactly one value, a number in quotes",
+            ),
+        )
+    }
+    tag: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            pattern=r"^([A-Z][A-Za-z0-9]*|[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}|[0-9A-Fa-f]{3}[13579BDFbdf],\"[^\"\\]{1,64}\",[0-9A-Fa-f]{2})$",
+        ),
+    ]
+    """DICOM keyword (Modality), `gggg,eeee`, or a private element as `gggg,"CREATOR",ee`."""
+    operator: Operator
+    """In, NotIn, Exists, DoesNotExist, Matches (RE2, search), Lt, Lte, Gt, Gte."""
+    values: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
+    """What the element is compared with. Any value of a multi-valued element may satisfy In and Matches."""
+
+
+Requirements = Annotated[list[TagRequirement], Field(max_length=32)]
+
+
+class Match(Part):
+    """Which studies start a Run. All parts must hold; an absent part holds."""
+
+    study: Requirements = []
+    """Requirements on the study (patient and study elements, ModalitiesInStudy)."""
+
+
+class SeriesSelection(Part):
+    """Which series of a matching study go to the application. No series chosen: the study does not match."""
+
+    model_config = {"json_schema_extra": cel(rule("self.min <= self.max", "min must not be larger than max"))}
+    match: Requirements = []
+    """Requirements every chosen series meets."""
+    min: Annotated[int, Field(ge=1, le=10000)] = 1
+    """Fewer series than this: the study does not match."""
+    max: Annotated[int, Field(ge=1, le=10000)] = 50
+    """More series than this: the study does not match."""
+
+
+class Input(Part):
+    """What the application gets."""
+
+    series: SeriesSelection = SeriesSelection()
+    """Selects series."""
+
+
+class SecretKey(Part):
+    """A key of a secret."""
+
+    name: Name
+    """Name of the secret."""
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+    """Key within it."""
+
+
+class EnvSource(Part):
+    """Where a variable's value comes from."""
+
+    secret_key_ref: SecretKey
+    """From a secret, for example a licence."""
+
+
+class EnvVar(Part):
+    """An environment variable of a step."""
+
+    model_config = {
+        "json_schema_extra": cel(rule("!(has(self.value) && has(self.valueFrom))", "give value or valueFrom, not both"))
+    }
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    """Name of the variable. GANTRY_* is Gantry's own."""
+    value: Annotated[str, Field(max_length=4096)] | None = None
+    """Its value."""
+    value_from: EnvSource | None = None
+    """Where its value comes from."""
+
+
+class Resources(Part):
+    """CPU, memory and GPU of a step."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    """What the scheduler sets aside."""
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    """What the step may use at most; GPUs (nvidia.com/gpu) stand here."""
+
+
+class StepSecurity(Part):
+    """What a step is allowed beyond the default."""
+
+    run_as_user: Annotated[int, Field(ge=1, le=2147483647, json_schema_extra={"format": "int64"})] | None = None
+    """User id; absent: 1000."""
+    read_only_root_filesystem: bool = True
+    """False for applications that write beside /tmp and /gantry/output."""
+    allow_network: bool = False
+    """True lets the application open network sockets. False: the launcher refuses them on any CNI."""
+
+
+class Step(Part):
+    """One application. It sees `input` and the outputs of the steps before it."""
+
+    name: Annotated[
+        StepName,
+        Field(json_schema_extra=cel(rule("!(self in ['fetch', 'publish'])", "fetch and publish are Gantry's own containers; choose another name"))),
+    ]
+    """Unique within the pipeline."""
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")]
+    """Image, best by digest (name@sha256:…)."""
+    contract: Literal["Native"] = "Native"
+    """How the application is spoken to; see the container contract."""
+    command: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=64)]
+    """The application and its arguments. Needed, because the launcher starts it in place of the image's entrypoint."""
+    args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = []
+    """Further arguments."""
+    env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] = []
+    """Environment variables."""
+    settings: Free = {}
+    """Free object, handed over as /gantry/settings/settings.json (GANTRY_SETTINGS)."""
+    resources: Resources = Resources()
+    """CPU, memory, GPU."""
+    timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1s')", "timeout is 1s or more")))] = "10m"
+    """The application is ended after it."""
+    security: StepSecurity = StepSecurity()
+    """What the step is allowed."""
+
+
+class Algorithm(Part):
+    """Overrides what findings.json says of the algorithm."""
+
+    name: LabelText
+    """Name as radiologists know it."""
+    version: LabelText
+    """Version."""
+    manufacturer: LabelText
+    """Manufacturer."""
+
+
+class Report(Part):
+    """How the findings become a DICOM SR."""
+
+    algorithm: Algorithm | None = None
+    """Overrides what findings.json says; the image digest is always recorded."""
+    evaluated_for: Annotated[list[Code], Field(max_length=64)] = []
+    """What the application looks for. Each one without a positive finding is reported as Absent."""
+    sop_class: Literal["Comprehensive3DSR", "ComprehensiveSR"] = "Comprehensive3DSR"
+    """ComprehensiveSR for a PACS that refuses 1.2.840.10008.5.1.4.1.1.88.34; it cannot hold 3D regions."""
+    series_number: Annotated[int, Field(ge=1, le=2147483647)] = 9001
+    """Series Number of the SR."""
+    series_description: LabelText | None = None
+    """Series Description; absent: `AI <algorithm> <version>`."""
+    accept: Annotated[
+        list[Literal["SR", "SEG", "SC", "PDF"]], Field(max_length=4, json_schema_extra=LIST_SET)
+    ] = ["SR", "SEG", "SC", "PDF"]
+    """Further DICOM objects the application may hand over."""
+
+
+class Delivery(Part):
+    """Where results go after they are in Orthanc."""
+
+    destinations: Annotated[list[Name], Field(max_length=32, json_schema_extra=LIST_SET)] = []
+    """Names from the bridge. Empty: results stay in Orthanc."""
+    deadline: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1m')", "deadline is 1m or more")))] = "24h"
+    """How long a destination that is away is tried."""
+
+
+class Workspace(Part):
+    """Where images and outputs lie while the pod runs."""
+
+    medium: Literal["Default", "Memory"] = "Default"
+    """Memory: tmpfs, counted against the pod's memory."""
+    size_limit: Quantity = "20Gi"
+    """Limit of each volume."""
+
+
+class Scheduling(Part):
+    """Where the pod may run."""
+
+    node_selector: Annotated[dict[str, Text], Field(max_length=32)] = {}
+    """Labels a node must have."""
+    tolerations: Annotated[list[Free], Field(max_length=32)] = []
+    """As in a pod."""
+    affinity: Free = {}
+    """As in a pod."""
+    runtime_class_name: Name | None = None
+    """For example nvidia."""
+    priority_class_name: Name | None = None
+    """PriorityClass of the pod."""
+    image_pull_secrets: Annotated[list[Reference], Field(max_length=16)] = []
+    """Secrets of registries."""
+    workspace: Workspace = Workspace()
+    """Volumes of the pod."""
+
+
+class RunTemplate(Part):
+    """What a Run does, as a CronJob has its jobTemplate."""
+
+    input: Input = Input()
+    """What the application gets."""
+    steps: Annotated[list[Step], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]
+    """Applications, run in order."""
+    report: Report = Report()
+    """How findings become an SR."""
+    delivery: Delivery = Delivery()
+    """Where results go."""
+    scheduling: Scheduling = Scheduling()
+    """Where the pod may run."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+    """Further attempts of the whole pod, for causes that can pass."""
+    timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('10s')", "timeout is 10s or more")))] = "1h"
+    """Of the whole execution, waiting for a node included."""
+
+
+class History(Part):
+    """How long records are kept."""
+
+    ttl: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1h')", "ttl is 1h or more")))] = "720h"
+    """Finished Runs are deleted after it. Must not be shorter than the bridge's lookback."""
+
+
+class PipelineSpec(Part):
+    """Which studies, which application, where results go."""
+
+    bridge_ref: Reference
+    """The OrthancBridge whose studies are looked at."""
+    suspend: bool = False
+    """True: no new Runs; those under way go on."""
+    match: Match = Match()
+    """Which studies."""
+    history: History = History()
+    """How long records are kept."""
+    template: RunTemplate
+    """What each Run does."""
+
+
+class RunCounts(Observed):
+    """Runs of the pipeline, counted, by how far they are."""
+
+    active: Annotated[int, Field(ge=0)] = 0
+    """Not finished."""
+    succeeded: Annotated[int, Field(ge=0)] = 0
+    """Finished well."""
+    failed: Annotated[int, Field(ge=0)] = 0
+    """Failed or cancelled."""
+
+
+class PipelineStatus(Observed):
+    """What is observed of the pipeline."""
+
+    observed_generation: Int64 | None = None
+    """Generation of the spec this status belongs to."""
+    conditions: Conditions | None = None
+    """Ready, Active."""
+    runs: RunCounts | None = None
+    """Counted from the Runs that exist."""
+    last_run_time: Timestamp | None = None
+    """When the newest Run was made."""
+
+
+class InferencePipeline(Resource):
+    """Which studies go to which application, and where the results go."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule("size(self.metadata.name) <= 63", "the name labels the pipeline's Runs: at most 63 characters")
+        )
+    }
+    kind = "InferencePipeline"
+    plural = "inferencepipelines"
+    short = "ipl"
+    columns = (
+        ("Bridge", "string", ".spec.bridgeRef.name"),
+        ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
+        ("Active", "integer", ".status.runs.active"),
+        ("Succeeded", "integer", ".status.runs.succeeded"),
+        ("Failed", "integer", ".status.runs.failed"),
+    )
+    wide_columns = (
+        ("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason"),
+        ("Last Run", "date", ".status.lastRunTime"),
+    )
+    spec: PipelineSpec
+    """What is wanted."""
+    status: PipelineStatus | None = None
+    """What is observed."""
