@@ -4,7 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import AETitle, Conditions, Duration, Name, Observed, Part, Reference, Resource, Timestamp, cel, list_map, rule
+from .base import (
+    AETitle,
+    Conditions,
+    Duration,
+    Name,
+    Observed,
+    Part,
+    Reference,
+    Resource,
+    Timestamp,
+    cel,
+    list_map,
+    rule,
+)
 
 
 class Watch(Part):

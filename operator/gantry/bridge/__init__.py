@@ -1,1 +1,3 @@
-"""TODO room."""
+"""The loop that follows one Orthanc and makes Runs."""
+
+__all__: list[str] = []

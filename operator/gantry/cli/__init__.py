@@ -1,1 +1,3 @@
-"""TODO room."""
+"""The command line for people."""
+
+__all__: list[str] = []

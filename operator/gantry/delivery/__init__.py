@@ -1,1 +1,3 @@
-"""TODO room."""
+"""The loop that takes finished Runs' results to their destinations."""
+
+__all__: list[str] = []

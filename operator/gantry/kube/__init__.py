@@ -1,1 +1,3 @@
-"""TODO room."""
+"""The only room that calls the Kubernetes API server."""
+
+__all__: list[str] = []

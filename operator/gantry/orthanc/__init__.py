@@ -1,1 +1,3 @@
-"""TODO room."""
+"""The only room that speaks HTTP to Orthanc."""
+
+__all__: list[str] = []

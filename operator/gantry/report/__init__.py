@@ -1,1 +1,3 @@
-"""TODO room."""
+"""Pure: findings become a DICOM SR; checks of what applications hand over."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""TODO room."""
+"""Pure: does this study match, which series, and why. It must not talk to Orthanc or read a clock."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""TODO room."""
+"""The operator process: feeds, work queue, settings, metrics, health."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""TODO room."""
+"""What runs inside a Run's pod: fetch and publish."""
+
+__all__: list[str] = []
