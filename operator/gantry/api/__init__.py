@@ -1,3 +1,29 @@
-"""The resources: pydantic models of spec and status, reasons, labels, and the generator of their CRDs. Pure."""
+"""The resources: pydantic models of spec and status, reasons, labels, and the generator of their CRDs.
 
-__all__: list[str] = []
+Pure declarations: nothing here calls the API server or reads a clock.
+"""
+
+from .base import API_VERSION, GROUP, VERSION, Code, Condition, parse_duration, parse_timestamp, timestamp
+from .bridge import OrthancBridge
+from .pipeline import InferencePipeline, RunTemplate, TagRequirement
+from .reasons import BridgeReason, PipelineReason, RunReason
+from .run import InferenceRun
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "VERSION",
+    "BridgeReason",
+    "Code",
+    "Condition",
+    "InferencePipeline",
+    "InferenceRun",
+    "OrthancBridge",
+    "PipelineReason",
+    "RunReason",
+    "RunTemplate",
+    "TagRequirement",
+    "parse_duration",
+    "parse_timestamp",
+    "timestamp",
+]

@@ -1,0 +1,233 @@
+"""InferenceRun: one pipeline on one study. Its spec is immutable but for `cancel`: a Run is a record."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import (
+    Conditions,
+    DicomUID,
+    LabelText,
+    Name,
+    Observed,
+    OrthancID,
+    Part,
+    Reference,
+    Resource,
+    Text,
+    Timestamp,
+    cel,
+    list_map,
+    rule,
+)
+from .bridge import Int64
+from .pipeline import RunTemplate
+
+State = Literal["Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled"]
+Trigger = Literal["StableStudy", "Reconcile", "Manual"]
+
+
+def _immutable(field: str) -> dict[str, object]:
+    return cel(rule("self == oldSelf", f"{field} cannot be changed; make a new Run"))
+
+
+class PipelineReference(Part):
+    """The pipeline a Run was made from, as it was."""
+
+    name: Name
+    """Its name."""
+    uid: Annotated[str, Field(max_length=36)] | None = None
+    """Its uid."""
+    generation: Int64 | None = None
+    """Its generation."""
+
+
+class Study(Part):
+    """The images, by Orthanc's ids (hashes): no identifier of patient or study stands in the API."""
+
+    orthanc_id: Annotated[OrthancID, Field(alias="orthancID")]
+    """Orthanc's id of the study."""
+    series_ids: Annotated[list[OrthancID], Field(alias="seriesIDs", min_length=1, max_length=1000)]
+    """Orthanc's ids of the chosen series."""
+    instances: Annotated[int, Field(ge=1, le=1000000)]
+    """Number of instances in them."""
+    fingerprint: Annotated[str, Field(min_length=52, max_length=52, pattern=r"^[a-z2-7]{52}$")]
+    """SHA-256, in base32, over pipeline, study and the instances' UIDs: the identity of the work."""
+
+
+class RunSpec(Part):
+    """What is analysed and how."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule("!oldSelf.cancel || self.cancel", "a cancelled Run stays cancelled; make a new Run"),
+            rule("has(self.pipelineRef) == has(oldSelf.pipelineRef)", "pipelineRef cannot be changed; make a new Run"),
+        )
+    }
+    pipeline_ref: Annotated[PipelineReference, Field(json_schema_extra=_immutable("pipelineRef"))] | None = None
+    """The pipeline; absent on a Run made by hand."""
+    bridge_ref: Annotated[Reference, Field(json_schema_extra=_immutable("bridgeRef"))]
+    """The bridge whose Orthanc holds the study."""
+    study: Annotated[Study, Field(json_schema_extra=_immutable("study"))]
+    """The images."""
+    trigger: Annotated[Trigger, Field(json_schema_extra=_immutable("trigger"))] = "Manual"
+    """What made the Run."""
+    template: Annotated[RunTemplate, Field(json_schema_extra=_immutable("template"))]
+    """The pipeline's template as it was: a Run can be understood and repeated without its pipeline."""
+    cancel: bool = False
+    """True ends the Run. It cannot be taken back."""
+
+
+class JobReference(Observed):
+    """The Job of the Run."""
+
+    name: Name
+    """Its name."""
+    uid: Annotated[str, Field(max_length=36)] | None = None
+    """Its uid."""
+
+
+class Stage(Observed):
+    """One stage of the journey."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    """created, started, fetch, step/<name>, publish, deliver."""
+    start_time: Timestamp
+    """When it began."""
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    """How long it took."""
+
+
+class Usage(Observed):
+    """What the Run cost."""
+
+    gpu_seconds: Annotated[float, Field(ge=0)] | None = None
+    """Number of GPUs times seconds that steps with a GPU really ran."""
+    gpu_resource: Text | None = None
+    """The resource counted, for example nvidia.com/gpu."""
+    pod_seconds: Annotated[float, Field(ge=0)] | None = None
+    """From the pod's start to its end: how long everything was reserved."""
+    input_instances: Annotated[int, Field(ge=0)] | None = None
+    """Instances fetched."""
+    input_bytes: Int64 | None = None
+    """Bytes fetched."""
+
+
+class FindingCounts(Observed):
+    """How many findings, nothing of what they are."""
+
+    present: Annotated[int, Field(ge=0)] = 0
+    """Findings that are present or indeterminate."""
+    absent: Annotated[int, Field(ge=0)] = 0
+    """What was looked for and not found."""
+
+
+class Result(Observed):
+    """An object the Run left in Orthanc."""
+
+    kind: Literal["SR", "SEG", "SC", "PDF"]
+    """What it is."""
+    sop_class_uid: Annotated[DicomUID, Field(alias="sopClassUID")]
+    """SOP Class UID."""
+    sop_instance_uid: Annotated[DicomUID, Field(alias="sopInstanceUID")]
+    """SOP Instance UID, derived from the Run's name."""
+    series_instance_uid: Annotated[DicomUID, Field(alias="seriesInstanceUID")]
+    """Series Instance UID."""
+    orthanc_id: Annotated[OrthancID, Field(alias="orthancID")]
+    """Orthanc's id of the instance."""
+    md5: Annotated[str, Field(min_length=32, max_length=32)]
+    """MD5 of the file, read back from Orthanc."""
+    bytes: Int64
+    """Size of the file."""
+
+
+class DeliveryStatus(Observed):
+    """One destination."""
+
+    destination: Name
+    """Name of the destination."""
+    state: Literal["Pending", "Sending", "Sent", "Failed"]
+    """How far it is."""
+    attempts: Annotated[int, Field(ge=0)] = 0
+    """Sends begun."""
+    job_id: Annotated[str | None, Field(alias="jobID", max_length=64)] = None
+    """Orthanc's job of the newest attempt."""
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """Why the newest attempt failed."""
+    time: Timestamp | None = None
+    """When the state last changed."""
+
+
+class Failure(Observed):
+    """Why the Run failed."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=64)]
+    """One word of the documented list."""
+    step: LabelText | None = None
+    """The step or container concerned."""
+    exit_code: Annotated[int, Field(ge=-1, le=255)] | None = None
+    """Its exit code."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """For people: what happened and what to do."""
+
+
+class RunStatus(Observed):
+    """How far the Run is."""
+
+    observed_generation: Int64 | None = None
+    """Generation of the spec this status belongs to."""
+    state: State | None = None
+    """Summary for people; programs read the conditions."""
+    conditions: Conditions | None = None
+    """Admitted, Executed, Reported, Delivered, Complete, Failed. Complete or Failed True: finished."""
+    job_ref: JobReference | None = None
+    """The Job."""
+    attempts: Annotated[int, Field(ge=0)] | None = None
+    """Pods started."""
+    node: Text | None = None
+    """Node of the newest pod."""
+    start_time: Timestamp | None = None
+    """When the Job was made."""
+    completion_time: Timestamp | None = None
+    """When the Run finished."""
+    stages: Annotated[list[Stage], Field(max_length=32, json_schema_extra=list_map("name"))] | None = None
+    """The journey with its times."""
+    usage: Usage | None = None
+    """What it cost."""
+    findings: FindingCounts | None = None
+    """How many findings."""
+    results: Annotated[list[Result], Field(max_length=64)] | None = None
+    """What is in Orthanc."""
+    deliveries: Annotated[list[DeliveryStatus], Field(max_length=32, json_schema_extra=list_map("destination"))] | None = None
+    """Where it went."""
+    failure: Failure | None = None
+    """Why it failed."""
+
+
+class InferenceRun(Resource):
+    """One pipeline on one study: made by the bridge or by hand, kept as a record."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule("size(self.metadata.name) <= 60", "the name must leave room for the Job's suffix: at most 60 characters")
+        )
+    }
+    kind = "InferenceRun"
+    plural = "inferenceruns"
+    short = "irun"
+    columns = (
+        ("Pipeline", "string", ".spec.pipelineRef.name"),
+        ("State", "string", ".status.state"),
+        ("Present", "integer", ".status.findings.present"),
+        ("GPU-s", "number", ".status.usage.gpuSeconds"),
+    )
+    wide_columns = (
+        ("Study", "string", ".metadata.labels.gantry\\.health/study"),
+        ("Trigger", "string", ".spec.trigger"),
+        ("Node", "string", ".status.node"),
+        ("Reason", "string", ".status.failure.reason"),
+    )
+    spec: RunSpec
+    """What is analysed and how."""
+    status: RunStatus | None = None
+    """How far it is."""
