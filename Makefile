@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test test-unit check generate lock clean
+.PHONY: test test-unit test-component check generate lock clean clean-cache
 .DEFAULT_GOAL := test
 
 $(BIN)/.installed: requirements/dev.lock pyproject.toml
@@ -16,7 +16,12 @@ $(BIN)/.installed: requirements/dev.lock pyproject.toml
 	@touch $@
 
 ## test: checks and all tests
-test: check test-unit
+test: check test-unit test-component
+
+## test-component: one room against the real thing (builds Kubernetes once into the user's cache)
+test-component: $(BIN)/.installed
+	@cluster/build-onenode >/dev/null
+	$(BIN)/pytest tests/component
 
 ## test-unit: pure tests, seconds
 test-unit: $(BIN)/.installed
@@ -35,6 +40,10 @@ generate: $(BIN)/.installed
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
 lock:
 	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra pyproject.toml -o requirements/$$extra.lock; done
+
+## clean: what the repository's own targets made; clean-cache: what was built for all checkouts
+clean-cache:
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/gantry"
 
 clean:
 	rm -rf $(VENV) build

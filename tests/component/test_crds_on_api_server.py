@@ -1,0 +1,97 @@
+"""Only a real API server knows structural schemas, CEL and its cost: it takes good objects and refuses bad ones with a word of advice."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.builders import BRIDGE, PIPELINE, RUN, changed
+from tests.component.control_plane import ControlPlane
+
+STEP = "spec.template.steps.0"
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "credentials in the url": (changed(BRIDGE, "spec.url", "http://user:pw@orthanc:8042"), "put credentials into credentialsSecretRef"),
+    "a url that is none": (changed(BRIDGE, "spec.url", "orthanc:8042"), "spec.url"),
+    "a poll interval that would be a storm": (changed(BRIDGE, "spec.watch.pollInterval", "10ms"), "pollInterval is 200ms to 60s"),
+    "a duration without unit": (changed(BRIDGE, "spec.watch.lookback", "24"), "spec.watch.lookback"),
+    "a port beyond 65535": (changed(BRIDGE, "spec.destinations.0.dicom.port", 70000), "less than or equal to 65535"),
+    "an AE title of 17 characters": (changed(BRIDGE, "spec.destinations.0.dicom.aet", "A" * 17), "may not be more than 16"),
+    "two destinations of one name": (changed(BRIDGE, "spec.destinations", [BRIDGE["spec"]["destinations"][0]] * 2), "Duplicate value"),
+    "a pipeline without steps": (changed(PIPELINE, "spec.template.steps", []), "at least 1 items"),
+    "a step without command": (changed(PIPELINE, f"{STEP}.command", ...), "command: Required value"),
+    "a step with Gantry's own name": (changed(PIPELINE, f"{STEP}.name", "publish"), "fetch and publish are Gantry's own containers"),
+    "a requirement that needs values": (changed(PIPELINE, "spec.match.study.0.values", ...), "every other operator needs values"),
+    "Exists with values": (changed(PIPELINE, "spec.match.study.0.operator", "Exists"), "Exists and DoesNotExist take no values"),
+    "a comparison with two numbers": (
+        changed(PIPELINE, "spec.match.study.0", {"tag": "SliceThickness", "operator": "Lte", "values": ["1", "2"]}),
+        "take exactly one value",
+    ),
+    "a tag that cannot be one": (changed(PIPELINE, "spec.match.study.0.tag", "0008;0060"), "spec.match.study[0].tag"),
+    "an unknown operator": (changed(PIPELINE, "spec.match.study.0.operator", "Like"), "Unsupported value"),
+    "min above max": (changed(PIPELINE, "spec.template.input.series", {"min": 3, "max": 2}), "min must not be larger than max"),
+    "a variable with two values": (
+        changed(PIPELINE, f"{STEP}.env", [{"name": "A", "value": "1", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
+        "give value or valueFrom, not both",
+    ),
+    "a memory quantity with a typing error": (changed(PIPELINE, f"{STEP}.resources.limits", {"memory": "8GB"}), "memory"),
+    "a history shorter than an hour": (changed(PIPELINE, "spec.history.ttl", "5m"), "ttl is 1h or more"),
+    "an unknown field": (changed(PIPELINE, "spec.template.retrys", 1), "unknown field"),
+    "a run name without room for the Job's suffix": (changed(RUN, "metadata.name", "r" * 61), "at most 60 characters"),
+    "a study by its DICOM UID": (changed(RUN, "spec.study.orthancID", "1.2.840.113619.2.55"), "spec.study.orthancID"),
+    "a run without series": (changed(RUN, "spec.study.seriesIDs", []), "at least 1 items"),
+}  # fmt: skip
+
+IMMUTABLE: dict[str, tuple[str, Any, str]] = {
+    "the template": ("spec.template.retries", 5, "template cannot be changed; make a new Run"),
+    "settings deep within it": (STEP + ".settings", {"threshold": 0.9}, "template cannot be changed; make a new Run"),
+    "the study": ("spec.study.instances", 21, "study cannot be changed; make a new Run"),
+    "the trigger": ("spec.trigger", "Manual", "trigger cannot be changed; make a new Run"),
+    "the pipeline taken away": ("spec.pipelineRef", ..., "pipelineRef cannot be changed; make a new Run"),
+}
+
+
+@pytest.mark.parametrize("resource", [BRIDGE, PIPELINE, RUN], ids=lambda r: r["kind"])
+def test_a_good_object_is_taken(api_server: ControlPlane, resource: dict[str, Any]) -> None:
+    done = api_server.apply(resource)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("resource", "advice"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_mistake_is_refused_with_advice(api_server: ControlPlane, resource: dict[str, Any], advice: str) -> None:
+    resource = changed(resource, "metadata.name", resource["metadata"]["name"] + "-bad")
+    done = api_server.kubectl("create", "--validate=strict", "-f", "-", stdin=json.dumps(resource))
+    assert done.returncode != 0, "the API server took it"
+    assert advice in done.stderr
+
+
+@pytest.mark.parametrize(("path", "value", "advice"), IMMUTABLE.values(), ids=IMMUTABLE.keys())
+def test_a_run_is_a_record(api_server: ControlPlane, path: str, value: Any, advice: str) -> None:
+    assert api_server.apply(RUN).returncode == 0
+    done = api_server.kubectl("replace", "-f", "-", stdin=json.dumps(changed(RUN, path, value)))
+    assert done.returncode != 0, "the API server took the change"
+    assert advice in done.stderr
+
+
+def test_a_cancelled_run_stays_cancelled(api_server: ControlPlane) -> None:
+    run = changed(RUN, "metadata.name", "cancelled")
+    assert api_server.apply(run).returncode == 0
+    assert api_server.kubectl("patch", "irun", "cancelled", "--type=merge", "-p", '{"spec":{"cancel":true}}').returncode == 0
+    back = api_server.kubectl("patch", "irun", "cancelled", "--type=merge", "-p", '{"spec":{"cancel":false}}')
+    assert "a cancelled Run stays cancelled" in back.stderr
+
+
+def test_defaults_are_written_by_the_schema(api_server: ControlPlane) -> None:
+    assert api_server.apply(BRIDGE, PIPELINE).returncode == 0
+    answer = api_server.kubectl("get", "ipl", "chest-ct-nodules", "-o", "jsonpath={.spec.template.timeout} {.spec.template.retries} {.spec.history.ttl}")
+    assert answer.stdout == "1h 1 720h"
+    answer = api_server.kubectl("get", "obridge", "main", "-o", "jsonpath={.spec.watch.pollInterval} {.spec.limits.connectionsPerFetch}")
+    assert answer.stdout == "1s 4"
+
+
+def test_kubectl_shows_all_kinds_of_the_category(api_server: ControlPlane) -> None:
+    assert api_server.apply(BRIDGE, PIPELINE, RUN).returncode == 0
+    shown = api_server.kubectl("get", "gantry").stdout
+    for title in ("VERSION", "LAG", "BRIDGE", "SUCCEEDED", "PIPELINE", "STATE", "PRESENT", "GPU-S", "AGE"):
+        assert title in shown
+    explained = api_server.kubectl("explain", "ipl.spec.template.steps.command").stdout
+    assert "the launcher starts it in" in explained
