@@ -82,7 +82,8 @@ def test_a_cancelled_run_stays_cancelled(api_server: ControlPlane) -> None:
 
 def test_defaults_are_written_by_the_schema(api_server: ControlPlane) -> None:
     assert api_server.apply(BRIDGE, PIPELINE).returncode == 0
-    answer = api_server.kubectl("get", "ipl", "chest-ct-nodules", "-o", "jsonpath={.spec.template.timeout} {.spec.template.retries} {.spec.history.ttl}")
+    fields = "jsonpath={.spec.template.timeout} {.spec.template.retries} {.spec.history.ttl}"
+    answer = api_server.kubectl("get", "ipl", "chest-ct-nodules", "-o", fields)
     assert answer.stdout == "1h 1 720h"
     answer = api_server.kubectl("get", "obridge", "main", "-o", "jsonpath={.spec.watch.pollInterval} {.spec.limits.connectionsPerFetch}")
     assert answer.stdout == "1s 4"
