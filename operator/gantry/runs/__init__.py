@@ -1,3 +1,20 @@
-"""Pure: what a Run needs next, the Job it becomes, and names. It must not call the API server or read a clock."""
+"""Pure: what a Run needs next, the Job it becomes, its names, and what its pod tells.
 
-__all__: list[str] = []
+It must not call the API server or read a clock.
+"""
+
+from .names import job_name, result_uid, run_name
+from .receipt import FetchReceipt, PublishReceipt, decode_fetch, decode_publish, failed
+from .task import Task
+
+__all__ = [
+    "FetchReceipt",
+    "PublishReceipt",
+    "Task",
+    "decode_fetch",
+    "decode_publish",
+    "failed",
+    "job_name",
+    "result_uid",
+    "run_name",
+]

@@ -1,0 +1,29 @@
+"""What fetch and publish need to know of their Run, handed over as JSON in the environment variable GANTRY_TASK.
+
+Written by `jobspec`, read by `worker`. It holds no credentials (those come from the bridge's secret) and no identifier of patient or study
+but Orthanc's ids.
+"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from gantry.api.run import RunSpec
+
+VARIABLE = "GANTRY_TASK"
+
+
+class Task(BaseModel):
+    """One Run, as its pod sees it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    installation: str
+    """Identity of this installation of Gantry: part of every result's UID."""
+    namespace: str
+    run: str
+    created: datetime
+    """When the Run was made: the content date of its results, so that a second attempt builds the same bytes."""
+    orthanc_url: str
+    connections: int
+    spec: RunSpec

@@ -1,0 +1,64 @@
+"""Derived names, and receipts that fit into a termination message."""
+
+import pytest
+
+from gantry.api import RunReason
+from gantry.api.run import FindingCounts, Result
+from gantry.runs import PublishReceipt, decode_publish, failed, job_name, result_uid, run_name
+
+RESULT = Result(
+    kind="SR",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+    sop_instance_uid="2.25.1",
+    series_instance_uid="2.25.2",
+    orthanc_id="11111111-22222222-33333333-44444444-55555555",
+    md5="0" * 32,
+    bytes=1000,
+)
+
+
+def test_names_leave_room_for_what_kubernetes_adds() -> None:
+    """A pod's name is the Job's with six more characters, and a label holds 63."""
+    name = run_name("p" * 63, "a" * 52)
+    assert name == "p" * 40 + "-" + "a" * 13
+    assert len(job_name(name)) <= 57
+
+
+def test_a_name_cut_at_a_hyphen_has_no_two() -> None:
+    assert run_name("a" * 39 + "-b", "c" * 52) == "a" * 39 + "-" + "c" * 13
+
+
+def test_a_uid_is_the_same_for_the_same_run_and_other_for_another_installation() -> None:
+    uid = result_uid("hospital-a", "ns", "run", "sr")
+    assert uid == result_uid("hospital-a", "ns", "run", "sr")
+    others = {result_uid("hospital-b", "ns", "run", "sr"), result_uid("hospital-a", "ns", "run", "sr", 1), result_uid("hospital-a", "ns", "run-r1", "sr")}
+    assert uid not in others
+    assert len(others) == 3
+    assert uid.startswith("2.25.")
+    assert len(uid) <= 64
+
+
+def test_a_receipt_comes_back_as_it_went() -> None:
+    receipt = PublishReceipt(results=(RESULT,), findings=FindingCounts(present=2, absent=1), seconds=1.5)
+    assert decode_publish(receipt.encode()) == receipt
+
+
+@pytest.mark.parametrize("message", [None, "", "Killed", "{", '{"results": 3}'], ids=["missing", "empty", "text", "cut", "other JSON"])
+def test_what_is_no_receipt_is_none(message: str | None) -> None:
+    assert decode_publish(message) is None
+
+
+def test_a_long_message_is_cut_and_the_facts_stay() -> None:
+    receipt = PublishReceipt(results=(RESULT,) * 8, failure=failed(RunReason.INVALID_FINDINGS, "ü" * 5000, step="detect", exit_code=0))
+    text = receipt.encode()
+    assert len(text.encode()) <= 4096
+    back = decode_publish(text)
+    assert back is not None
+    assert back.results == receipt.results
+    assert back.failure is not None
+    assert back.failure.reason == "InvalidFindings"
+
+
+def test_facts_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(ValueError, match="does not fit into 4096"):
+        PublishReceipt(results=(RESULT,) * 20).encode()
