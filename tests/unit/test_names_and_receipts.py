@@ -4,7 +4,7 @@ import pytest
 
 from gantry.api import RunReason
 from gantry.api.run import FindingCounts, Result
-from gantry.runs import PublishReceipt, decode_publish, failed, job_name, result_uid, run_name
+from gantry.runs import PublishReceipt, StepEnd, decode_publish, failed, job_name, result_uid, run_name
 
 RESULT = Result(
     kind="SR",
@@ -62,3 +62,21 @@ def test_a_long_message_is_cut_and_the_facts_stay() -> None:
 def test_facts_that_do_not_fit_are_an_error() -> None:
     with pytest.raises(ValueError, match="does not fit into 4096"):
         PublishReceipt(results=(RESULT,) * 20).encode()
+
+
+def test_a_receipt_of_eight_steps_has_room_for_seven_results_of_real_length() -> None:
+    """The largest Run the API allows, with UIDs and times as long as they get."""
+    result = RESULT.model_copy(update=dict.fromkeys(("sop_instance_uid", "series_instance_uid"), "2.25." + "9" * 39) | {"bytes": 10**9})
+    steps = tuple(
+        StepEnd(name="s" * 40, start_time="2026-01-01T00:00:00.000Z", seconds=3600.123, code=137, max_rss_bytes=10**11) for _ in range(8)
+    )
+    receipt = PublishReceipt(results=(result,) * 7, steps=steps, findings=FindingCounts(present=100, absent=100), seconds=100.123)
+    text = receipt.encode()
+    assert decode_publish(text) == receipt
+    assert '"maxRSSBytes":100000000000' in text
+
+
+def test_a_step_that_was_killed_with_its_container_has_no_code() -> None:
+    back = decode_publish(PublishReceipt(steps=(StepEnd(name="detect", start_time="2026-01-01T00:00:00.000Z", seconds=3.0),)).encode())
+    assert back is not None
+    assert back.steps[0].code is None

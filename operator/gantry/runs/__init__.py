@@ -4,12 +4,13 @@ It must not call the API server or read a clock.
 """
 
 from .names import job_name, result_uid, run_name
-from .receipt import FetchReceipt, PublishReceipt, decode_fetch, decode_publish, failed
+from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .task import Task
 
 __all__ = [
     "FetchReceipt",
     "PublishReceipt",
+    "StepEnd",
     "Task",
     "decode_fetch",
     "decode_publish",

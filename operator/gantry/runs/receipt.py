@@ -4,9 +4,9 @@ The pod never talks to the Kubernetes API, so this is all that is learnt besides
 the kubelet would cut at 4096 bytes wherever that is.
 """
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from gantry.api import RunReason
@@ -43,10 +43,28 @@ class FetchReceipt(Receipt):
     seconds: float = 0.0
 
 
+class StepEnd(BaseModel):
+    """How one application ended, by its launcher: the application's own time, without the container's."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    name: str
+    """The step."""
+    start_time: str
+    """When the application began, RFC 3339 with milliseconds."""
+    seconds: float
+    """How long it ran."""
+    code: int | None = None
+    """Its exit code, 128+n after signal n. None: the container was killed as a whole; its state says how."""
+    max_rss_bytes: Annotated[int, Field(alias="maxRSSBytes")] = 0
+    """Largest resident set, by wait4."""
+
+
 class PublishReceipt(Receipt):
     """What publish did. Without it a Run never succeeds."""
 
     results: tuple[Result, ...] = ()
+    steps: tuple[StepEnd, ...] = ()
+    """Every step that began. Eight of them leave room for seven results."""
     findings: FindingCounts | None = None
     seconds: float = 0.0
 
