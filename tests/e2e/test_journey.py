@@ -1,0 +1,98 @@
+"""C-STORE in, SR out: through the chart, real containers, Orthanc and a PACS."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+from examples.demo.demo import findings as found_in
+from examples.demo.hospital import Hospital, condition, finished, wait_for
+from pydicom import dcmread
+from tests.e2e.pipelines import apply, detector, pipeline, python
+
+GPU = {"resources": {"requests": {"cpu": "100m"}, "limits": {"nvidia.com/gpu": "1", "memory": "1Gi"}}}
+SLOW = python("import time; time.sleep(8); negative()")
+
+
+def study_uid(study: list[Path]) -> str:
+    return str(dcmread(study[0], stop_before_pixels=True).StudyInstanceUID)
+
+
+def test_findings_arrive_in_the_pacs_as_they_were_planted(hospital: Hospital, study: list[Path], tmp_path: Path) -> None:
+    apply(hospital, pipeline("nodules", detector(), step=GPU))
+    hospital.orthanc.send(study)
+    (run,) = hospital.wait_for_finished_runs(1)
+    assert condition(run, "Complete")["status"] == "True", run["status"]
+    assert {c["type"]: c["status"] for c in run["status"]["conditions"]} >= {"Admitted": "True", "Executed": "True", "Reported": "True", "Delivered": "True"}
+
+    (received,) = hospital.pacs.instances(study_uid(study), "SR")
+    (stored,) = hospital.orthanc.instances(study_uid(study), "SR")
+    data = hospital.pacs.api.get_binary(f"/instances/{received}/file")
+    (result,) = run["status"]["results"]
+    assert received == stored == result["orthancID"]
+    assert hashlib.md5(data).hexdigest() == result["md5"]
+
+    (tmp_path / "sr.dcm").write_bytes(data)
+    truth = json.loads((study[0].parent / "truth.json").read_text())["spheres"]
+    found = found_in(tmp_path / "sr.dcm")
+    assert len(found) == len(truth) == run["status"]["findings"]["present"]
+    for sphere in truth:
+        assert min(math.dist(place, sphere["center_mm"]) for place, _ in found) < 2.0
+
+    stages = {stage["name"]: stage for stage in run["status"]["stages"]}
+    assert {"created", "started", "fetch", "step/detect", "publish", "deliver"} <= set(stages)
+    assert run["status"]["usage"]["gpuSeconds"] > 0
+    assert run["status"]["usage"]["inputInstances"] == len(study)
+
+
+def test_a_study_that_no_pipeline_wants_makes_no_run_and_says_by_which_check(hospital: Hospital, study: list[Path]) -> None:
+    apply(hospital, pipeline("mri", detector(), modality="MR"))
+    hospital.orthanc.send(study)
+
+    def decided() -> str | None:
+        text = hospital.kubectl("get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:metrics/proxy/metrics")
+        lines = [line for line in text.splitlines() if line.startswith("gantry_routing_decisions_total{") and 'pipeline="mri"' in line]
+        return lines[0] if lines else None
+
+    line = wait_for("the decision in the metrics", decided, seconds=30)
+    assert 'check="ModalitiesInStudy In"' in line
+    assert hospital.runs() == []
+
+
+def test_two_pipelines_on_one_study_give_two_reports_and_no_loop(hospital: Hospital, study: list[Path]) -> None:
+    apply(hospital, pipeline("first", detector()), pipeline("second", python("negative()")))
+    hospital.orthanc.send(study)
+    runs = hospital.wait_for_finished_runs(2)
+    assert {run["spec"]["pipelineRef"]["name"]: run["status"]["state"] for run in runs} == {"first": "Succeeded", "second": "Succeeded"}
+    assert len(hospital.pacs.instances(study_uid(study), "SR")) == 2
+
+    cursor = hospital.orthanc.api.get_json("/changes?last")["Last"]
+    wait_for("the reports' own changes to be looked at", lambda: hospital.get("obridge", "main")["status"]["cursor"] >= cursor, seconds=30)
+    assert len(hospital.runs()) == 2
+
+
+def test_an_operator_killed_in_the_middle_changes_nothing(hospital: Hospital, study: list[Path]) -> None:
+    apply(hospital, pipeline("slow", SLOW))
+    hospital.orthanc.send(study)
+    wait_for("a Run with a Job", lambda: [r for r in hospital.runs() if (r.get("status") or {}).get("jobRef")], seconds=60)
+    hospital.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=gantry", "--grace-period=0", "--force")
+    (run,) = hospital.wait_for_finished_runs(1)
+    assert run["status"]["state"] == "Succeeded", run["status"]
+    assert run["status"]["attempts"] == 1
+    assert len(hospital.get("jobs", "-l", "gantry.health/run")["items"]) == 1
+    assert len(hospital.pacs.instances(study_uid(study), "SR")) == 1
+
+
+@pytest.mark.parametrize("moment", ["while the step works", "while nothing of the study is stable yet"])
+def test_orthanc_restarted_in_the_middle_loses_nothing(hospital: Hospital, study: list[Path], moment: str) -> None:
+    apply(hospital, pipeline("slow", SLOW))
+    hospital.orthanc.send(study)
+    if moment == "while the step works":
+        wait_for("a running step", lambda: [r for r in hospital.runs() if (r.get("status") or {}).get("state") == "Running"], seconds=60)
+    hospital.orthanc.api.post("/tools/shutdown")
+    (run,) = hospital.wait_for_finished_runs(1, seconds=180)
+    assert run["status"]["state"] == "Succeeded", run["status"]
+    assert wait_for("the report in the PACS", lambda: hospital.pacs.instances(study_uid(study), "SR"), seconds=30)
+    assert len(hospital.pacs.instances(study_uid(study), "SR")) == 1
+    assert finished(run)
