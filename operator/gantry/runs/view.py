@@ -1,0 +1,254 @@
+"""What is kept of a Run, its Job, its pods and its bridge: slim frozen values read from the API server's objects.
+
+Pure. Everything the operator decides is decided on these; the raw objects are dropped at once (10,000 finished and 1,000 live Runs must fit into
+128 MiB: a raw Run takes 22.8 KiB, a finished RunView 0.6). A Run's spec and status are kept only while it is unfinished, the spec as JSON because
+most passes never look into it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from sys import intern
+from typing import Any
+
+from gantry.api import labels, parse_timestamp
+from gantry.api.bridge import BridgeSpec
+from gantry.api.run import RunSpec, RunStatus, State
+
+Object = Mapping[str, Any]
+
+PULL_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
+"""Waiting reasons of the kubelet (pkg/kubelet/images/types.go)."""
+CONFIG_PROBLEMS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+"""Waiting reasons of the kubelet (pkg/kubelet/kuberuntime): a secret or key is missing, or the runtime refuses the container."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """An InferenceRun. `spec` and `status` are None once it has finished."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    generation: int
+    created: datetime
+    pipeline: str | None
+    bridge: str
+    state: State | None
+    finished: bool
+    completed: datetime | None
+    cancel: bool
+    deleting: bool
+    seen: str | None
+    spec: bytes | None
+    status: RunStatus | None
+
+    @classmethod
+    def from_object(cls, obj: Object) -> "RunView":
+        """Reads what the API server sent. Raises ValidationError when the status is none of ours."""
+        meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+        finished = any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in status.get("conditions") or ())
+        state = status.get("state")
+        return cls(
+            namespace=intern(meta["namespace"]),
+            name=meta["name"],
+            uid=meta["uid"],
+            version=int(meta["resourceVersion"]),
+            generation=meta.get("generation", 1),
+            created=parse_timestamp(meta["creationTimestamp"]),
+            pipeline=intern(spec["pipelineRef"]["name"]) if spec.get("pipelineRef") else None,
+            bridge=intern(spec["bridgeRef"]["name"]),
+            state=intern(state) if state else None,
+            finished=finished,
+            completed=_moment(status.get("completionTime")),
+            cancel=spec.get("cancel", False),
+            deleting="deletionTimestamp" in meta,
+            seen=None if finished else (meta.get("annotations") or {}).get(labels.SEEN),
+            spec=None if finished else json.dumps(spec, separators=(",", ":")).encode(),
+            status=None if finished else RunStatus.model_validate(status),
+        )
+
+    @property
+    def parsed(self) -> RunSpec:
+        """The spec of an unfinished Run. Raises ValidationError when a newer version wrote fields this one does not know."""
+        if self.spec is None:
+            raise ValueError("a finished Run's spec is not kept")
+        return _parse(self.spec)
+
+    @property
+    def job_made(self) -> bool:
+        """Whether the status says that there is or was a Job."""
+        return self.status is not None and self.status.job_ref is not None
+
+
+@lru_cache(maxsize=64)  # a Run is looked at several times in a row; parsing takes 0.2 ms
+def _parse(spec: bytes) -> RunSpec:
+    return RunSpec.model_validate_json(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A Job and what its controller says of it."""
+
+    name: str
+    uid: str
+    version: int
+    owner_kind: str
+    owner_name: str
+    owner_uid: str
+    created: datetime
+    deleting: bool
+    pods: int
+    """Pods made so far, counted by the Job controller."""
+    failed: int
+    """Pods that failed and count against the retries."""
+    ended: str
+    """Complete, Failed or empty."""
+    reason: str
+    message: str
+
+    @classmethod
+    def from_object(cls, obj: Object) -> "JobView":
+        """Reads what the API server sent."""
+        meta, status = obj["metadata"], obj.get("status") or {}
+        owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
+        # FailureTarget and SuccessCriteriaMet come first, while pods are still ending (KEP-3998); the outcome no longer changes then.
+        words = {"Complete": "Complete", "SuccessCriteriaMet": "Complete", "Failed": "Failed", "FailureTarget": "Failed"}
+        end = next((c for c in status.get("conditions") or () if c["status"] == "True" and c["type"] in words), None)
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            version=int(meta["resourceVersion"]),
+            owner_kind=owner.get("kind", ""),
+            owner_name=owner.get("name", ""),
+            owner_uid=owner.get("uid", ""),
+            created=parse_timestamp(meta["creationTimestamp"]),
+            deleting="deletionTimestamp" in meta,
+            pods=status.get("active", 0) + status.get("succeeded", 0) + status.get("failed", 0),
+            failed=status.get("failed", 0),
+            ended=words[end["type"]] if end else "",
+            reason=end.get("reason", "") if end else "",
+            message=end.get("message", "") if end else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """A container and its state: `waiting`, `running`, `terminated` or empty while the kubelet has said nothing."""
+
+    name: str
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    image_id: str = ""
+
+    @classmethod
+    def from_object(cls, obj: Object) -> "ContainerView":
+        """Reads one of `containerStatuses`. The message of a step's end is dropped: vendors may write names of patients there."""
+        state, body = next(iter(obj.get("state", {}).items()), ("", {}))
+        ours = obj["name"] in ("fetch", "publish") or state == "waiting"
+        return cls(
+            name=intern(obj["name"]),
+            state=intern(state),
+            reason=body.get("reason", ""),
+            message=body.get("message", "") if ours or body.get("reason") in ("StartError", "ContainerCannotRun") else "",
+            exit_code=body.get("exitCode"),
+            started=_moment(body.get("startedAt")),
+            finished=_moment(body.get("finishedAt")),
+            image_id=obj.get("imageID", ""),
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has terminated, well or not."""
+        return self.state == "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod of a Run's Job: one attempt."""
+
+    name: str
+    uid: str
+    version: int
+    created: datetime
+    deleting: bool
+    phase: str
+    reason: str
+    message: str
+    node: str
+    started: datetime | None
+    disrupted: str
+    """Reason of the condition DisruptionTarget: PreemptionByScheduler, EvictionByEvictionAPI, TerminationByKubelet …; empty when there is none."""
+    disruption: str
+    """What the kubelet or the scheduler says about it."""
+    unschedulable: str
+    """The scheduler's words while no node offers what the pod asks for."""
+    containers: tuple[ContainerView, ...]
+    trouble: str
+    """The kubelet's reason while it cannot start a container: ErrImagePull and the like."""
+    troubled_since: datetime | None
+    """When that was first seen by this process; the API tells no time for it."""
+
+    @classmethod
+    def from_object(cls, obj: Object, *, now: datetime, before: "PodView | None" = None) -> "PodView":
+        """Reads what the API server sent; `before` is what was known of the same pod."""
+        meta, status = obj["metadata"], obj.get("status") or {}
+        conditions = {c["type"]: c for c in status.get("conditions") or ()}
+        scheduled, target = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
+        told = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+        containers = tuple(ContainerView.from_object(c) for c in told)
+        problems = PULL_PROBLEMS | CONFIG_PROBLEMS
+        trouble = next((c.reason for c in containers if c.state == "waiting" and c.reason in problems), "")
+        since = before.troubled_since if before is not None and before.uid == meta["uid"] else None
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            version=int(meta["resourceVersion"]),
+            created=parse_timestamp(meta["creationTimestamp"]),
+            deleting="deletionTimestamp" in meta,
+            phase=intern(status.get("phase", "Pending")),
+            reason=status.get("reason", ""),
+            message=status.get("message", ""),
+            node=intern((obj.get("spec") or {}).get("nodeName", "")),
+            started=_moment(status.get("startTime")),
+            disrupted=target.get("reason", "DisruptionTarget") if target.get("status") == "True" else "",
+            disruption=target.get("message", ""),
+            unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
+            containers=containers,
+            trouble=trouble,
+            troubled_since=(since or now) if trouble else None,
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing in it runs any more."""
+        return self.phase in ("Succeeded", "Failed")
+
+    def container(self, name: str) -> ContainerView:
+        """The container of that name; an empty one while the kubelet has said nothing of it."""
+        return next((c for c in self.containers if c.name == name), ContainerView(name))
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeView:
+    """The bridge of a Run."""
+
+    uid: str
+    generation: int
+    spec: BridgeSpec
+
+    @classmethod
+    def from_object(cls, obj: Object) -> "BridgeView":
+        """Reads what the API server sent. Raises ValidationError when a newer version wrote fields this one does not know."""
+        return cls(obj["metadata"]["uid"], obj["metadata"].get("generation", 1), BridgeSpec.model_validate(obj["spec"]))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_timestamp(text) if text else None
