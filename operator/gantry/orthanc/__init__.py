@@ -1,3 +1,62 @@
-"""The only room that speaks HTTP to Orthanc."""
+"""The only HTTP to Orthanc: changes, studies, downloads, uploads, modalities and jobs.
 
-__all__: list[str] = []
+It decides nothing: what to follow, fetch or send is decided by the rooms above. Only this room imports httpx.
+"""
+
+from .client import Orthanc
+from .elements import COMPUTED_LEVEL, SERIES_LEVEL, STUDY_LEVEL, with_numbers
+from .errors import (
+    NotFound,
+    OrthancError,
+    Permanent,
+    Refused,
+    ServerFault,
+    TooSlow,
+    Transient,
+    Unauthorized,
+    Unreachable,
+    harmless,
+)
+from .http import Credentials
+from .modalities import Modality, modality_name
+from .models import (
+    Change,
+    ChangesPage,
+    InstanceResource,
+    Job,
+    JobState,
+    SeriesResource,
+    Stored,
+    StudyResource,
+    SystemInfo,
+)
+
+__all__ = [
+    "COMPUTED_LEVEL",
+    "SERIES_LEVEL",
+    "STUDY_LEVEL",
+    "Change",
+    "ChangesPage",
+    "Credentials",
+    "InstanceResource",
+    "Job",
+    "JobState",
+    "Modality",
+    "NotFound",
+    "Orthanc",
+    "OrthancError",
+    "Permanent",
+    "Refused",
+    "SeriesResource",
+    "ServerFault",
+    "Stored",
+    "StudyResource",
+    "SystemInfo",
+    "TooSlow",
+    "Transient",
+    "Unauthorized",
+    "Unreachable",
+    "harmless",
+    "modality_name",
+    "with_numbers",
+]

@@ -1,0 +1,190 @@
+"""One Orthanc server, asynchronously: the vocabulary Gantry needs of its REST API, and nothing else.
+
+Each method is one request (`system` two) and raises only errors of `errors.py`. No policy lives here: what to follow is `bridge/`,
+what to send `delivery/`, what to fetch and store `worker/`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+
+from . import models
+from .elements import flat
+from .errors import NotFound, Permanent, Refused, Unauthorized
+from .http import Connection, Credentials
+from .modalities import Modality, encode_modality, parse_modality
+
+
+class Orthanc:
+    """One server. Use it with `async with`, or call `aclose`. `connections` bounds what it opens at once."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        credentials: Credentials | None = None,
+        connections: int = 4,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._http = Connection(url, credentials=credentials, connections=connections, transport=transport, sleep=sleep)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the kept-alive connections."""
+        await self._http.aclose()
+
+    # -- the server ----------------------------------------------------------------------------------------------------
+
+    async def system(self) -> models.SystemInfo:
+        """Version, identity of the database, and features."""
+        raw = await self._http.get_json("/system")
+        try:
+            plugins = models.parse_list("/plugins", await self._http.get_json("/plugins"))
+        except Unauthorized:
+            raise
+        except Permanent:  # a proxy that lets only some paths through: no plugin is known, everything else works
+            plugins = []
+        return models.parse_system(raw, plugins)
+
+    async def now(self) -> datetime | None:
+        """The server's clock (whole seconds, UTC), by which LastUpdate is written. None when it does not say."""
+        try:
+            return models.moment((await self._http.get_text("/tools/now")).strip())
+        except NotFound:
+            return None
+
+    async def changes(self, *, since: int, limit: int = 1000, types: Sequence[str] = ()) -> models.ChangesPage:
+        """Rows of the change log with a number above `since`. `types` only with ExtendedChanges: older servers ignore it silently."""
+        params: dict[str, str | int] = {"since": since, "limit": limit}
+        if types:
+            params["type"] = ";".join(types)
+        return models.parse_changes(await self._http.get_json("/changes", params=params))
+
+    async def last_change(self) -> int:
+        """Number of the newest row that still exists; deleting studies makes it smaller."""
+        return models.parse_last(await self._http.get_json("/changes", params={"last": ""}))
+
+    # -- what it holds -------------------------------------------------------------------------------------------------
+
+    async def study(self, study: str) -> models.StudyResource:
+        return models.parse_study(await self._http.get_json(f"/studies/{_part(study)}"))
+
+    async def series(self, series: str) -> models.SeriesResource:
+        return models.parse_series(await self._http.get_json(f"/series/{_part(series)}"))
+
+    async def series_of_study(self, study: str) -> tuple[models.SeriesResource, ...]:
+        raw = await self._http.get_json(f"/studies/{_part(study)}/series")
+        return tuple(models.parse_series(one) for one in models.parse_list("/studies/…/series", raw))
+
+    async def instances_of_series(self, series: str) -> tuple[models.InstanceResource, ...]:
+        raw = await self._http.get_json(f"/series/{_part(series)}/instances")
+        return tuple(models.parse_instance(one) for one in models.parse_list("/series/…/instances", raw))
+
+    async def instance_tags(self, instance: str) -> dict[str, str]:
+        """Elements with text values by keyword, by `gggg,eeee` and, private, by `gggg,"CREATOR",ee`; values joined by a backslash."""
+        raw = await self._http.get_json(f"/instances/{_part(instance)}/tags")
+        if not isinstance(raw, dict):
+            raise Refused("/instances/…/tags: a JSON object was expected")
+        return flat(raw)
+
+    async def instance_metadata(self, instance: str) -> dict[str, str]:
+        """HttpUsername, RemoteAET, Origin, ReceptionDate, …"""
+        return models.parse_texts("/instances/…/metadata", await self._http.get_json(f"/instances/{_part(instance)}/metadata?expand"))
+
+    async def studies(self, *, since: int, limit: int, newest_first: bool) -> tuple[models.StudyResource, ...]:
+        """A page of all studies, `since` of them skipped; an empty page is the end, a short one is not (LimitFindResults cuts silently).
+
+        `newest_first` orders by LastUpdate and needs ExtendedFind; otherwise the order is Orthanc's own.
+        """
+        if newest_first:
+            question = {
+                "Level": "Study",
+                "Query": {},
+                "Expand": True,
+                "Since": since,
+                "Limit": limit,
+                "OrderBy": [{"Type": "Metadata", "Key": "LastUpdate", "Direction": "DESC"}],
+            }
+            raw = await self._http.ask_json("/tools/find", question)
+        else:
+            raw = await self._http.get_json("/studies", params={"since": since, "limit": limit, "expand": ""})
+        return tuple(models.parse_study(one) for one in models.parse_list("/studies", raw))
+
+    async def find_instance(self, sop_instance_uid: str) -> str | None:
+        """Orthanc's id of the instance with this SOP Instance UID; None when it holds none."""
+        raw = models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", sop_instance_uid))
+        found = [one["ID"] for one in raw if isinstance(one, dict) and one.get("Type") == "Instance" and isinstance(one.get("ID"), str)]
+        return found[0] if found else None
+
+    # -- bytes ---------------------------------------------------------------------------------------------------------
+
+    def download(self, instance: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The DICOM file as it was stored, streamed: memory does not depend on its size."""
+        return self._http.stream(f"/instances/{_part(instance)}/file")
+
+    async def upload(self, dicom: bytes) -> models.Stored:
+        """Stores one DICOM file. Repeated on transient faults: the same file again is AlreadyStored and changes nothing.
+
+        AlreadyStored does not mean equal: other content under the same UIDs is dropped silently. Compare `md5`.
+        """
+        return models.parse_stored(await self._http.upload("/instances", dicom))
+
+    async def md5(self, instance: str) -> str:
+        """MD5 of the stored file, lower-case hexadecimal."""
+        return (await self._http.get_text(f"/instances/{_part(instance)}/attachments/dicom/md5")).strip().lower()
+
+    async def size(self, instance: str) -> int:
+        """Bytes of the stored file."""
+        text = (await self._http.get_text(f"/instances/{_part(instance)}/attachments/dicom/size")).strip()
+        if not text.isdecimal():
+            raise Refused("/instances/…/attachments/dicom/size: a number was expected")
+        return int(text)
+
+    # -- modalities and jobs -------------------------------------------------------------------------------------------
+
+    async def modalities(self) -> dict[str, Modality]:
+        raw = await self._http.get_json("/modalities", params={"expand": ""})
+        if not isinstance(raw, dict):
+            raise Refused("/modalities: a JSON object was expected")
+        return {str(name): node for name, one in raw.items() if (node := parse_modality(one))}
+
+    async def put_modality(self, name: str, node: Modality) -> None:
+        """Makes or replaces an entry. Without DicomModalitiesInDatabase Orthanc forgets it at its next start."""
+        await self._http.send_json("PUT", f"/modalities/{_part(name)}", encode_modality(node))
+
+    async def delete_modality(self, name: str) -> None:
+        """Raises NotFound when it is not there."""
+        await self._http.send_json("DELETE", f"/modalities/{_part(name)}")
+
+    async def store(self, modality: str, instances: Sequence[str]) -> str:
+        """Starts an asynchronous C-STORE job and returns its id. Raises NotFound when Orthanc does not know the modality (or an instance)."""
+        path = f"/modalities/{_part(modality)}/store"
+        answer = await self._http.send_json("POST", path, {"Resources": list(instances), "Synchronous": False})
+        job = models.parse_texts(path, answer.json()).get("ID")
+        if not job:
+            raise Refused(f"{path}: the answer has no ID")
+        return job
+
+    async def job(self, job: str) -> models.Job | None:
+        """None: Orthanc does not know it (any more; JobsHistorySize), which says nothing about its end."""
+        try:
+            return models.parse_job(await self._http.get_json(f"/jobs/{_part(job)}"))
+        except NotFound:
+            return None
+
+
+def _part(text: str) -> str:
+    """One part of a path; ids come from a server or a resource and are never trusted to hold no slash."""
+    return quote(text, safe="")

@@ -1,0 +1,53 @@
+"""Orthanc's modalities: the places it can send to by C-STORE, and the names Gantry gives its own entries.
+
+Pure. Who puts, compares and removes entries is `bridge/`; who sends is `delivery/`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NAME_LENGTH = 64
+"""Characters of a name: what status.managedModalities takes. Orthanc itself took 104."""
+_PREFIX = "gantry"
+
+
+@dataclass(frozen=True, slots=True)
+class Modality:
+    """A DICOM node as Orthanc knows it. Orthanc keeps more (AllowFind, Timeout, …); Gantry leaves those at their defaults."""
+
+    aet: str
+    host: str
+    port: int
+
+
+def modality_name(namespace: str, bridge: str, destination: str) -> str:
+    """Orthanc's symbolic name of a bridge's destination.
+
+    Orthanc allows letters, digits, dashes and underscores; Kubernetes names have no underscore, so joined by it three names stay three.
+    What does not fit ends in a hash instead.
+    """
+    name = "_".join((_PREFIX, namespace, bridge, destination))
+    if len(name) <= NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{name[: NAME_LENGTH - 13]}_{digest}"
+
+
+def parse_modality(raw: Any) -> Modality | None:
+    """Both forms of Orthanc: the object of `?expand`, and the array of the configuration file. None for anything else: not ours to judge."""
+    if isinstance(raw, Mapping):
+        aet, host, port = raw.get("AET"), raw.get("Host"), raw.get("Port")
+    elif isinstance(raw, list) and len(raw) >= 3:
+        aet, host, port = raw[:3]
+    else:
+        aet = host = port = None
+    number = int(port) if isinstance(port, (int, str)) and str(port).isdecimal() else None
+    if not isinstance(aet, str) or not isinstance(host, str) or number is None:
+        return None
+    return Modality(aet, host, number)
+
+
+def encode_modality(node: Modality) -> dict[str, Any]:
+    return {"AET": node.aet, "Host": node.host, "Port": node.port}
