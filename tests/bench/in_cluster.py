@@ -1,0 +1,182 @@
+"""What a radiologist waits for, measured in the one-node cluster: `python -m tests.bench.in_cluster` with KUBECONFIG and build/images.json.
+
+Kubernetes stores container times in whole seconds, so everything here is timed by a watch of our own.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from examples.demo.hospital import ROOT, Hospital, condition, images, run, wait_for
+from examples.phantom.make_ct import Options, make_series
+from kubernetes import client, config, watch
+from pydicom import dcmread
+from tests.bench.figures import Figure, median, percentile, write
+from tests.e2e.pipelines import apply, pipeline, python
+
+ROUNDS = 5
+EMPTY = ["python3", "-c", ""]
+
+
+@dataclass
+class PodClock:
+    """Local times of what a namespace's pods did, by a watch: (pod, event) -> seconds. Events: created, `<container> running`, `<container> ended`."""
+
+    namespace: str
+    times: dict[tuple[str, str], float] = field(default_factory=dict)
+    stopping: bool = False
+
+    def look(self) -> None:
+        stream = watch.Watch()
+        for event in stream.stream(client.CoreV1Api().list_namespaced_pod, self.namespace, timeout_seconds=600):
+            if self.stopping:
+                return
+            now, pod = time.monotonic(), event["object"]
+            self.times.setdefault((pod.metadata.name, "created"), now)
+            for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
+                if status.state.running or status.state.terminated:
+                    self.times.setdefault((pod.metadata.name, f"{status.name} running"), now)
+                if status.state.terminated:
+                    self.times.setdefault((pod.metadata.name, f"{status.name} ended"), now)
+
+    def between(self, pod: str, first: str, last: str) -> float:
+        return self.times[pod, last] - self.times[pod, first]
+
+
+@contextmanager
+def pod_clock(namespace: str) -> Iterator[PodClock]:
+    clock = PodClock(namespace)
+    threading.Thread(target=clock.look, daemon=True).start()
+    yield clock
+    clock.stopping = True
+
+
+def empty_job(name: str) -> dict[str, Any]:
+    """The same containers as a Run's pod, each doing nothing."""
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+    containers = [
+        {"name": which, "image": images()[image], "command": ["/bin/true"], "securityContext": security}
+        for which, image in (("fetch", "gantry/worker"), ("detect", "gantry/nodules"), ("publish", "gantry/worker"))
+    ]
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+        "initContainers": containers[:1],
+        "containers": containers[1:],
+    }
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": {"spec": pod}}}
+
+
+def pod_of(hospital: Hospital, job: str) -> str:
+    found = hospital.get("pods", "-l", f"batch.kubernetes.io/job-name={job}")["items"]
+    name: str = found[0]["metadata"]["name"]
+    return name
+
+
+def empty_pods(hospital: Hospital, clock: PodClock) -> list[float]:
+    """Created to the last container's end, of empty Jobs."""
+    seconds = []
+    for number in range(ROUNDS):
+        name = f"empty-{number}"
+        hospital.kubectl("create", "-f", "-", stdin=json.dumps(empty_job(name)))
+        hospital.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=60s")
+        pod = pod_of(hospital, name)
+        ends = [clock.between(pod, "created", f"{which} ended") for which in ("detect", "publish")]
+        seconds.append(max(ends))
+    return seconds
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One study: seconds from the last C-STORE to the report in the PACS, and the Run."""
+
+    seconds: float
+    run: dict[str, Any]
+
+
+def journeys(hospital: Hospital, rounds: int, *, slices: int, matrix: int) -> list[Journey]:
+    """Studies sent one after another; the next one when the report of the last has arrived."""
+    made = []
+    for number in range(rounds):
+        folder = Path(tempfile.mkdtemp(prefix="gantry-bench-"))
+        try:
+            make_series(folder, Options(slices=slices, matrix=matrix, spheres=1 if slices > 20 else 0, accession=f"B{slices}-{number}-{time.time_ns() % 10**6}"[:16]))
+            files = sorted(folder.glob("*.dcm"))
+            uid = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
+            known = {one["metadata"]["name"] for one in hospital.runs()}
+            hospital.orthanc.send(files)
+            sent = time.monotonic()
+            wait_for("the report in the PACS", lambda uid=uid: hospital.pacs.instances(uid, "SR"), seconds=120, pause=0.02)  # type: ignore[misc]
+            seconds = time.monotonic() - sent
+            wait_for("finished Runs", lambda known=known: all(condition(r, "Complete")["status"] == "True" for r in hospital.runs() if r["metadata"]["name"] not in known), seconds=30)  # type: ignore[misc]
+            (new,) = [one for one in hospital.runs() if one["metadata"]["name"] not in known]
+            made.append(Journey(seconds, new))
+        finally:
+            shutil.rmtree(folder)
+    return made
+
+
+def measure(hospital: Hospital) -> Iterator[Figure]:
+    apply(hospital, pipeline("zero", python("negative()")))
+    with pod_clock(hospital.namespace) as clock:
+        empty = median(empty_pods(hospital, clock))
+        single = journeys(hospital, ROUNDS, slices=1, matrix=128)
+        pods = [pod_of(hospital, one.run["status"]["jobRef"]["name"]) for one in single]
+        ended = median([clock.between(pod, "created", "publish ended") for pod in pods])
+        yield Figure("pod created -> publish ended, step 0 s, 1 instance, median", ended, "s", 3.5, peer="the same containers empty", peer_value=empty)
+        yield Figure("  of it: the same containers empty", ended / empty, "x", 1.2)
+        big = journeys(hospital, ROUNDS, slices=300, matrix=512)
+        yield Figure("last C-STORE -> SR in the PACS, 300-slice CT, step 0 s, median", median([one.seconds for one in big]), "s", 10)
+        overhead = [platform_overhead(clock, pod_of(hospital, one.run["status"]["jobRef"]["name"]), one) for one in big]
+        yield Figure("platform overhead a study (stable -> step, AI exit -> SR), p95", percentile(overhead, 0.95), "s", 5, peer="an empty Job", peer_value=empty)
+    yield Figure("images of operator and worker together", image_megabytes(), "MB", 350)
+
+
+def platform_overhead(clock: PodClock, pod: str, journey: Journey) -> float:
+    """Seen to the pod's creation by the Run's stages, then the pod's life less the application's own time."""
+    stages = {stage["name"]: stage for stage in journey.run["status"]["stages"]}
+    before = stages["seen"].get("seconds", 0.0) + stages["created"].get("seconds", 0.0)
+    return float(before + clock.between(pod, "created", "publish ended") - stages["step/detect"].get("seconds", 0.0))
+
+
+def image_megabytes() -> float:
+    """Layers of both images, shared ones counted once, as the registry holds them (compressed sizes)."""
+    layers: dict[str, int] = {}
+    for name in ("gantry/operator", "gantry/worker"):
+        reference = images()[name]
+        done = subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{reference}"], capture_output=True, text=True, check=True)
+        layers.update({layer["digest"]: layer["size"] for layer in json.loads(done.stdout)["layers"]})
+    return sum(layers.values()) / 1e6
+
+
+def main() -> int:
+    config.load_kube_config()
+    hospital = Hospital("bench")
+    run("kubectl", "apply", "--server-side", "-f", str(ROOT / "crds"))
+    hospital.create_namespace()
+    hospital.start_servers()
+    hospital.install_gantry("crds.enabled=false", crds=False)
+    hospital.wait_for_servers()
+    hospital.apply(ROOT / "tests" / "e2e" / "bridge.yaml")
+    hospital.wait_until_ready("obridge/main")
+    figures = []
+    for figure in measure(hospital):
+        print(figure.line(), flush=True)
+        figures.append(figure)
+    write(figures, ROOT / "build" / "bench.json")
+    hospital.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
