@@ -1,4 +1,4 @@
-"""Models -> CustomResourceDefinitions: `python -m gantry.api.crdgen DIRECTORY` writes one file a kind.
+"""Models -> CustomResourceDefinitions: `python -m gantry.api.crdgen DIRECTORY [CHART]` writes one file a kind, and the chart's copies.
 
 JSON Schema as pydantic writes it is not structural (KEP-2332): references, unions with null and `const` are refused by the API server,
 and it silently takes `title`, `default: null` and a `type` beside int-or-string. All of that is mended here, and nothing else decided.
@@ -118,11 +118,21 @@ def render(model: type[Resource]) -> str:
     return HEADER + yaml.safe_dump(crd(model), sort_keys=False, width=140, allow_unicode=True)
 
 
-def main(directory: str) -> None:
-    """Writes every kind into `directory`."""
+def render_for_chart(model: type[Resource]) -> str:
+    """The same file as a Helm template. Helm never upgrades what lies in a chart's crds/ folder, so the CRDs are templates like the rest."""
+    body = yaml.safe_dump(crd(model), sort_keys=False, width=140, allow_unicode=True).replace("{{", '{{ "{{" }}')
+    head, name, rest = body.partition(f"metadata:\n  name: {model.plural}.{GROUP}\n")
+    keep = "  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}\n"
+    return f"{HEADER}{{{{- if .Values.crds.enabled }}}}\n{head}{name}{keep}{rest}{{{{- end }}}}\n"
+
+
+def main(directory: str, chart: str | None = None) -> None:
+    """Writes every kind into `directory`, and as templates into the chart's folder `chart`."""
     for model in RESOURCES:
         (Path(directory) / f"{model.plural}.yaml").write_text(render(model), encoding="utf-8")
+        if chart:
+            (Path(chart) / f"{model.plural}.yaml").write_text(render_for_chart(model), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,0 +1,214 @@
+"""What the chart makes of its values, rendered by a real helm."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.unit.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, Render, of_kind
+
+from gantry.api.crdgen import RESOURCES, render_for_chart
+
+
+def verbs(rules: list[Manifest]) -> dict[tuple[str, str], frozenset[str]]:
+    """(group, resource) -> verbs."""
+    return {(group, resource): frozenset(rule["verbs"]) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
+
+
+def one(manifests: list[Manifest], kind: str) -> Manifest:
+    (found,) = of_kind(manifests, kind)
+    return found
+
+
+def test_helm_finds_nothing_to_complain_about(helm: Helm) -> None:
+    done = helm("lint", str(CHART), "--strict", *IMAGES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize("model", RESOURCES, ids=lambda m: m.kind)
+def test_the_charts_crd_is_what_the_models_say(model: Any) -> None:
+    committed = (CHART / "templates" / "crds" / f"{model.plural}.yaml").read_text(encoding="utf-8")
+    assert committed == render_for_chart(model), "run `make generate` and commit charts/gantry/templates/crds/"
+
+
+@pytest.mark.parametrize(("keep", "annotations"), [(True, {"helm.sh/resource-policy": "keep"}), (False, None)], ids=["kept by default", "let go if asked"])
+def test_rendered_crds_equal_the_files_in_crds(render: Render, keep: bool, annotations: dict[str, str] | None) -> None:
+    rendered = of_kind(render(f"crds.keep={str(keep).lower()}"), "CustomResourceDefinition")
+    assert len(rendered) == len(RESOURCES)
+    for crd in rendered:
+        assert crd["metadata"].pop("annotations", None) == annotations
+        assert crd == yaml.safe_load((ROOT / "crds" / f"{crd['spec']['names']['plural']}.yaml").read_text(encoding="utf-8"))
+
+
+def test_crds_can_be_left_out(render: Render) -> None:
+    assert of_kind(render("crds.enabled=false"), "CustomResourceDefinition") == []
+
+
+def test_by_default_the_operator_serves_and_may_touch_only_its_own_namespace(render: Render) -> None:
+    manifests = render("rbac.aggregateRoles=false")
+    assert not of_kind(manifests, "ClusterRole")
+    assert not of_kind(manifests, "ClusterRoleBinding")
+    assert one(manifests, "Role")["metadata"]["namespace"] == "radiology"
+    binding = one(manifests, "RoleBinding")
+    assert binding["metadata"]["namespace"] == "radiology"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gantry", "namespace": "radiology"}]
+    assert environment(manifests)["GANTRY_NAMESPACES"] == {"value": "radiology"}
+
+
+def test_each_watched_namespace_gets_a_role_and_a_binding(render: Render) -> None:
+    manifests = render("watchNamespaces={ct,mr}")
+    for kind in ("Role", "RoleBinding"):
+        assert [manifest["metadata"]["namespace"] for manifest in of_kind(manifests, kind)] == ["ct", "mr"]
+    assert {subject["namespace"] for binding in of_kind(manifests, "RoleBinding") for subject in binding["subjects"]} == {"radiology"}
+    assert environment(manifests)["GANTRY_NAMESPACES"] == {"value": "ct,mr"}
+
+
+def test_cluster_wide_mode_has_one_cluster_role_and_names_no_namespace(render: Render) -> None:
+    manifests = render("clusterWide=true", "rbac.aggregateRoles=false")
+    assert not of_kind(manifests, "Role")
+    role, binding = one(manifests, "ClusterRole"), one(manifests, "ClusterRoleBinding")
+    assert "namespace" not in role["metadata"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"] == "radiology-gantry"
+    assert verbs(role["rules"]) == verbs(one(render(), "Role")["rules"])
+    assert environment(manifests)["GANTRY_NAMESPACES"] == {"value": ""}
+
+
+def test_the_role_holds_no_wildcard_and_no_write_to_secrets_or_pods(render: Render) -> None:
+    granted = verbs(one(render(), "Role")["rules"])
+    assert "*" not in {word for (group, resource), verb in granted.items() for word in (group, resource, *verb)}
+    assert granted["", "secrets"] == {"get"}
+    assert granted["", "pods"] == {"get", "list", "watch"}
+
+
+def test_secrets_can_be_narrowed_to_names(render: Render) -> None:
+    role = one(render("rbac.secretNames={orthanc}"), "Role")
+    assert [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]] == [["orthanc"]]
+
+
+def test_no_permissions_are_made_when_asked(render: Render) -> None:
+    manifests = render("rbac.create=false", "rbac.aggregateRoles=false")
+    assert not [m["kind"] for m in manifests if "Role" in m["kind"]]
+
+
+def test_people_who_view_and_edit_get_their_share_of_gantrys_kinds(render: Render) -> None:
+    roles = {role["metadata"]["name"]: role for role in of_kind(render(), "ClusterRole")}
+    assert set(roles) == {"radiology-gantry-view", "radiology-gantry-edit"}
+    assert roles["radiology-gantry-view"]["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert "rbac.authorization.k8s.io/aggregate-to-view" not in roles["radiology-gantry-edit"]["metadata"]["labels"]
+    kinds = {("gantry.health", model.plural) for model in RESOURCES}
+    assert set(verbs(roles["radiology-gantry-edit"]["rules"])) == kinds
+    assert all(not verb & {"create", "patch", "delete"} for verb in verbs(roles["radiology-gantry-view"]["rules"]).values())
+
+
+def test_the_installations_id_is_kept_and_cannot_be_changed_by_accident(render: Render) -> None:
+    made = one(render(), "ConfigMap")
+    assert made["immutable"] is True
+    assert made["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made["data"]["id"])
+    assert one(render("installationId=hospital-7"), "ConfigMap")["data"] == {"id": "hospital-7"}
+
+
+def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -> None:
+    manifests = render("logLevel=debug", "image.pullPolicy=Always", "image.worker=r.example/w@sha256:" + "a" * 64)
+    assert environment(manifests) == {
+        "GANTRY_NAMESPACES": {"value": "radiology"},
+        "GANTRY_INSTALLATION": {"valueFrom": {"configMapKeyRef": {"name": "gantry-installation", "key": "id"}}},
+        "GANTRY_WORKER_IMAGE": {"value": "r.example/w@sha256:" + "a" * 64},
+        "GANTRY_WORKER_PULL_POLICY": {"value": "Always"},
+        "GANTRY_PORT": {"value": "8080"},
+        "GANTRY_LOG_LEVEL": {"value": "debug"},
+        "HOME": {"value": "/tmp"},
+    }
+
+
+def test_there_is_never_a_second_operator(render: Render) -> None:
+    spec = one(render(), "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] <= 10
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod"], ids=["the operator", "the pod of helm test"])
+def test_a_namespace_that_enforces_restricted_pods_takes(render: Render, kind: str) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
+    manifest = one(render(), kind)
+    spec = manifest["spec"]["template"]["spec"] if kind == "Deployment" else manifest["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_probes_and_the_service_meet_the_operators_port(render: Render) -> None:
+    manifests = render("service.port=9000")
+    (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
+    assert {name: container[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {
+        "startupProbe": "/healthz",
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    service = one(manifests, "Service")["spec"]
+    assert service["ports"] == [{"name": "http", "port": 9000, "targetPort": "http"}]
+    labels = one(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+    assert not service["selector"].items() <= one(manifests, "Pod")["metadata"]["labels"].items(), "the test pod must not serve as operator"
+
+
+def test_placement_and_pull_secrets_reach_the_pod(render: Render) -> None:
+    manifests = render("imagePullSecrets[0].name=registry", "nodeSelector.role=system", "tolerations[0].key=system", "priorityClassName=high", "podLabels.team=pacs")
+    template = one(manifests, "Deployment")["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "pacs"
+    spec = template["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert (spec["nodeSelector"], spec["tolerations"], spec["priorityClassName"]) == ({"role": "system"}, [{"key": "system"}], "high")
+
+
+MISTAKES = {
+    "an unknown key": ("replicas=2", "additional properties 'replicas' not allowed"),
+    "an unknown key deeper down": ("image.tag=1", "additional properties 'tag' not allowed"),
+    "a word where true or false belongs": ("crds.enabled=maybe", "got string, want boolean"),
+    "a string where a list belongs": ("watchNamespaces=ct", "got string, want array"),
+    "a namespace that cannot exist": ("watchNamespaces={CT}", "does not match pattern"),
+    "an unknown log level": ("logLevel=loud", "value must be one of 'debug', 'info', 'warning', 'error'"),
+    "an image with a space": ("image.worker=a b", "does not match pattern"),
+    "a digest that is cut off": ("image.worker=r/w@sha256:abc", "does not match pattern"),
+    "an installation id with a slash": ("installationId=a/b", "does not match pattern"),
+    "no operator image": ("image.operator=", "image.operator is not set: give the full reference"),
+    "no worker image": ("image.worker=", "image.worker is not set: give the full reference"),
+    "cluster-wide and named namespaces": ("clusterWide=true,watchNamespaces={ct}", "exclude each other"),
+}
+
+
+@pytest.mark.parametrize(("setting", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_helm_refuses(helm: Helm, setting: str, message: str) -> None:
+    done = helm("template", "gantry", str(CHART), "--kube-version", "1.34.0", *IMAGES, "--set", setting)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_every_value_is_in_the_schema_and_the_reverse() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert set(values) == set(schema["properties"]) - {"global"}
+
+
+def test_the_notes_say_what_to_do_next(helm: Helm, tmp_path: Path) -> None:
+    """Helm shows notes only on a cluster; so a copy of the chart renders them into a manifest."""
+    chart = shutil.copytree(CHART, tmp_path / "gantry")
+    shutil.copy(chart / "templates" / "NOTES.txt", chart / "notes.txt")
+    (chart / "templates" / "notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes.txt") . | quote }}\n', encoding="utf-8")
+    done = helm("template", "gantry", str(chart), "-n", "radiology", "--kube-version", "1.34.0", *IMAGES, "--set", "watchNamespaces={ct,mr}")
+    assert done.returncode == 0, done.stderr
+    notes = one([manifest for manifest in yaml.safe_load_all(done.stdout) if manifest], "Notes")["text"]
+    assert "serves ct, mr." in notes
+    assert "kubectl -n ct wait --for=condition=Ready orthancbridge/main" in notes
+    assert "image.worker is not given by digest" in notes
+
+
+def environment(manifests: list[Manifest]) -> dict[str, Manifest]:
+    (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {variable.pop("name"): variable for variable in container["env"]}
