@@ -17,6 +17,7 @@ from .errors import (
     Unreachable,
     harmless,
 )
+from .files import InstanceFiles
 from .http import Credentials
 from .modalities import Modality, modality_name
 from .models import (
@@ -38,6 +39,7 @@ __all__ = [
     "Change",
     "ChangesPage",
     "Credentials",
+    "InstanceFiles",
     "InstanceResource",
     "Job",
     "JobState",
