@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# The Debian or Ubuntu packages that the one-node cluster is made of; installed only when one is missing.
+
+PACKAGES="containerd runc containernetworking-plugins iptables nftables conntrack ipset ebtables iproute2 socat openssl
+  buildah skopeo docker-registry python3 ca-certificates util-linux procps"
+
+missing_packages() { # PACKAGE...: those that are not installed
+  local have
+  have=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | awk '$2 == "installed" {print $1}')
+  printf '%s\n' "$@" | grep -vxF "$have" || true
+}
+
+# Packages start services on installation; this policy keeps them from doing so while we install.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d made=""
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    made=yes
+  fi
+  local status=0
+  DEBIAN_FRONTEND=noninteractive "$@" || status=$?
+  if [ -n "$made" ]; then rm -f $policy; fi
+  return $status
+}
+
+install_packages() { # PACKAGE...
+  local missing
+  # shellcheck disable=SC2086
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  command -v apt-get >/dev/null || die "these are missing and there is no apt-get to install them: $(echo $missing)"
+  say "installing Debian packages: $(echo $missing)"
+  # shellcheck disable=SC2086
+  if ! apt-get install -qq -y --no-install-recommends --dry-run $missing >/dev/null 2>&1; then apt-get update -qq >&2; fi
+  # shellcheck disable=SC2086
+  without_services apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $missing </dev/null >"$LOGS/packages.log" 2>&1 || {
+    tail -5 "$LOGS/packages.log" >&2
+    die "apt-get could not install these; the whole log: $LOGS/packages.log"
+  }
+}
+
+# install_go: a toolchain from the distribution, where it has one that is new enough under some name
+install_go() {
+  . "$SCRIPTS/lib/go.sh"
+  if (need_go) 2>/dev/null; then return; fi
+  local candidate
+  for candidate in golang-go $(apt-cache search --names-only '^golang-1\.[0-9]+-go$' | awk '{print $1}' | sort -rV); do
+    case $(apt-cache policy "$candidate" | awk '/Candidate:/ {print $2}') in
+      2:1.2[4-9]* | 1.2[4-9]* | 2:1.[3-9][0-9]* | 1.[3-9][0-9]*) install_packages "$candidate"; need_go; return ;;
+    esac
+  done
+  need_go || die "this distribution has no Go $GO_NEEDED: on Debian 12 enable bookworm-backports (apt-get install -t bookworm-backports golang-1.24-go), or unpack https://go.dev/dl/ to /usr/local/go"
+}
