@@ -1,3 +1,44 @@
-"""The loop that follows one Orthanc and makes Runs."""
+"""Follows one Orthanc and makes the Runs its studies call for; keeps the destinations in Orthanc's modalities.
 
-__all__: list[str] = []
+It must not call the API server (that is the `Host` it is given) nor send or fetch images.
+"""
+
+from .destinations import node_of
+from .follower import Follower
+from .host import (
+    Candidate,
+    Decided,
+    Discovered,
+    Drop,
+    Dropped,
+    Faulted,
+    Host,
+    Observation,
+    Origin,
+    Outcome,
+    Polled,
+    RunRefused,
+    Scanned,
+)
+from .run import run_body
+from .status import held_status
+
+__all__ = [
+    "Candidate",
+    "Decided",
+    "Discovered",
+    "Drop",
+    "Dropped",
+    "Faulted",
+    "Follower",
+    "Host",
+    "Observation",
+    "Origin",
+    "Outcome",
+    "Polled",
+    "RunRefused",
+    "Scanned",
+    "held_status",
+    "node_of",
+    "run_body",
+]

@@ -1,0 +1,63 @@
+"""How far the change log is read, and how far its work is durably recorded.
+
+Pure. Two numbers, because one study on which Orthanc fails must not stop the others: `position` is where reading goes on, `durable` is what
+may be written to the status. A crash in between reads some rows again, which makes no second Run: names are derived.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+ATTEMPTS = 3
+"""Looks at one study before it is left to the scan: a second one covers a change while reading, a third a short fault."""
+FIRST_PAUSE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A study whose stable event was read and whose decision failed."""
+
+    seq: int
+    """The first of its rows that is not done."""
+    count: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Reading position and what is unfinished behind it."""
+
+    position: int
+    waiting: Mapping[str, Attempt] = field(default_factory=dict)
+
+    @property
+    def durable(self) -> int:
+        """Highest number of which it and everything before it is done."""
+        return min((attempt.seq - 1 for attempt in self.waiting.values()), default=self.position)
+
+    def read(self, seq: int) -> "Cursor":
+        """Everything up to `seq` is done or waiting."""
+        return replace(self, position=max(self.position, seq))
+
+    def failed(self, study: str, seq: int, now: datetime) -> "Cursor":
+        """One more failed attempt; after the last one the study is not waited for any longer (see `gives_up`)."""
+        if self.gives_up(study):
+            return self.settled(study)
+        before = self.waiting.get(study)
+        count = before.count + 1 if before else 1
+        attempt = Attempt(seq=before.seq if before else seq, count=count, due=now + FIRST_PAUSE * 2 ** (count - 1))
+        return replace(self, waiting={**self.waiting, study: attempt})
+
+    def gives_up(self, study: str) -> bool:
+        """Whether one more failure is the last one."""
+        before = self.waiting.get(study)
+        return before is not None and before.count >= ATTEMPTS - 1
+
+    def settled(self, study: str) -> "Cursor":
+        """The study is decided, gone or given up."""
+        return replace(self, waiting={one: attempt for one, attempt in self.waiting.items() if one != study})
+
+    def due(self, now: datetime) -> str | None:
+        """The study to try again first, if its time has come."""
+        ready = [(attempt.due, study) for study, attempt in self.waiting.items() if attempt.due <= now]
+        return min(ready)[1] if ready else None

@@ -1,0 +1,60 @@
+"""The InferenceRun a decision becomes.
+
+Pure. Everything in it is derived from pipeline and images, so that making it twice ends in one Run. No identifier of patient or study
+but Orthanc's ids (hashes).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gantry.api import API_VERSION, labels
+from gantry.api.run import Trigger
+from gantry.runs import run_name
+
+from .host import Candidate
+
+STUDY_LABEL_LENGTH = 8
+PRODUCT = "gantry"
+
+
+def run_body(
+    *,
+    namespace: str,
+    bridge: str,
+    candidate: Candidate,
+    study: str,
+    series: Sequence[str],
+    instances: int,
+    fingerprint: str,
+    trigger: Trigger,
+    seen: datetime,
+) -> dict[str, Any]:
+    """What to POST. `seen`: when the study was noticed, for the stage of that name."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "InferenceRun",
+        "metadata": {
+            "name": run_name(candidate.name, fingerprint),
+            "namespace": namespace,
+            "labels": {
+                labels.PIPELINE: candidate.name,
+                labels.BRIDGE: bridge,
+                labels.STUDY: study[:STUDY_LABEL_LENGTH],
+                labels.PART_OF: PRODUCT,
+                labels.MANAGED_BY: PRODUCT,
+            },
+            "annotations": {labels.SEEN: _milliseconds(seen)},
+        },
+        "spec": {
+            "pipelineRef": {"name": candidate.name, "uid": candidate.uid, "generation": candidate.generation},
+            "bridgeRef": {"name": bridge},
+            "study": {"orthancID": study, "seriesIDs": sorted(series), "instances": instances, "fingerprint": fingerprint},
+            "trigger": trigger,
+            "template": candidate.spec.template.model_dump(mode="json", by_alias=True, exclude_none=True),
+        },
+    }
+
+
+def _milliseconds(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
