@@ -1,49 +1,93 @@
-# Every target makes what it needs, the virtual environment first.
+# Every target makes what it needs, the virtual environment first. `make help` lists them.
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEED ?= 1
+# kubectl and helm of the cluster before any other
+TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: test test-unit test-component check generate lock clean clean-cache
-.DEFAULT_GOAL := test
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-e2e check bench cluster cluster-down images generate lock clean clean-cache
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 $(BIN)/.installed: requirements/dev.lock pyproject.toml
 	@echo "== virtual environment ($(VENV))"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@cluster/python-venv $(PYTHON) $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-## test: checks and all tests
-test: check test-unit test-component
+## demo: a CT study goes in by C-STORE, the SR arrives in a PACS, the run is shown (SEED=2 plants other spheres)
+demo: $(BIN)/.installed cluster
+	@$(TOOLS) KUBECONFIG=build/kubeconfig $(BIN)/python -m examples.demo.demo --seed $(SEED)
 
-## test-component: one room against the real thing (builds Kubernetes once into the user's cache)
-test-component: $(BIN)/.installed
-	@cluster/build-onenode >/dev/null
-	$(BIN)/pytest tests/component
+## demo-down: ends the demo's cluster
+demo-down: cluster-down
+
+## test: all checks and tests, as CI runs them; leaves nothing behind
+test: $(BIN)/.installed
+	@tests/all
 
 ## test-unit: pure tests, seconds
 test-unit: $(BIN)/.installed
-	$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/unit
 
-## check: types, lint, layers
+## test-component: one room against the real thing (Orthanc, API server)
+test-component: $(BIN)/.installed
+	@cluster/prepare component
+	@$(BIN)/pytest tests/component
+
+## test-launcher: the launcher's own tests
+test-launcher:
+	@cd launcher && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...
+
+## test-e2e: the chart in a cluster of its own, in namespaces of its own
+test-e2e: $(BIN)/.installed
+	@cluster/prepare e2e
+	@$(TOOLS) cluster/sandbox $(BIN)/pytest tests/e2e
+
+## check: types, lint, layers, generated files
 check: $(BIN)/.installed
-	$(BIN)/ruff check operator tests
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@$(BIN)/ruff check operator tests examples cluster
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-## generate: CRDs from the models
+## bench: the figures beside their goals, build/bench.json
+bench: $(BIN)/.installed
+	@cluster/prepare e2e
+	@rm -f build/bench.json
+	@$(TOOLS) $(BIN)/python -m tests.bench.on_loopback
+	@$(TOOLS) cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
+
+## cluster: the demo's cluster with all images; leaves build/kubeconfig
+cluster:
+	@cluster/images
+	@cluster/up
+
+## cluster-down: ends it, leaves nothing behind
+cluster-down:
+	@cluster/down
+
+## images: Gantry's images, the examples' and Orthanc's, into the local registry
+images:
+	@cluster/images
+
+## generate: CRDs, the chart's CRDs and the reference from the models
 generate: $(BIN)/.installed
-	$(BIN)/python -m gantry.api.crdgen crds
+	@$(BIN)/python -m gantry.api.crdgen crds
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
 lock:
 	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra pyproject.toml -o requirements/$$extra.lock; done
 
 ## clean: what the repository's own targets made; clean-cache: what was built for all checkouts
-clean-cache:
-	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/gantry"
-
 clean:
 	rm -rf $(VENV) build
+
+clean-cache:
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/gantry"
