@@ -159,10 +159,10 @@ class Hospital:
     def start_servers(self) -> None:
         self.apply(MANIFESTS / "hospital.yaml")
 
-    def install_gantry(self, *values: str, crds: bool = True) -> None:
-        """The chart, as a platform engineer would: `helm upgrade --install --wait`."""
+    def install_gantry(self, *values: str) -> None:
+        """The chart, as a platform engineer would: `helm upgrade --install --wait`, with `values` as for --set."""
         built = {f"image.{name}": images()[f"gantry/{name}"] for name in ("operator", "worker")}
-        settings = [*(f"{key}={value}" for key, value in built.items()), f"crds.enabled={str(crds).lower()}", *values]
+        settings = [*(f"{key}={value}" for key, value in built.items()), *values]
         command = ("helm", "upgrade", "--install", "gantry", str(ROOT / "charts" / "gantry"), "-n", self.namespace, "--wait", "--timeout", "3m")
         run(*command, *(part for setting in settings for part in ("--set", setting)), seconds=240)
 

@@ -165,7 +165,7 @@ def main() -> int:
     run("kubectl", "apply", "--server-side", "-f", str(ROOT / "crds"))
     hospital.create_namespace()
     hospital.start_servers()
-    hospital.install_gantry("crds.enabled=false", crds=False)
+    hospital.install_gantry("crds.enabled=false")
     hospital.wait_for_servers()
     hospital.apply(ROOT / "tests" / "e2e" / "bridge.yaml")
     hospital.wait_until_ready("obridge/main")

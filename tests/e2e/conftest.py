@@ -18,6 +18,8 @@ LOOKED_AT = {
     "operator.log": ("logs", "-l", "app.kubernetes.io/name=gantry", "--tail=-1", "--prefix"),
     "jobs.log": ("logs", "-l", "gantry.health/run", "--all-containers", "--tail=200", "--prefix", "--max-log-requests=50"),
 }
+BESIDE_OTHERS = ("crds.enabled=false", "rbac.aggregateRoles=false")
+"""What belongs to the whole cluster is installed once, not by each test's release."""
 _numbers = itertools.count(1)
 
 
@@ -47,7 +49,7 @@ def hospital(request: pytest.FixtureRequest, crds: None) -> Iterator[Hospital]:
     try:
         made.create_namespace()
         made.start_servers()
-        made.install_gantry(crds=False)
+        made.install_gantry(*BESIDE_OTHERS)
         made.wait_for_servers()
         made.apply(ROOT / "tests" / "e2e" / "bridge.yaml")
         made.wait_until_ready("obridge/main")
