@@ -1,0 +1,185 @@
+"""The first container of a Run: lays the images out for the application and puts the launcher and the settings beside them.
+
+It checks that Orthanc still holds exactly the images the Run was made for; what else is in the study is not looked at. Memory does not depend
+on the study's size. It must not look into the images nor decide which series are analysed (`routing` has).
+"""
+
+import asyncio
+import json
+import shutil
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gantry.api import RunReason
+from gantry.api.run import RunSpec
+from gantry.orthanc import (
+    Credentials,
+    InstanceFiles,
+    InstanceResource,
+    NotFound,
+    Orthanc,
+    OrthancError,
+    SeriesResource,
+    StudyResource,
+    Transient,
+    Unreachable,
+)
+from gantry.routing import fingerprint
+from gantry.runs import FetchReceipt, Task
+
+from .layout import Layout, PlannedFile, describe, lay_out
+from .log import peak_memory, tell
+from .outcome import Stop
+from .patience import Patience
+from .workspace import PROGRAM_MODE, Workspace, emptied, made, written
+
+T = TypeVar("T")
+LAUNCHER = Path("/usr/local/bin/gantry-launcher")
+"""Where the worker image has it."""
+PAGE = 4
+"""Lists of instances asked for at once; each takes 50 to 80 ms (facts on Orthanc 1.10 and 1.13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The Orthanc of the Run, and how long it may be away."""
+
+    url: str
+    credentials: Credentials | None
+    connections: int
+    patience: Patience
+    idle_limit: float = 60.0
+    """Seconds without a byte after which a download counts as broken off."""
+
+
+def fetch(task: Task, workspace: Workspace, source: Source, *, launcher: Path = LAUNCHER) -> FetchReceipt:
+    """Raises Stop with the reason when the input cannot be laid out."""
+    begin = time.monotonic()
+    for folder in (workspace.input, workspace.private, workspace.tools):
+        emptied(folder)
+    try:
+        put_tools(task, workspace, launcher)
+        layout = asyncio.run(_selected(task, source))
+        sizes = _download_all(layout, workspace.input, source)
+        written(workspace.study, describe(layout, run=task.run, sizes=sizes))
+    except NotFound as error:
+        raise Stop(RunReason.STUDY_GONE, "the study or one of its series was deleted from Orthanc before it was fetched", step="fetch") from error
+    except OrthancError as error:
+        raise Stop(RunReason.FETCH_FAILED, str(error), step="fetch") from error
+    except OSError as error:  # a full or missing volume; its words may hold a path, never an element's value
+        raise Stop(RunReason.FETCH_FAILED, f"the workspace cannot be written: {error.strerror}; see scheduling.workspace", step="fetch") from error
+    receipt = FetchReceipt(instances=len(sizes), bytes=sum(sizes.values()), seconds=round(time.monotonic() - begin, 3))
+    tell("fetched", {"instances": receipt.instances, "bytes": receipt.bytes, "seconds": receipt.seconds, "peakBytes": peak_memory()})
+    return receipt
+
+
+def put_tools(task: Task, workspace: Workspace, launcher: Path) -> None:
+    """The launcher and each step's settings, for the mounts of the steps."""
+    if not launcher.is_file():
+        raise Stop(RunReason.FETCH_FAILED, f"the worker image has no launcher at {launcher}; use the image of this release", step="fetch")
+    target = made(workspace.tools / "bin") / "launcher"
+    shutil.copyfile(launcher, target)
+    target.chmod(PROGRAM_MODE)
+    for step in task.spec.template.steps:
+        written(workspace.tools / "settings" / f"{step.name}.json", json.dumps(step.settings, ensure_ascii=False).encode())
+
+
+async def _selected(task: Task, source: Source) -> Layout:
+    spec = task.spec
+    async with Orthanc(source.url, credentials=source.credentials, connections=source.connections) as orthanc:
+        study = await _persistently(lambda: orthanc.study(spec.study.orthanc_id), source.patience)
+        present = {one.id: one for one in await _persistently(lambda: orthanc.series_of_study(spec.study.orthanc_id), source.patience)}
+        gone = [one for one in spec.study.series_ids if one not in present]
+        if gone:
+            raise Stop(RunReason.STUDY_GONE, f"{len(gone)} of {len(spec.study.series_ids)} series are no longer in Orthanc", step="fetch")
+        chosen = [present[one] for one in spec.study.series_ids]
+        places = asyncio.Semaphore(PAGE)
+
+        async def instances(one: SeriesResource) -> tuple[InstanceResource, ...]:
+            async with places:
+                return await _persistently(lambda: orthanc.instances_of_series(one.id), source.patience)
+
+        listed = await asyncio.gather(*(instances(one) for one in chosen))
+    return _checked(task.namespace, spec, study, list(zip(chosen, listed, strict=True)))
+
+
+def _checked(
+    namespace: str, spec: RunSpec, study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]]
+) -> Layout:
+    """The Run's images and no others: one more or one fewer is another piece of work, with a Run of its own."""
+    uids = [one.sop_instance_uid for _, instances in series for one in instances]
+    pipeline = spec.pipeline_ref.name if spec.pipeline_ref else ""
+    if len(uids) != spec.study.instances:
+        message = f"the Run is for {spec.study.instances} instances, Orthanc holds {len(uids)} in its series now"
+        raise Stop(RunReason.INPUT_MISMATCH, message, step="fetch")
+    if fingerprint(namespace, pipeline, spec.study.orthanc_id, uids) != spec.study.fingerprint:
+        message = f"the Run is for {spec.study.instances} instances; Orthanc holds {len(uids)} in its series now, but not the same ones"
+        raise Stop(RunReason.INPUT_MISMATCH, message, step="fetch")
+    return lay_out(study, series)
+
+
+async def _persistently(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
+    failures = 0
+    while True:
+        try:
+            answer = await ask()
+        except Transient as fault:
+            failures += 1
+            await asyncio.sleep(patience.pause(failures, fault))
+        else:
+            patience.succeeded()
+            return answer
+
+
+def _download_all(layout: Layout, folder: Path, source: Source) -> dict[str, int]:
+    """Every file on disk, its length checked; the bytes of each by its path."""
+    for series in layout.series:
+        made(folder / series.path)
+    work = iter(layout.files())
+    take = threading.Lock()
+    over = threading.Event()
+    sizes: dict[str, int] = {}
+
+    def connection() -> None:
+        with InstanceFiles(source.url, credentials=source.credentials, timeout=source.idle_limit) as files:
+            while not over.is_set():
+                with take:
+                    one = next(work, None)
+                if one is None:
+                    return
+                sizes[one.path] = _download(files, one, folder / one.path, source.patience, over)
+
+    threads = ThreadPoolExecutor(max_workers=source.connections, thread_name_prefix="fetch")
+    running = [threads.submit(connection) for _ in range(source.connections)]
+    try:
+        for one in wait(running, return_when=FIRST_EXCEPTION).done:
+            one.result()  # raises what went wrong first, not what the others make of it
+    finally:
+        over.set()
+        threads.shutdown(wait=False, cancel_futures=True)
+    return sizes
+
+
+def _download(files: InstanceFiles, one: PlannedFile, path: Path, patience: Patience, over: threading.Event) -> int:
+    failures = 0
+    while True:
+        try:
+            with path.open("wb", buffering=0) as file:
+                size = files.download(one.instance.id, file)
+            if one.instance.size is not None and size != one.instance.size:
+                raise Unreachable(f"an instance came with {size} bytes, Orthanc's database says {one.instance.size}")
+        except Transient as fault:
+            failures += 1
+            pause = patience.pause(failures, fault)
+            tell("download repeated", {"failures": failures, "fault": type(fault).__name__, "pause": pause})
+            if over.wait(pause):
+                raise
+        else:
+            patience.succeeded()
+            path.chmod(0o644)
+            return size

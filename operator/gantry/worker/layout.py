@@ -1,0 +1,101 @@
+"""Which file of which series lies where, and study.json, which tells the application.
+
+Pure. The layout is a contract with vendors (docs/containers.md): the same images always lie at the same places.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.orthanc import InstanceResource, SeriesResource, StudyResource
+
+SCHEMA = "gantry.health/study/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """One instance and its place, relative to the input folder."""
+
+    instance: InstanceResource
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSeries:
+    """One series, in the order of its Instance Numbers."""
+
+    resource: SeriesResource
+    path: str
+    files: tuple[PlannedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The input folder."""
+
+    study: StudyResource
+    series: tuple[PlannedSeries, ...]
+
+    def files(self) -> Iterator[PlannedFile]:
+        for one in self.series:
+            yield from one.files
+
+
+def lay_out(study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]]) -> Layout:
+    """Series by Series Number, then UID; instances by Instance Number, then UID: an order that does not depend on Orthanc's."""
+    ordered = sorted(series, key=lambda one: (_number(one[0].tags.get("SeriesNumber")), one[0].tags.get("SeriesInstanceUID", ""), one[0].id))
+    return Layout(study, tuple(_series(str(place), resource, instances) for place, (resource, instances) in enumerate(ordered, start=1)))
+
+
+def _series(path: str, resource: SeriesResource, instances: Sequence[InstanceResource]) -> PlannedSeries:
+    ordered = sorted(instances, key=lambda one: (one.number is None, one.number or 0, one.sop_instance_uid, one.id))
+    width = max(4, len(str(len(ordered))))  # sorted names are the order
+    files = tuple(PlannedFile(one, f"{path}/{place:0{width}d}.dcm") for place, one in enumerate(ordered, start=1))
+    return PlannedSeries(resource, path, files)
+
+
+def _number(text: str | None) -> tuple[bool, int]:
+    stripped = (text or "").strip()
+    return (False, int(stripped)) if stripped.lstrip("+-").isdecimal() else (True, 0)
+
+
+def describe(layout: Layout, *, run: str, sizes: Mapping[str, int]) -> bytes:
+    """study.json. `sizes`: bytes of each file by its path."""
+    study = layout.study
+    document = {
+        "schema": SCHEMA,
+        "run": run,
+        "study": {
+            "orthancID": study.id,
+            "studyInstanceUID": study.tags.get("StudyInstanceUID", ""),
+            "tags": _by_keyword(study.tags),
+        },
+        "series": [_described(one, sizes) for one in layout.series],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1).encode()
+
+
+def _described(one: PlannedSeries, sizes: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "path": one.path,
+        "orthancID": one.resource.id,
+        "seriesInstanceUID": one.resource.tags.get("SeriesInstanceUID", ""),
+        "modality": one.resource.tags.get("Modality", ""),
+        "tags": _by_keyword(one.resource.tags),
+        "instances": [
+            {
+                "path": file.path,
+                "orthancID": file.instance.id,
+                "sopInstanceUID": file.instance.sop_instance_uid,
+                "instanceNumber": file.instance.number,
+                "bytes": sizes[file.path],
+            }
+            for file in one.files
+        ],
+    }
+
+
+def _by_keyword(tags: Mapping[str, str]) -> dict[str, str]:
+    """Orthanc's elements by keyword alone; the same by number would say everything twice."""
+    return {name: value for name, value in sorted(tags.items()) if "," not in name}
