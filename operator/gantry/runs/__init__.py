@@ -3,19 +3,43 @@
 It must not call the API server or read a clock.
 """
 
+from .jobspec import Installation, UnfitRun, job
 from .names import job_name, result_uid, run_name
+from .observed import HISTORY, Limits, Observed
+from .plan import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .task import Task
+from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
 __all__ = [
+    "HISTORY",
+    "Action",
+    "BridgeView",
+    "ContainerView",
+    "CreateJob",
+    "DeleteJob",
+    "DeleteRun",
+    "Deliver",
     "FetchReceipt",
+    "Installation",
+    "JobView",
+    "Limits",
+    "LookUp",
+    "Observed",
+    "Plan",
+    "PodView",
     "PublishReceipt",
+    "RunView",
     "StepEnd",
     "Task",
+    "UnfitRun",
     "decode_fetch",
     "decode_publish",
     "failed",
+    "finished_due",
+    "job",
     "job_name",
+    "plan",
     "result_uid",
     "run_name",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 
 from gantry.api import labels, parse_timestamp
 from gantry.api.bridge import BridgeSpec
-from gantry.api.run import RunSpec, RunStatus, State
+from gantry.api.run import RunSpec, RunStatus
 
 Object = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ class RunView:
     created: datetime
     pipeline: str | None
     bridge: str
-    state: State | None
+    state: str | None
     finished: bool
     completed: datetime | None
     cancel: bool
@@ -49,7 +49,8 @@ class RunView:
     @classmethod
     def from_object(cls, obj: Object) -> "RunView":
         """Reads what the API server sent. Raises ValidationError when the status is none of ours."""
-        meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+        meta, spec = obj["metadata"], obj["spec"]
+        status: Object = obj.get("status") or {}
         finished = any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in status.get("conditions") or ())
         state = status.get("state")
         return cls(
@@ -113,8 +114,9 @@ class JobView:
     @classmethod
     def from_object(cls, obj: Object) -> "JobView":
         """Reads what the API server sent."""
-        meta, status = obj["metadata"], obj.get("status") or {}
-        owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
+        meta = obj["metadata"]
+        status: Object = obj.get("status") or {}
+        owner: Object = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
         # FailureTarget and SuccessCriteriaMet come first, while pods are still ending (KEP-3998); the outcome no longer changes then.
         words = {"Complete": "Complete", "SuccessCriteriaMet": "Complete", "Failed": "Failed", "FailureTarget": "Failed"}
         end = next((c for c in status.get("conditions") or () if c["status"] == "True" and c["type"] in words), None)
@@ -151,7 +153,9 @@ class ContainerView:
     @classmethod
     def from_object(cls, obj: Object) -> "ContainerView":
         """Reads one of `containerStatuses`. The message of a step's end is dropped: vendors may write names of patients there."""
-        state, body = next(iter(obj.get("state", {}).items()), ("", {}))
+        told: Mapping[str, Object] = obj.get("state") or {}
+        state = next(iter(told), "")
+        body: Object = told.get(state) or {}
         ours = obj["name"] in ("fetch", "publish") or state == "waiting"
         return cls(
             name=intern(obj["name"]),
@@ -176,9 +180,9 @@ class PodView:
 
     name: str
     uid: str
+    job_uid: str
     version: int
     created: datetime
-    deleting: bool
     phase: str
     reason: str
     message: str
@@ -199,9 +203,12 @@ class PodView:
     @classmethod
     def from_object(cls, obj: Object, *, now: datetime, before: "PodView | None" = None) -> "PodView":
         """Reads what the API server sent; `before` is what was known of the same pod."""
-        meta, status = obj["metadata"], obj.get("status") or {}
-        conditions = {c["type"]: c for c in status.get("conditions") or ()}
-        scheduled, target = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
+        meta = obj["metadata"]
+        status: Object = obj.get("status") or {}
+        conditions: dict[str, Object] = {c["type"]: c for c in status.get("conditions") or ()}
+        scheduled: Object = conditions.get("PodScheduled") or {}
+        target: Object = conditions.get("DisruptionTarget") or {}
+        owner: Object = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
         told = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
         containers = tuple(ContainerView.from_object(c) for c in told)
         problems = PULL_PROBLEMS | CONFIG_PROBLEMS
@@ -210,9 +217,9 @@ class PodView:
         return cls(
             name=meta["name"],
             uid=meta["uid"],
+            job_uid=owner.get("uid", ""),
             version=int(meta["resourceVersion"]),
             created=parse_timestamp(meta["creationTimestamp"]),
-            deleting="deletionTimestamp" in meta,
             phase=intern(status.get("phase", "Pending")),
             reason=status.get("reason", ""),
             message=status.get("message", ""),

@@ -1,0 +1,139 @@
+"""When each stage of a Run's journey was and what it cost, from the times of Job, containers and receipts.
+
+Pure. Times of the API have whole seconds, those of the launcher and of the bridge milliseconds; a stage takes the finest there is. GPU-seconds are
+the applications' real time, what the pod reserved beside it is podSeconds.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from gantry.api import parse_timestamp
+from gantry.api.pipeline import RunTemplate, Step
+from gantry.api.run import Stage, Usage
+
+from .failure import FETCH, PUBLISH
+from .observed import Observed
+from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish
+from .view import PodView
+
+
+def moment(time: datetime) -> str:
+    """RFC 3339 in UTC, milliseconds only where there are some."""
+    text = time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return text.replace(".000Z", "Z")
+
+
+def attempts(seen: Observed) -> int:
+    """Pods made so far; pods and their Job may be gone, what was counted stays."""
+    job, before = seen.own_job, seen.run.status
+    return max(len(seen.own_pods), job.pods if job else 0, (before.attempts or 0) if before else 0)
+
+
+def way_in(seen: Observed) -> list[Stage]:
+    """The stages until the pod works: they do not change any more when it ends."""
+    run, job, pod = seen.run, seen.own_job, seen.pod
+    made = []
+    if run.seen and (first := _read(run.seen)):
+        made.append(_stage("seen", first, run.created))
+    if job is not None:
+        made.append(_stage("created", run.created, job.created))
+        begun = min((c.started for c in pod.containers if c.started), default=None) if pod else None
+        if begun:
+            made.append(_stage("started", job.created, begun))
+    return made
+
+
+def whole_way(seen: Observed) -> list[Stage]:
+    """All stages of the newest attempt up to publish."""
+    pod = seen.pod
+    if pod is None:
+        return way_in(seen)
+    made = way_in(seen)
+    fetch, publish = pod.container(FETCH), pod.container(PUBLISH)
+    if fetch.started and fetch.finished:
+        receipt = decode_fetch(fetch.message)
+        made.append(_stage("fetch", fetch.started, fetch.finished, seconds=receipt.seconds if receipt else None))
+    timed = [(end, begun) for end in _steps(pod) if (begun := _read(end.start_time))]
+    made += [_stage(f"step/{end.name}", begun, begun, seconds=end.seconds) for end, begun in timed]
+    if publish.started and publish.finished:
+        begun = max((time + timedelta(seconds=end.seconds) for end, time in timed), default=publish.started)
+        told = decode_publish(publish.message)
+        made.append(_stage("publish", begun, publish.finished, seconds=told.seconds if told else None))
+    return made
+
+
+def published_at(seen: Observed) -> datetime:
+    """When publish ended: delivery begins there."""
+    pod = seen.pod
+    return (pod.container(PUBLISH).finished if pod else None) or seen.now
+
+
+def usage(seen: Observed) -> Usage | None:
+    """What all attempts that can still be seen cost together."""
+    pods = seen.own_pods
+    if not pods:
+        return seen.run.status.usage if seen.run.status else None
+    resource, seconds = _gpu(seen.run.parsed.template, pods)
+    spans = [_span(pod) for pod in pods]
+    fetched = next((receipt for pod in reversed(pods) if (receipt := _fetch_receipt(pod))), None)
+    return Usage(
+        gpu_seconds=round(seconds, 3) if resource else None,
+        gpu_resource=resource,
+        pod_seconds=round(sum(spans), 3),
+        input_instances=fetched.instances if fetched else None,
+        input_bytes=fetched.bytes if fetched else None,
+    )
+
+
+def gpus_of(step: Step) -> tuple[str, int] | None:
+    """The GPU resource of a step and how many: an extended resource named after a GPU (nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu)."""
+    for name, amount in (step.resources.limits or {}).items():
+        if "/" in name and ("gpu" in name or "/mig-" in name) and str(amount).isdigit():
+            return name, int(amount)
+    return None
+
+
+def _gpu(template: RunTemplate, pods: tuple[PodView, ...]) -> tuple[str | None, float]:
+    per_step = {step.name: found for step in template.steps if (found := gpus_of(step))}
+    if not per_step:
+        return None, 0.0
+    seconds = sum(end.seconds * per_step[end.name][1] for pod in pods for end in _steps(pod) if end.name in per_step)
+    return next(iter(per_step.values()))[0], seconds
+
+
+def _steps(pod: PodView) -> Iterator[StepEnd]:
+    """Each step's own time: by its launcher, else by its container's state."""
+    told: PublishReceipt | None = decode_publish(pod.container(PUBLISH).message)
+    ends = {end.name: end for end in told.steps} if told else {}
+    for container in pod.containers:
+        if container.name in (FETCH, PUBLISH):
+            continue
+        if container.name in ends:
+            yield ends[container.name]
+        elif container.started and container.finished:
+            seconds = (container.finished - container.started).total_seconds()
+            yield StepEnd(name=container.name, start_time=moment(container.started), seconds=max(0.0, seconds), code=container.exit_code)
+
+
+def _fetch_receipt(pod: PodView) -> FetchReceipt | None:
+    return decode_fetch(pod.container(FETCH).message)
+
+
+def _span(pod: PodView) -> float:
+    ends = [c.finished for c in pod.containers if c.finished]
+    return max(0.0, (max(ends) - pod.started).total_seconds()) if pod.started and ends else 0.0
+
+
+def _stage(name: str, start: datetime, end: datetime, *, seconds: float | None = None) -> Stage:
+    """Clocks of several machines: a stage never takes less than nothing."""
+    took = (end - start).total_seconds() if seconds is None else seconds
+    return Stage(name=name, start_time=moment(start), seconds=round(max(0.0, took), 3))
+
+
+def _read(text: str) -> datetime | None:
+    """Times that came from a pod or an annotation are not trusted to be times."""
+    try:
+        time = parse_timestamp(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,236 @@
+"""The Job a Run becomes: one pod of fetch, the steps under the launcher, and publish.
+
+Pure: a dictionary comes out, the same for the same Run, so that making it twice asks for the same object. It must not decide when a Job is
+made (`plan` does) nor what the containers do (`worker`, launcher/). Everything meets Pod Security `restricted`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.api import API_VERSION, labels, parse_duration
+from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
+from gantry.api.run import InferenceRun, RunSpec
+
+from .names import job_name
+from .task import VARIABLE, Task
+from .view import BridgeView, RunView
+
+USER = 1000
+"""User and group of every container, if the step names no other user."""
+PERMANENT_CODES = list(range(64, 79))
+"""sysexits(3): the input is not usable, a further attempt would end the same."""
+KEEP_JOB = 7 * 24 * 3600
+"""Seconds after which the control plane deletes a finished Job by itself: a net for an operator that is away; it deletes Jobs much earlier."""
+TASK_LIMIT = 120_000
+"""Bytes; Linux takes at most 128 KiB in one variable (MAX_ARG_STRLEN), the rest is its name and slack."""
+FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+"""fetch stays below 100 MB for any study (docs/benchmarks.md); the limit leaves room for page cache counted by the cgroup."""
+PUBLISH_RESOURCES = {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}}
+"""highdicom takes 130 MB; a passed-through segmentation is held once."""
+
+
+class UnfitRun(ValueError):
+    """No Job can be made of this Run; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a Job needs to know of the installation of Gantry."""
+
+    identity: str
+    worker_image: str
+    worker_pull_policy: str = "IfNotPresent"
+
+
+def job(run: RunView, bridge: BridgeView, installation: Installation) -> dict[str, Any]:
+    """The Job to POST. Raises UnfitRun when the Run cannot be told to its pod."""
+    spec = run.parsed
+    marks = {labels.RUN: run.name, labels.MANAGED_BY: "gantry", labels.PART_OF: "gantry"}
+    if run.pipeline:
+        marks[labels.PIPELINE] = run.pipeline
+    # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it would ask for inferenceruns/finalizers.
+    owner = {"apiVersion": API_VERSION, "kind": InferenceRun.kind, "name": run.name, "uid": run.uid, "controller": True}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": job_name(run.name), "namespace": run.namespace, "labels": marks, "ownerReferences": [owner]},
+        "spec": {
+            "backoffLimit": spec.template.retries,
+            "podReplacementPolicy": "Failed",  # no second GPU while the first pod still ends
+            "activeDeadlineSeconds": _seconds(spec.template.timeout),
+            "ttlSecondsAfterFinished": KEEP_JOB,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "FailJob", "onExitCodes": {"operator": "In", "values": PERMANENT_CODES}},
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                ]
+            },
+            "template": {"metadata": {"labels": marks}, "spec": _pod(run, spec, bridge, installation)},
+        },
+    }
+
+
+def _pod(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation) -> dict[str, Any]:
+    template, scheduling = spec.template, spec.template.scheduling
+    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation), scheduling.workspace)
+    outputs = [(_output(s), f"/gantry/outputs/{s.name}") for s in template.steps]
+    barriers = [(_barrier(s), f"/gantry/barriers/{s.name}") for s in template.steps]
+    fetch = worker.container("fetch", FETCH_RESOURCES, writable=["input", "private", "tools"], readable=[])
+    seen_by_publish = [("input", "/gantry/input"), ("private", "/gantry/private"), *outputs, *barriers]
+    publish = worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=seen_by_publish)
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 5,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [fetch],
+        "containers": [*(_step(template, position) for position in range(len(template.steps))), publish],
+        "volumes": [_volume(name, scheduling.workspace) for name in _volume_names(template)],
+    }
+    optional = {
+        "nodeSelector": scheduling.node_selector,
+        "tolerations": scheduling.tolerations,
+        "affinity": scheduling.affinity,
+        "runtimeClassName": scheduling.runtime_class_name,
+        "priorityClassName": scheduling.priority_class_name,
+        "imagePullSecrets": [{"name": secret.name} for secret in scheduling.image_pull_secrets],
+    }
+    return pod | {name: value for name, value in optional.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """Makes the two containers that are Gantry's own."""
+
+    installation: Installation
+    environment: list[dict[str, Any]]
+    workspace: Workspace
+
+    def container(self, role: str, resources: dict[str, Any], *, writable: list[str], readable: list[tuple[str, str]]) -> dict[str, Any]:
+        if self.workspace.medium == "Memory":
+            resources = {"requests": resources["requests"]}  # what is written to a tmpfs counts against the writer's limit
+        return {
+            "name": role,
+            "image": self.installation.worker_image,
+            "imagePullPolicy": self.installation.worker_pull_policy,
+            "command": ["python3", "-m", "gantry.worker", role],
+            "env": self.environment,
+            "resources": resources,
+            "securityContext": _security(read_only=True),
+            "volumeMounts": [
+                *(_mount(volume, f"/gantry/{volume}") for volume in writable),
+                *(_mount(volume, path, read_only=True) for volume, path in readable),
+                _mount(f"tmp-{role}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
+            ],
+        }
+
+
+def _worker_environment(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation) -> list[dict[str, Any]]:
+    task = Task(
+        installation=installation.identity,
+        namespace=run.namespace,
+        run=run.name,
+        created=run.created,
+        orthanc_url=bridge.spec.url,
+        connections=bridge.spec.limits.connections_per_fetch,
+        spec=spec,
+    ).model_dump_json(by_alias=True, exclude_none=True)
+    if len(task.encode()) > TASK_LIMIT:
+        raise UnfitRun(f"the Run's spec takes {len(task.encode())} bytes and {TASK_LIMIT} fit into its pod: shorten settings, args or seriesIDs")
+    made: list[dict[str, Any]] = [{"name": VARIABLE, "value": task}]
+    if secret := bridge.spec.credentials_secret_ref:
+        made += [
+            {"name": f"ORTHANC_{key.upper()}", "valueFrom": {"secretKeyRef": {"name": secret.name, "key": key}}}
+            for key in ("username", "password")
+        ]
+    return made
+
+
+def _step(template: RunTemplate, position: int) -> dict[str, Any]:
+    """An application under the launcher: it sees the input, its own output, and the outputs of the steps before it."""
+    step, earlier = template.steps[position], template.steps[:position]
+    launcher = ["/gantry/bin/launcher", "--barrier", "/gantry/barrier"]
+    mounts = [
+        _mount("input", "/gantry/input", read_only=True),
+        _mount("tools", "/gantry/bin", read_only=True, part="bin"),
+        _mount("tools", "/gantry/settings.json", read_only=True, part=f"settings/{step.name}.json"),
+        _mount(_output(step), "/gantry/output"),
+        _mount(_barrier(step), "/gantry/barrier"),
+        *(_mount(_output(before), f"/gantry/steps/{before.name}", read_only=True) for before in earlier),
+        _mount(f"tmp-{step.name}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
+    ]
+    if earlier:
+        launcher += ["--before", "/gantry/before"]
+        mounts.append(_mount(_barrier(earlier[-1]), "/gantry/before", read_only=True))
+    launcher += ["--timeout", f"{_seconds(step.timeout)}s"]
+    if step.security.allow_network:
+        launcher.append("--allow-network")
+    made: dict[str, Any] = {
+        "name": step.name,
+        "image": step.image,
+        "command": [*launcher, "--", *step.command, *step.args],
+        "env": _step_environment(step),
+        "securityContext": _security(read_only=step.security.read_only_root_filesystem, user=step.security.run_as_user),
+        "volumeMounts": mounts,
+    }
+    if resources := step.resources.model_dump(by_alias=True, exclude_none=True):
+        made["resources"] = {kind: {name: str(amount) for name, amount in amounts.items()} for kind, amounts in resources.items()}
+    return made
+
+
+def _step_environment(step: Step) -> list[dict[str, Any]]:
+    """The user's own, but GANTRY_* is Gantry's; HOME may be set to something else than /tmp, the only place that is always writable."""
+    ours = {"GANTRY_INPUT": "/gantry/input", "GANTRY_OUTPUT": "/gantry/output", "GANTRY_SETTINGS": "/gantry/settings.json"}
+    theirs = {variable.name: _variable(variable) for variable in step.env if variable.name not in ours}
+    home = {"HOME": {"name": "HOME", "value": "/tmp"}}  # noqa: S108 - a path within the container
+    return [{"name": name, "value": value} for name, value in ours.items()] + list((home | theirs).values())
+
+
+def _variable(variable: EnvVar) -> dict[str, Any]:
+    if variable.value_from:
+        source = variable.value_from.secret_key_ref
+        return {"name": variable.name, "valueFrom": {"secretKeyRef": {"name": source.name, "key": source.key}}}
+    return {"name": variable.name, "value": variable.value or ""}
+
+
+def _security(*, read_only: bool, user: int | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": read_only,
+    }
+    return made | ({"runAsUser": user} if user else {})
+
+
+def _mount(volume: str, path: str, *, read_only: bool = False, part: str = "") -> dict[str, Any]:
+    return {"name": volume, "mountPath": path} | ({"readOnly": True} if read_only else {}) | ({"subPath": part} if part else {})
+
+
+def _volume_names(template: RunTemplate) -> list[str]:
+    of_steps = [name for step in template.steps for name in (_output(step), _barrier(step), f"tmp-{step.name}")]
+    return ["input", "private", "tools", "tmp-fetch", *of_steps, "tmp-publish"]
+
+
+def _volume(name: str, workspace: Workspace) -> dict[str, Any]:
+    directory = {"sizeLimit": str(workspace.size_limit)} | ({"medium": "Memory"} if workspace.medium == "Memory" else {})
+    return {"name": name, "emptyDir": directory}
+
+
+def _output(step: Step) -> str:
+    return f"output-{step.name}"
+
+
+def _barrier(step: Step) -> str:
+    return f"barrier-{step.name}"
+
+
+def _seconds(duration: str) -> int:
+    return max(1, round(parse_duration(duration).total_seconds()))
+

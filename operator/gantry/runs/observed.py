@@ -1,0 +1,65 @@
+"""Everything one pass over a Run is decided on, and the limits that decide.
+
+Pure values. `runtime` fills an `Observed` from its store before the pass, and again with what it learnt by doing (`refusal`, `looked`,
+`deliveries`), so that a pass ends in one status write.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gantry.api.run import DeliveryStatus
+
+from .view import BridgeView, JobView, PodView, RunView
+
+HISTORY = timedelta(hours=720)
+"""How long a Run is kept whose pipeline is gone: the default of history.ttl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long something that may mend itself is waited for."""
+
+    image_pull: timedelta = timedelta(minutes=5)
+    """A registry's restart or a late pull secret mends within minutes; a wrong name never does."""
+    container_config: timedelta = timedelta(minutes=1)
+    """A secret applied just after the Run; the kubelet tries every few seconds."""
+    keep_job: timedelta = timedelta(hours=1)
+    """A succeeded Run's Job: its logs are rarely read, and 3,000 pods a namespace is what clusters are tested with."""
+    keep_failed_job: timedelta = timedelta(hours=24)
+    """A failed Run's Job: its logs are what tells why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at a Run and everything that belongs to it."""
+
+    run: RunView
+    now: datetime
+    job: JobView | None = None
+    pods: tuple[PodView, ...] = ()
+    bridge: BridgeView | None = None
+    ttl: timedelta = HISTORY
+    limits: Limits = Limits()
+    refusal: str | None = None
+    """What the API server answered when it refused the Job; None when it did not."""
+    looked: bool = False
+    """Job and pods were asked for at the API server itself: what is missing is gone, not late."""
+    deliveries: tuple[DeliveryStatus, ...] | None = None
+    """What the courier came back with in this pass; None: it was not sent."""
+
+    @property
+    def own_job(self) -> JobView | None:
+        """The Job, if it is this Run's and no other's of the same name."""
+        return self.job if self.job is not None and self.job.owner_uid == self.run.uid else None
+
+    @property
+    def own_pods(self) -> tuple[PodView, ...]:
+        """The pods of this Run's Job, oldest first. A Job that is gone is known by the status."""
+        job = self.own_job
+        uid = job.uid if job else self.run.status.job_ref.uid if self.run.status and self.run.status.job_ref else None
+        return tuple(sorted((pod for pod in self.pods if pod.job_uid == uid), key=lambda pod: (pod.created, pod.version)))
+
+    @property
+    def pod(self) -> PodView | None:
+        """The newest attempt."""
+        return self.own_pods[-1] if self.own_pods else None

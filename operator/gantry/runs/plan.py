@@ -1,0 +1,346 @@
+"""Decides what an InferenceRun needs next.
+
+Pure: takes what was observed (Run, Job, pods, bridge) and the time, returns actions and the new status. It must not call the API server, read a
+clock or log; `runtime` observes before and acts after. The life of a Run is the list CHECKS below: the first check that answers decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gantry.api import RunReason, parse_duration, parse_timestamp
+from gantry.api.run import DeliveryStatus, Failure, Result, RunStatus
+
+from . import status as words
+from .failure import failure_of, is_permanent, logs, never_started, success_of
+from .names import job_name
+from .observed import Observed
+from .receipt import failed
+from .view import PULL_PROBLEMS, PodView
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """POST the Run's Job (`jobspec.job`); 409 is success once the owner was checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete the Job and its pods; that there is none is success."""
+
+    name: str
+    uid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Delete the Run itself: its record has had its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask the API server itself for Job and pods, then plan again with `looked`: a watch may be late, absence must be sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Send the courier, then plan again with what it came back with."""
+
+    destinations: tuple[str, ...]
+    results: tuple[Result, ...]
+    deliveries: tuple[DeliveryStatus, ...]
+    deadline: datetime
+
+
+Action = CreateJob | DeleteJob | DeleteRun | LookUp | Deliver
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, what to write, when to look again without an event."""
+
+    actions: tuple[Action, ...] = ()
+    status: RunStatus | None = None
+    """None: what is written is as it should be."""
+    again_after: timedelta | None = None
+
+
+def plan(seen: Observed) -> Plan:
+    """The next step of a Run's life."""
+    answer = next(answer for check in CHECKS if (answer := check(seen)) is not None)
+    if answer.status is not None and words.same(answer.status, seen.run.status):
+        return replace(answer, status=None)
+    return answer
+
+
+# ---- finished ----
+
+
+def record_has_had_its_time(seen: Observed) -> Plan | None:
+    """Finished longer than history.ttl ago."""
+    run = seen.run
+    return Plan(actions=(DeleteRun(),)) if run.finished and run.completed and seen.now >= run.completed + seen.ttl else None
+
+
+def job_has_had_its_time(seen: Observed) -> Plan | None:
+    """The Job of a finished Run is kept for its logs, for a while."""
+    job, done = seen.own_job, seen.run.completed
+    if not seen.run.finished or job is None or job.deleting or done is None:
+        return None
+    return Plan(actions=(DeleteJob(job.name, job.uid),)) if seen.now >= done + _keep(seen) else None
+
+
+def finished(seen: Observed) -> Plan | None:
+    """Nothing more will happen to it."""
+    return Plan() if seen.run.finished else None
+
+
+def going_away(seen: Observed) -> Plan | None:
+    """Someone deletes the Run: the garbage collector takes its Job and pods."""
+    return Plan() if seen.run.deleting else None
+
+
+def cancelled(seen: Observed) -> Plan | None:
+    """spec.cancel: the pod is ended and the Run with it, also when results wait for delivery."""
+    if not seen.run.cancel:
+        return None
+    failure = failed(RunReason.CANCELLED, "spec.cancel was set; make a new Run to analyse the study after all")
+    return Plan(_end_job(seen), words.unsuccessful(seen, failure))
+
+
+# ---- results are in Orthanc ----
+
+
+def delivery(seen: Observed) -> Plan | None:
+    """Reported in an earlier pass; the pod may be gone by now."""
+    return _deliver(seen, seen.run.status) if seen.run.status and words.holds(seen.run.status, "Reported") else None
+
+
+def published(seen: Observed) -> Plan | None:
+    """publish's receipt of success, in whatever state pod and Job are."""
+    receipt = next((r for pod in reversed(seen.own_pods) if (r := success_of(pod))), None)
+    return _deliver(seen, words.reported(seen, receipt)) if receipt else None
+
+
+# ---- no Job ----
+
+
+def job_refused(seen: Observed) -> Plan | None:
+    """The API server does not take the Job."""
+    if seen.refusal is None:
+        return None
+    return _fail(seen, failed(RunReason.JOB_REFUSED, f"the API server refuses the Job: {seen.refusal}"))
+
+
+def name_is_taken(seen: Observed) -> Plan | None:
+    """A Job of the Run's name that is not its own: of a deleted Run of the same name it goes by itself, any other is somebody's."""
+    job = seen.job
+    if job is None or seen.own_job is not None or seen.run.job_made:
+        return None
+    if job.deleting or (job.owner_kind == "InferenceRun" and job.owner_name == seen.run.name):
+        message = f"Job {job.name} of an earlier Run of this name is still being removed"
+        return Plan(status=words.not_admitted(seen, RunReason.PENDING, message), again_after=timedelta(seconds=2))
+    message = f"Job {job.name} exists and is not this Run's; delete or rename it and make a new Run"
+    return Plan(status=words.unsuccessful(seen, failed(RunReason.JOB_REFUSED, message)))
+
+
+def bridge_is_missing(seen: Observed) -> Plan | None:
+    """Without its bridge nobody knows where the images are."""
+    if seen.bridge is not None or seen.own_job is not None or seen.run.job_made:
+        return None
+    message = f"no OrthancBridge {seen.run.bridge} in namespace {seen.run.namespace}; the Run waits for it"
+    return Plan(status=words.not_admitted(seen, RunReason.BRIDGE_MISSING, message))
+
+
+def job_was_never_made(seen: Observed) -> Plan | None:
+    """The status is written by the next pass: the Job itself says that it was made."""
+    return Plan(actions=(CreateJob(),)) if seen.own_job is None and not seen.run.job_made else None
+
+
+def job_is_lost(seen: Observed) -> Plan | None:
+    """Made once and gone, or going: never made twice."""
+    job = seen.own_job
+    if job is not None and not job.deleting:
+        return None
+    if job is None and not seen.looked:
+        return Plan(actions=(LookUp(),))
+    return _fail(seen, failed(RunReason.JOB_LOST, f"Job {job_name(seen.run.name)} was deleted before its result was known; make a new Run"))
+
+
+# ---- the Job's pod ----
+
+
+def image_cannot_be_pulled(seen: Observed) -> Plan | None:
+    """ErrImagePull and the like for longer than the limit: a wrong name or no credentials, which time does not heal."""
+    pod = seen.pod
+    if pod is None or pod.trouble not in PULL_PROBLEMS:
+        return None
+    broken = next(c for c in pod.containers if c.reason == pod.trouble)
+    said = f"the image of {broken.name} cannot be pulled: {broken.message or broken.reason}"
+    advice = "check the image's name and template.scheduling.imagePullSecrets"
+    limit = timedelta() if pod.trouble == "InvalidImageName" else seen.limits.image_pull
+    return _troubled(seen, pod, failed(RunReason.IMAGE_PULL_FAILED, f"{said}; {advice}", step=broken.name), limit)
+
+
+def container_cannot_be_made(seen: Observed) -> Plan | None:
+    """CreateContainerConfigError and the like for longer than the limit."""
+    pod = seen.pod
+    if pod is None or not pod.trouble:
+        return None
+    broken = next(c for c in pod.containers if c.reason == pod.trouble)
+    said = f"{broken.name} cannot be made: {broken.message or broken.reason}; check its secrets, keys and user"
+    return _troubled(seen, pod, failed(RunReason.CONTAINER_CONFIG, said, step=broken.name), seen.limits.container_config)
+
+
+def deadline_exceeded(seen: Observed) -> Plan | None:
+    """The Job controller ended the pod at template.timeout."""
+    job = seen.own_job
+    if job is None or job.ended != "Failed" or job.reason != "DeadlineExceeded":
+        return None
+    pod = seen.pod
+    at_work = next((c.name for c in pod.containers if c.state == "running" or c.exit_code in (137, 143)), None) if pod else None
+    before = words.condition(seen.run.status, "Executed")
+    where = f"{at_work} was at work" if at_work else before.message if before else "the pod had not started"
+    message = f"not finished after template.timeout ({seen.run.parsed.template.timeout}): {where}"
+    return _fail(seen, failed(RunReason.DEADLINE_EXCEEDED, message, step=at_work))
+
+
+def attempt_failed(seen: Observed) -> Plan | None:
+    """The newest attempt failed: for good, or the Job makes another."""
+    pod, job = seen.pod, seen.own_job
+    failure = failure_of(pod, seen.run) if pod else None
+    if pod is None or job is None or failure is None:
+        return None
+    retries = seen.run.parsed.template.retries
+    if pod.disrupted and pod.reason != "Evicted" and not job.ended:
+        # Preempted or drained: not the Run's fault, not counted (podFailurePolicy: Ignore), as often as it takes.
+        return Plan(status=words.executing(seen, "Queued", failure.reason, f"{failure.message}; the Job makes another pod"))
+    count = max(job.failed, sum(1 for one in seen.own_pods if failure_of(one, seen.run) and not (one.disrupted and one.reason != "Evicted")))
+    if job.ended == "Failed" or is_permanent(pod) or never_started(pod) or count > retries:
+        # The Job does not know by itself that it is over: publish waits for a step that never starts; evictions are not counted by it.
+        return _fail(seen, failure, end_job=not job.ended and (never_started(pod) or bool(pod.disrupted)))
+    return Plan(status=words.executing(seen, "Queued", failure.reason, f"attempt {count} of {retries + 1} failed: {failure.message}"))
+
+
+def pod_is_out_of_sight(seen: Observed) -> Plan | None:
+    """The Job has ended and no pod is there to say how: late, or collected before it was read."""
+    job = seen.own_job
+    if job is None or not job.ended:
+        return None
+    if not seen.looked:
+        return Plan(actions=(LookUp(),))
+    if seen.pod is not None and not seen.pod.over:
+        return None  # it is still ending
+    end = f"{job.ended}: {job.reason}" if job.reason else job.ended
+    message = f"Job {job.name} ended ({end}) and its pod is gone, so its result is not known; make a new Run"
+    return _fail(seen, failed(RunReason.JOB_LOST, message))
+
+
+def cannot_be_scheduled(seen: Observed) -> Plan | None:
+    """No node offers what the pod asks for: one may come, so it waits until template.timeout."""
+    if seen.pod is None or not seen.pod.unschedulable:
+        return None
+    message = f"{seen.pod.unschedulable.rstrip('.')}; waits until template.timeout ({seen.run.parsed.template.timeout})"
+    return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, message))
+
+
+def running(seen: Observed) -> Plan | None:
+    """A container has started."""
+    pod = seen.pod
+    if pod is None or not any(c.started for c in pod.containers):
+        return None
+    return Plan(status=words.executing(seen, "Running", RunReason.RUNNING, f"pod {pod.name} runs; {logs(seen.run, pod, _first_step(seen))}"))
+
+
+def queued(seen: Observed) -> Plan | None:
+    """The Job exists, its pod has not started."""
+    return Plan(status=words.executing(seen, "Queued", RunReason.PENDING, "the pod has not started yet"))
+
+
+CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
+    record_has_had_its_time,  # -> DeleteRun
+    job_has_had_its_time,  # -> DeleteJob
+    finished,
+    going_away,
+    cancelled,  # -> DeleteJob, Cancelled
+    delivery,  # reported before: -> Deliver, Complete or DeliveryFailed
+    published,  # the receipt counts, whatever else has happened since: -> Reported, Deliver
+    job_refused,  # -> JobRefused
+    name_is_taken,  # waits, or JobRefused
+    bridge_is_missing,  # waits
+    job_was_never_made,  # -> CreateJob
+    job_is_lost,  # -> LookUp, JobLost
+    image_cannot_be_pulled,  # waits a while, then ImagePullFailed
+    container_cannot_be_made,  # waits a while, then ContainerConfigInvalid
+    deadline_exceeded,  # before the pod's own words: those only tell that it was killed
+    attempt_failed,  # the pod's reason, or goes on while retries are left
+    pod_is_out_of_sight,  # -> LookUp, JobLost
+    cannot_be_scheduled,  # waits
+    running,
+    queued,
+)
+
+
+def finished_due(seen: Observed) -> datetime | None:
+    """When a finished Run needs something again: its Job deleted, or itself. None while it is unfinished."""
+    done = seen.run.completed
+    if not seen.run.finished or done is None:
+        return None
+    return min(done + seen.ttl, done + _keep(seen)) if seen.own_job is not None else done + seen.ttl
+
+
+def _keep(seen: Observed) -> timedelta:
+    return seen.limits.keep_job if seen.run.state == "Succeeded" else seen.limits.keep_failed_job
+
+
+def _deliver(seen: Observed, status: RunStatus) -> Plan:
+    """From the report to the destinations. Without any the Run is complete; with some the courier goes first, once a pass."""
+    chosen = seen.run.parsed.template.delivery
+    known = {d.destination: d for d in (status.deliveries if seen.deliveries is None else seen.deliveries) or ()}
+    deliveries = tuple(known.get(name) or DeliveryStatus(destination=name, state="Pending") for name in chosen.destinations)
+    if deliveries:
+        status = words.delivering(seen, status, deliveries, _on_the_way(seen, deliveries))
+    if all(d.state == "Sent" for d in deliveries):
+        return Plan(status=words.complete(seen, status))
+    if all(d.state in ("Sent", "Failed") for d in deliveries):
+        lost = [f"{d.destination} ({d.message or 'no answer'})" for d in deliveries if d.state == "Failed"]
+        message = f"not delivered within template.delivery.deadline ({chosen.deadline}): {', '.join(lost)}; the results are in Orthanc"
+        return Plan(status=words.unsuccessful(seen, failed(RunReason.DELIVERY_FAILED, message), status=status))
+    if seen.deliveries is not None or seen.bridge is None:
+        return Plan(status=status)
+    begun = words.condition(status, "Reported")
+    deadline = (parse_timestamp(begun.last_transition_time) if begun else seen.now) + parse_duration(chosen.deadline)
+    return Plan((Deliver(tuple(chosen.destinations), tuple(status.results or ()), deliveries, deadline),), status)
+
+
+def _on_the_way(seen: Observed, deliveries: tuple[DeliveryStatus, ...]) -> tuple[RunReason, str]:
+    """Why delivery is not done."""
+    waiting = [d.destination for d in deliveries if d.state != "Sent"]
+    if seen.bridge is None:
+        return RunReason.BRIDGE_MISSING, f"no OrthancBridge {seen.run.bridge} in namespace {seen.run.namespace}; delivery waits for it"
+    return RunReason.DELIVERING, f"{', '.join(waiting)} did not take the results yet; status.deliveries says why"
+
+
+def _fail(seen: Observed, failure: Failure, *, end_job: bool = False) -> Plan:
+    """The end of a Run that did not succeed. Its Job stays for the logs, unless it would go on."""
+    return Plan(_end_job(seen) if end_job else (), words.unsuccessful(seen, failure))
+
+
+def _end_job(seen: Observed) -> tuple[Action, ...]:
+    job = seen.own_job
+    if job is not None:
+        return (DeleteJob(job.name, job.uid),)
+    made = seen.run.status.job_ref if seen.run.status else None
+    return (DeleteJob(made.name, made.uid),) if made else ()
+
+
+def _troubled(seen: Observed, pod: PodView, failure: Failure, limit: timedelta) -> Plan:
+    """The kubelet cannot start a container: told at once, given up after the limit."""
+    left = (pod.troubled_since or seen.now) + limit - seen.now
+    if left <= timedelta():
+        return _fail(seen, failure, end_job=True)
+    return Plan(status=words.executing(seen, "Queued", failure.reason, failure.message), again_after=left)
+
+
+def _first_step(seen: Observed) -> str:
+    return seen.run.parsed.template.steps[0].name

@@ -1,0 +1,179 @@
+"""The status a Run gets: every word of it is written by one of the functions here, each for one place in the Run's life.
+
+Pure. A condition keeps its transition time while its status stays. The whole owned status comes out each time, because server-side apply removes
+what is left out. It must not decide which place a Run has reached: `plan` does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from gantry.api import Condition, RunReason, parse_timestamp, timestamp
+from gantry.api.run import DeliveryStatus, Failure, JobReference, RunStatus, Stage, State
+
+from . import accounting
+from .observed import Observed
+from .receipt import PublishReceipt
+
+ORDER = ("Admitted", "Executed", "Reported", "Delivered", "Complete", "Failed")
+MESSAGE_LIMIT = 1024
+"""Characters of a condition's message: the scheduler lists every node group it tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a condition is to say."""
+
+    type: Literal["Admitted", "Executed", "Reported", "Delivered", "Complete", "Failed"]
+    holds: bool
+    reason: RunReason | str
+    message: str = ""
+
+
+def same(one: RunStatus, other: RunStatus | None) -> bool:
+    """Whether both say the same; the API server may keep lists of named items in another order."""
+    return other is not None and _ordered(one) == _ordered(other)
+
+
+def not_admitted(seen: Observed, reason: RunReason, message: str) -> RunStatus:
+    """No Job yet."""
+    return _revised(seen, "Queued", Word("Admitted", False, reason, message))
+
+
+def executing(seen: Observed, state: State, reason: RunReason | str, message: str) -> RunStatus:
+    """The Job exists; `reason` says how far its pod is. Written seldom: stages that end meanwhile are told at the end."""
+    status = _revised(seen, state, *_admitted(seen), Word("Executed", False, reason, message))
+    return status.model_copy(update={"stages": _named(status.stages, accounting.way_in(seen))})
+
+
+def reported(seen: Observed, receipt: PublishReceipt) -> RunStatus:
+    """publish's receipt is there: what it says is what the Run found and left in Orthanc."""
+    status = _revised(
+        seen,
+        "Delivering",
+        *_admitted(seen),
+        Word("Executed", True, RunReason.EXECUTED, "every step ended with exit code 0"),
+        Word("Reported", True, RunReason.REPORTED, "the results are in Orthanc, read back and equal"),
+    )
+    facts = {
+        "stages": _named(status.stages, accounting.whole_way(seen)),
+        "usage": accounting.usage(seen),
+        "findings": receipt.findings,
+        "results": list(receipt.results) or None,
+    }
+    return status.model_copy(update=facts)
+
+
+def delivering(seen: Observed, status: RunStatus, deliveries: Iterable[DeliveryStatus], why: tuple[RunReason, str]) -> RunStatus:
+    """On the way to the destinations; `why` is reason and message of what is still missing."""
+    begun = next((s for s in status.stages or () if s.name == "deliver"), None)
+    start = begun or Stage(name="deliver", start_time=accounting.moment(accounting.published_at(seen)))
+    changed = _with(seen, status, Word("Delivered", False, *why))
+    return changed.model_copy(
+        update={"state": "Delivering", "deliveries": list(deliveries) or None, "stages": _named(status.stages, [start])}
+    )
+
+
+def complete(seen: Observed, status: RunStatus) -> RunStatus:
+    """Finished well."""
+    places = [d.destination for d in status.deliveries or ()]
+    told = (
+        Word("Delivered", True, RunReason.DELIVERED, f"{', '.join(places)} took the results")
+        if places
+        else Word("Delivered", True, RunReason.NO_DESTINATIONS, "the template names no destination; the results stay in Orthanc")
+    )
+    changed = _with(seen, status, told, Word("Complete", True, RunReason.COMPLETE, "analysed, reported and delivered"))
+    return changed.model_copy(
+        update={"state": "Succeeded", "completion_time": timestamp(seen.now), "stages": _closed(seen, status.stages)}
+    )
+
+
+def unsuccessful(seen: Observed, failure: Failure, *, status: RunStatus | None = None) -> RunStatus:
+    """Finished, but not well. `status` is what had been reached in this pass."""
+    reason, message = failure.reason, failure.message
+    reached = status or _revised(seen, "Failed", *_admitted(seen))
+    held = {c.type for c in reached.conditions or () if c.status == "True"}
+    missed: Literal["Executed", "Reported", "Delivered"] = (
+        "Delivered" if "Reported" in held else "Reported" if "Executed" in held else "Executed"
+    )
+    words = [Word(missed, False, reason, message), Word("Complete", False, reason), Word("Failed", True, reason, message)]
+    if "Admitted" not in held:
+        words[0] = Word("Admitted", False, reason, message)
+    changed = _with(seen, reached, *words)
+    facts: dict[str, object] = {
+        "state": "Cancelled" if reason == RunReason.CANCELLED else "Failed",
+        "completion_time": timestamp(seen.now),
+        "failure": failure,
+        "stages": _closed(seen, _named(changed.stages, accounting.whole_way(seen)) if status is None else changed.stages),
+    }
+    if status is None:
+        facts["usage"] = accounting.usage(seen)
+    return changed.model_copy(update=facts)
+
+
+def condition(status: RunStatus | None, kind: str) -> Condition | None:
+    """A condition by its type."""
+    return next((c for c in (status.conditions if status else None) or () if c.type == kind), None)
+
+
+def holds(status: RunStatus | None, kind: str) -> bool:
+    """Whether a condition is there and True."""
+    found = condition(status, kind)
+    return found is not None and found.status == "True"
+
+
+def _admitted(seen: Observed) -> list[Word]:
+    """Kept once it was so: a Job that is gone had been admitted."""
+    if seen.own_job is None and not seen.run.job_made:
+        return []
+    return [Word("Admitted", True, RunReason.ADMITTED, "the Job exists")]
+
+
+def _revised(seen: Observed, state: State, *words: Word) -> RunStatus:
+    """What is known in every place, and the words."""
+    before = seen.run.status or RunStatus()
+    job, pod = seen.own_job, seen.pod
+    facts: dict[str, object] = {"observed_generation": seen.run.generation, "state": state}
+    if job is not None:
+        facts |= {"job_ref": JobReference(name=job.name, uid=job.uid), "start_time": timestamp(job.created)}
+        facts["attempts"] = accounting.attempts(seen)
+    if pod is not None and pod.node:
+        facts["node"] = pod.node
+    return _with(seen, before.model_copy(update=facts), *words)
+
+
+def _with(seen: Observed, status: RunStatus, *words: Word) -> RunStatus:
+    """The conditions changed by the words, in the order of a Run's life."""
+    conditions = {c.type: c for c in status.conditions or ()}
+    for word in words:
+        said: Literal["True", "False"] = "True" if word.holds else "False"
+        before = conditions.get(word.type)
+        since = before.last_transition_time if before and before.status == said else timestamp(seen.now)
+        conditions[word.type] = Condition(
+            type=word.type, status=said, reason=str(word.reason), message=word.message[:MESSAGE_LIMIT], last_transition_time=since
+        )
+    return status.model_copy(update={"conditions": [conditions[kind] for kind in ORDER if kind in conditions]})
+
+
+def _named(stages: list[Stage] | None, changes: Iterable[Stage]) -> list[Stage]:
+    return list(({s.name: s for s in stages or ()} | {s.name: s for s in changes}).values())
+
+
+def _closed(seen: Observed, stages: list[Stage] | None) -> list[Stage] | None:
+    """Delivery ends with the Run."""
+    open_ = next((s for s in stages or () if s.name == "deliver" and s.seconds is None), None)
+    if open_ is None:
+        return stages
+    seconds = max(0.0, (seen.now - parse_timestamp(open_.start_time)).total_seconds())
+    return _named(stages, [open_.model_copy(update={"seconds": round(seconds, 3)})])
+
+
+def _ordered(status: RunStatus) -> RunStatus:
+    update: dict[str, object] = {}
+    if status.conditions:
+        update["conditions"] = sorted(status.conditions, key=lambda c: c.type)
+    if status.stages:
+        update["stages"] = sorted(status.stages, key=lambda s: s.name)
+    if status.deliveries:
+        update["deliveries"] = sorted(status.deliveries, key=lambda d: d.destination)
+    return status.model_copy(update=update)

@@ -1,0 +1,110 @@
+"""Stages and cost, by the finest time there is."""
+
+import pytest
+from tests.builders_runs import a_receipt, a_run, an_end, sent
+
+from gantry.api.run import RunStatus
+from gantry.runs import FetchReceipt, plan
+from gantry.runs.accounting import gpus_of
+
+
+def stages(status: RunStatus | None) -> dict[str, tuple[str, float | None]]:
+    return {s.name: (s.start_time, s.seconds) for s in (status.stages if status else None) or ()}
+
+
+def test_every_stage_of_a_run_that_went_well() -> None:
+    status = plan(a_run().seen_at("2026-03-01T11:59:59.400Z").delivering_to().published().observed()).status
+    assert stages(status) == {
+        "seen": ("2026-03-01T11:59:59.400Z", 0.6),
+        "created": ("2026-03-01T12:00:00Z", 1.0),
+        "started": ("2026-03-01T12:00:01Z", 2.0),
+        "fetch": ("2026-03-01T12:00:03Z", 0.4),
+        "step/detect": ("2026-03-01T12:00:04.250Z", 2.5),
+        "publish": ("2026-03-01T12:00:06.750Z", 0.75),
+    }
+
+
+def test_delivery_is_a_stage_from_publish_to_the_end() -> None:
+    on_the_way = plan(a_run().published().at(9).observed()).status
+    assert stages(on_the_way)["deliver"] == ("2026-03-01T12:00:08Z", None)
+    done = plan(a_run().with_status(on_the_way).delivered(sent()).at(20).observed()).status
+    assert stages(done)["deliver"] == ("2026-03-01T12:00:08Z", 12.0)
+
+
+def test_stages_that_end_while_the_pod_runs_are_told_at_the_end() -> None:
+    """Each would cost a write: a Run has room for four status writes."""
+    assert stages(plan(a_run().running().observed()).status).keys() == {"created", "started"}
+
+
+def test_a_clock_ahead_of_the_api_server_makes_no_negative_time() -> None:
+    status = plan(a_run().seen_at("2026-03-01T12:00:05.000Z").with_job().observed()).status
+    assert stages(status)["seen"] == ("2026-03-01T12:00:05Z", 0.0)
+
+
+@pytest.mark.parametrize("text", ["yesterday", ""], ids=["no time", "empty"])
+def test_an_annotation_that_is_no_time_is_left_out(text: str) -> None:
+    assert "seen" not in stages(plan(a_run().seen_at(text).with_job().observed()).status)
+
+
+def test_gpu_seconds_are_the_applications_own_time() -> None:
+    status = plan(a_run().with_gpu(2).delivering_to().published().observed()).status
+    assert status is not None
+    assert status.usage is not None
+    usage = status.usage
+    assert (usage.gpu_seconds, usage.gpu_resource, usage.pod_seconds) == (5.0, "nvidia.com/gpu", 6.0)
+    assert (usage.input_instances, usage.input_bytes) == (20, 10_000)
+
+
+def test_without_a_receipt_the_containers_times_are_what_is_known() -> None:
+    status = plan(a_run().with_gpu().with_template(retries=0).failed(1, publish=137).observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert status.usage.gpu_seconds == 4.0
+    assert stages(status)["step/detect"] == ("2026-03-01T12:00:03Z", 4.0)
+
+
+def test_every_attempt_costs() -> None:
+    run = a_run().with_gpu()
+    status = plan(run.failed(1, publish=137).delivering_to().published().observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert (status.usage.gpu_seconds, status.usage.pod_seconds, status.attempts) == (6.5, 12.0, 2)
+
+
+def test_a_run_without_gpu_has_no_gpu_seconds() -> None:
+    status = plan(a_run().delivering_to().published().observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert (status.usage.gpu_seconds, status.usage.gpu_resource) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("limits", "want"),
+    [
+        ({"nvidia.com/gpu": "1"}, ("nvidia.com/gpu", 1)),
+        ({"nvidia.com/mig-1g.10gb": 2, "memory": "8Gi"}, ("nvidia.com/mig-1g.10gb", 2)),
+        ({"amd.com/gpu": "4"}, ("amd.com/gpu", 4)),
+        ({"cpu": "4", "hugepages-2Mi": "4Mi"}, None),
+        ({"smarter-devices/fuse": "1"}, None),
+    ],
+    ids=["NVIDIA", "a slice of one", "AMD", "none", "another device"],
+)
+def test_what_counts_as_a_gpu(limits: dict[str, str | int], want: tuple[str, int] | None) -> None:
+    step = a_run().with_step(resources={"limits": limits}).view().parsed.template.steps[0]
+    assert gpus_of(step) == want
+
+
+def test_findings_and_results_are_what_publish_says() -> None:
+    receipt = a_receipt()
+    status = plan(a_run().delivering_to().published().observed()).status
+    assert status is not None
+    assert status.findings == receipt.findings
+    assert status.results == list(receipt.results)
+
+
+def test_a_failed_fetch_tells_how_much_it_got() -> None:
+    receipt = FetchReceipt(instances=7, bytes=70, seconds=1.0)
+    status = plan(a_run().with_template(retries=0).with_pod(phase="Failed", fetch=an_end(1, message=receipt.encode())).observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert status.usage.input_instances == 7

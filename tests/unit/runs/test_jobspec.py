@@ -1,0 +1,243 @@
+"""The Job a Run becomes, field by field where others rely on it: the launcher, the worker, Pod Security, the Job controller."""
+
+import json
+from typing import Any
+
+import pytest
+from kubernetes.aio.client.models.v1_job import V1Job
+from tests.builders_runs import A_BRIDGE, NAME, RUN_UID, RunBuilder, a_run
+
+from gantry.runs import BridgeView, Installation, Task, UnfitRun, job
+
+INSTALLATION = Installation(identity="hospital-a", worker_image="gantry/worker@sha256:1", worker_pull_policy="IfNotPresent")
+
+
+def made(run: RunBuilder | None = None, *, bridge: dict[str, Any] | None = None) -> dict[str, Any]:
+    return job((run or a_run()).view(), BridgeView.from_object(bridge or A_BRIDGE), INSTALLATION)
+
+
+def pod(run: RunBuilder | None = None) -> dict[str, Any]:
+    spec = made(run)["spec"]["template"]["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def container(name: str, run: RunBuilder | None = None) -> dict[str, Any]:
+    spec = pod(run)
+    found = next(c for c in (*spec["initContainers"], *spec["containers"]) if c["name"] == name)
+    assert isinstance(found, dict)
+    return found
+
+
+def mounts(name: str, run: RunBuilder | None = None) -> dict[str, tuple[str, bool, str]]:
+    return {m["mountPath"]: (m["name"], m.get("readOnly", False), m.get("subPath", "")) for m in container(name, run)["volumeMounts"]}
+
+
+def environment(name: str, run: RunBuilder | None = None) -> dict[str, Any]:
+    return {e["name"]: e.get("value", e.get("valueFrom")) for e in container(name, run)["env"]}
+
+
+TWO = a_run().with_steps("prepare", "detect")
+
+
+@pytest.mark.parametrize("run", [a_run(), TWO, a_run().with_gpu(), a_run().made_by_hand()], ids=["plain", "two steps", "GPU", "by hand"])
+def test_kubernetes_own_model_reads_every_field(run: RunBuilder) -> None:
+    """What the model does not know it drops: nothing may be lost on the way there and back."""
+    body = made(run)
+    model = V1Job.from_dict(body)
+    assert model is not None
+    assert model.model_dump(by_alias=True, exclude_none=True) == body
+
+
+def test_the_job_is_the_runs_and_can_be_found_by_it() -> None:
+    metadata = made()["metadata"]
+    assert metadata["name"] == f"{NAME}-1"
+    assert metadata["ownerReferences"] == [
+        {"apiVersion": "gantry.health/v1alpha1", "kind": "InferenceRun", "name": NAME, "uid": RUN_UID, "controller": True}
+    ]
+    labels = {
+        "gantry.health/run": NAME,
+        "gantry.health/pipeline": "chest-ct-nodules",
+        "app.kubernetes.io/part-of": "gantry",
+        "app.kubernetes.io/managed-by": "gantry",
+    }
+    assert metadata["labels"] == labels
+    assert made()["spec"]["template"]["metadata"]["labels"] == labels
+
+
+def test_a_run_made_by_hand_has_no_pipeline_label() -> None:
+    assert "gantry.health/pipeline" not in made(a_run().made_by_hand())["metadata"]["labels"]
+
+
+def test_attempts_deadline_and_what_is_not_tried_again() -> None:
+    spec = made(a_run().with_template(retries=2, timeout="90m"))["spec"]
+    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["podReplacementPolicy"]) == (2, 5400, "Failed")
+    assert spec["podFailurePolicy"]["rules"] == [
+        {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(range(64, 79))}},
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+
+
+def test_the_pod_is_restricted_and_has_no_token() -> None:
+    spec = pod(TWO)
+    assert (spec["restartPolicy"], spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == ("Never", False, False)
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+    for one in (*spec["initContainers"], *spec["containers"]):
+        assert one["securityContext"] == {
+            "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True,
+        }  # fmt: skip
+
+
+def test_a_step_may_have_another_user_and_a_writable_root() -> None:
+    security = container("detect", a_run().with_step(security={"runAsUser": 4711, "readOnlyRootFilesystem": False}))["securityContext"]
+    assert (security["runAsUser"], security["readOnlyRootFilesystem"], security["allowPrivilegeEscalation"]) == (4711, False, False)
+
+
+def test_what_fetch_mounts() -> None:
+    assert mounts("fetch") == {
+        "/gantry/input": ("input", False, ""),
+        "/gantry/private": ("private", False, ""),
+        "/gantry/tools": ("tools", False, ""),
+        "/tmp": ("tmp-fetch", False, ""),
+    }
+    assert container("fetch")["command"] == ["python3", "-m", "gantry.worker", "fetch"]
+
+
+def test_what_the_first_step_mounts() -> None:
+    assert mounts("prepare", TWO) == {
+        "/gantry/input": ("input", True, ""),
+        "/gantry/bin": ("tools", True, "bin"),
+        "/gantry/settings.json": ("tools", True, "settings/prepare.json"),
+        "/gantry/output": ("output-prepare", False, ""),
+        "/gantry/barrier": ("barrier-prepare", False, ""),
+        "/tmp": ("tmp-prepare", False, ""),
+    }
+
+
+def test_a_later_step_sees_what_was_before_it_and_waits_for_it() -> None:
+    assert mounts("detect", TWO) == {
+        "/gantry/input": ("input", True, ""),
+        "/gantry/bin": ("tools", True, "bin"),
+        "/gantry/settings.json": ("tools", True, "settings/detect.json"),
+        "/gantry/output": ("output-detect", False, ""),
+        "/gantry/barrier": ("barrier-detect", False, ""),
+        "/gantry/before": ("barrier-prepare", True, ""),
+        "/gantry/steps/prepare": ("output-prepare", True, ""),
+        "/tmp": ("tmp-detect", False, ""),
+    }
+    assert container("detect", TWO)["command"] == [
+        "/gantry/bin/launcher", "--barrier", "/gantry/barrier", "--before", "/gantry/before", "--timeout", "600s", "--", "python3", "/app/detect.py",
+    ]  # fmt: skip
+
+
+def test_what_publish_mounts() -> None:
+    assert mounts("publish", TWO) == {
+        "/gantry/input": ("input", True, ""),
+        "/gantry/private": ("private", True, ""),
+        "/gantry/outputs/prepare": ("output-prepare", True, ""),
+        "/gantry/outputs/detect": ("output-detect", True, ""),
+        "/gantry/barriers/prepare": ("barrier-prepare", True, ""),
+        "/gantry/barriers/detect": ("barrier-detect", True, ""),
+        "/tmp": ("tmp-publish", False, ""),
+    }
+
+
+def test_every_mount_has_its_volume_and_every_volume_its_limit() -> None:
+    spec = pod(TWO)
+    volumes = {v["name"]: v["emptyDir"] for v in spec["volumes"]}
+    used = {m["name"] for c in (*spec["initContainers"], *spec["containers"]) for m in c["volumeMounts"]}
+    assert used == set(volumes)
+    assert all(v == {"sizeLimit": "20Gi"} for v in volumes.values())
+
+
+def test_a_workspace_in_memory_is_not_counted_against_the_workers() -> None:
+    run = a_run().with_template(scheduling={"workspace": {"medium": "Memory", "sizeLimit": "4Gi"}})
+    assert all(v["emptyDir"] == {"sizeLimit": "4Gi", "medium": "Memory"} for v in pod(run)["volumes"])
+    assert "limits" not in container("fetch", run)["resources"]
+    assert "limits" in container("fetch")["resources"]
+
+
+def test_the_launcher_gets_arguments_timeout_and_the_network_switch() -> None:
+    run = a_run().with_step(args=["--fast", "-- x"], timeout="1h30m", security={"allowNetwork": True})
+    assert container("detect", run)["command"] == [
+        "/gantry/bin/launcher", "--barrier", "/gantry/barrier", "--timeout", "5400s", "--allow-network", "--", "python3", "/app/detect.py", "--fast", "-- x",
+    ]  # fmt: skip
+
+
+def test_a_step_sees_no_credentials() -> None:
+    text = json.dumps(container("detect"))
+    assert "ORTHANC" not in text
+    assert "GANTRY_TASK" not in text
+    assert "private" not in mounts("detect").values()
+
+
+def test_a_steps_environment() -> None:
+    licence = {"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "vendor", "key": "key"}}}
+    run = a_run().with_step(env=[{"name": "THRESHOLD", "value": "0.5"}, licence, {"name": "GANTRY_INPUT", "value": "/etc"}])
+    assert environment("detect", run) == {
+        "GANTRY_INPUT": "/gantry/input",
+        "GANTRY_OUTPUT": "/gantry/output",
+        "GANTRY_SETTINGS": "/gantry/settings.json",
+        "HOME": "/tmp",
+        "THRESHOLD": "0.5",
+        "LICENCE": {"secretKeyRef": {"name": "vendor", "key": "key"}},
+    }
+
+
+def test_home_may_be_another() -> None:
+    assert environment("detect", a_run().with_step(env=[{"name": "HOME", "value": "/home/app"}]))["HOME"] == "/home/app"
+
+
+def test_fetch_and_publish_get_the_task_and_the_credentials() -> None:
+    for name in ("fetch", "publish"):
+        variables = environment(name)
+        assert variables["ORTHANC_USERNAME"] == {"secretKeyRef": {"name": "orthanc", "key": "username"}}
+        assert variables["ORTHANC_PASSWORD"] == {"secretKeyRef": {"name": "orthanc", "key": "password"}}
+        task = Task.model_validate_json(variables["GANTRY_TASK"])
+        assert (task.installation, task.namespace, task.run, task.orthanc_url, task.connections) == (
+            "hospital-a", "default", NAME, "http://orthanc:8042", 4,
+        )  # fmt: skip
+        assert task.spec == a_run().view().parsed
+
+
+def test_a_bridge_without_credentials_gives_none() -> None:
+    bridge = {**A_BRIDGE, "spec": {"url": "http://orthanc:8042"}}
+    names = {e["name"] for e in made(bridge=bridge)["spec"]["template"]["spec"]["initContainers"][0]["env"]}
+    assert names == {"GANTRY_TASK"}
+
+
+def test_where_the_pod_may_run_is_passed_on() -> None:
+    scheduling = {
+        "nodeSelector": {"gpu": "a100"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "runtimeClassName": "nvidia",
+        "priorityClassName": "stat",
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    spec = pod(a_run().with_template(scheduling=scheduling))
+    assert {name: spec[name] for name in scheduling} == scheduling
+    assert not set(scheduling) & set(pod())
+
+
+def test_resources_are_written_as_text() -> None:
+    """A number and its text are one quantity, but a difference to server-side apply."""
+    run = a_run().with_step(resources={"requests": {"cpu": 2}, "limits": {"nvidia.com/gpu": 1}})
+    assert container("detect", run)["resources"] == {"requests": {"cpu": "2"}, "limits": {"nvidia.com/gpu": "1"}}
+
+
+def test_the_same_run_makes_the_same_job() -> None:
+    assert json.dumps(made(TWO)) == json.dumps(made(TWO))
+
+
+def test_a_task_that_does_not_fit_into_a_variable_is_refused_with_advice() -> None:
+    run = a_run().with_step(settings={"table": "x" * 130_000})
+    with pytest.raises(UnfitRun, match="shorten settings, args or seriesIDs"):
+        made(run)
+
+
+def test_no_identifier_of_the_study_stands_in_the_job_but_orthancs_ids() -> None:
+    text = json.dumps({**made(), "spec": None})
+    assert "11111111-22222222" not in text

@@ -1,0 +1,333 @@
+"""Every way a Run fails: reason, step, exit code and the words a person gets are asserted, not only that it failed."""
+
+from dataclasses import dataclass
+
+import pytest
+from tests.builders_runs import NAME, RunBuilder, a_receipt, a_run, a_state, an_end, sent, undelivered
+
+from gantry.api import RunReason
+from gantry.runs import DeleteJob, FetchReceipt, failed, job_name, plan
+
+POD = f"{job_name(NAME)}-pod1"
+
+
+def logs(container: str, pod: str = POD) -> str:
+    return f"see `kubectl logs -n default {pod} -c {container}`"
+
+
+@dataclass(frozen=True)
+class Case:
+    seen: RunBuilder
+    want_reason: RunReason
+    want_message: str
+    want_step: str | None = None
+    want_code: int | None = None
+    want_job_deleted: bool = False
+
+
+STUDY_GONE = FetchReceipt(failure=failed(RunReason.STUDY_GONE, "the study is no longer in Orthanc", step="fetch"))
+NOT_FINISHED = a_run().with_template(retries=0)
+
+CASES = {
+    "a cancelled Run ends with its Job": Case(
+        a_run().running().cancelled(),
+        RunReason.CANCELLED,
+        "spec.cancel was set; make a new Run to analyse the study after all",
+        want_job_deleted=True,
+    ),
+    "a Run cancelled before its Job was made has nothing to delete": Case(
+        a_run().cancelled(), RunReason.CANCELLED, "spec.cancel was set; make a new Run to analyse the study after all"
+    ),
+    "a Run cancelled while its Job is out of sight deletes it by name": Case(
+        a_run().with_job_ref().cancelled(),
+        RunReason.CANCELLED,
+        "spec.cancel was set; make a new Run to analyse the study after all",
+        want_job_deleted=True,
+    ),
+    "the API server refuses the Job": Case(
+        a_run().refused('jobs.batch "x" is forbidden: exceeded quota: gpus'),
+        RunReason.JOB_REFUSED,
+        'the API server refuses the Job: jobs.batch "x" is forbidden: exceeded quota: gpus',
+    ),
+    "a Job of that name belongs to somebody else": Case(
+        a_run().with_job_of("CronJob", "nightly"),
+        RunReason.JOB_REFUSED,
+        f"Job {job_name(NAME)} exists and is not this Run's; delete or rename it and make a new Run",
+    ),
+    "the Job was deleted by hand": Case(
+        a_run().with_job_ref().looked_up(),
+        RunReason.JOB_LOST,
+        f"Job {job_name(NAME)} was deleted before its result was known; make a new Run",
+    ),
+    "the Job is being deleted by hand": Case(
+        a_run().with_job_ref().with_job(deleting=True),
+        RunReason.JOB_LOST,
+        f"Job {job_name(NAME)} was deleted before its result was known; make a new Run",
+    ),
+    "the Job is complete and its pod was collected unread": Case(
+        a_run().job_ended("Complete", "CompletionsReached").looked_up(),
+        RunReason.JOB_LOST,
+        f"Job {job_name(NAME)} ended (Complete: CompletionsReached) and its pod is gone, so its result is not known; make a new Run",
+    ),
+    "an image name that is none fails at once": Case(
+        a_run().waiting("InvalidImageName", 'couldn\'t parse image name "No Such"'),
+        RunReason.IMAGE_PULL_FAILED,
+        'the image of detect cannot be pulled: couldn\'t parse image name "No Such"; '
+        "check the image's name and template.scheduling.imagePullSecrets",
+        want_step="detect",
+        want_job_deleted=True,
+    ),
+    "an image that cannot be pulled for five minutes": Case(
+        a_run().waiting("ImagePullBackOff", 'Back-off pulling image "localhost/nodules:1"', since=3).at(303),
+        RunReason.IMAGE_PULL_FAILED,
+        'the image of detect cannot be pulled: Back-off pulling image "localhost/nodules:1"; '
+        "check the image's name and template.scheduling.imagePullSecrets",
+        want_step="detect",
+        want_job_deleted=True,
+    ),
+    "the worker's own image cannot be pulled": Case(
+        a_run().waiting("ErrImagePull", "no such host", container="fetch", since=3).at(303),
+        RunReason.IMAGE_PULL_FAILED,
+        "the image of fetch cannot be pulled: no such host; check the image's name and template.scheduling.imagePullSecrets",
+        want_step="fetch",
+        want_job_deleted=True,
+    ),
+    "a secret is missing for a minute": Case(
+        a_run().waiting("CreateContainerConfigError", 'secret "licence" not found', since=3).at(63),
+        RunReason.CONTAINER_CONFIG,
+        'detect cannot be made: secret "licence" not found; check its secrets, keys and user',
+        want_step="detect",
+        want_job_deleted=True,
+    ),
+    "a container that never ran leaves publish waiting, so the Job is ended": Case(
+        a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(128, reason="StartError", message="exec format error"), publish=a_state("running")),
+        RunReason.CONTAINER_CONFIG,
+        "step detect could not be started: exec format error",
+        want_step="detect",
+        want_code=128,
+        want_job_deleted=True,
+    ),
+    "the study is gone": Case(
+        a_run().fetch_ended(65, STUDY_GONE),
+        RunReason.STUDY_GONE,
+        f"the study is no longer in Orthanc; {logs('fetch')}",
+        want_step="fetch",
+        want_code=65,
+    ),
+    "other images than the Run was made for": Case(
+        a_run().fetch_ended(65, FetchReceipt(failure=failed(RunReason.INPUT_MISMATCH, "20 instances expected, 21 found"))),
+        RunReason.INPUT_MISMATCH,
+        f"20 instances expected, 21 found; {logs('fetch')}",
+        want_step="fetch",
+        want_code=65,
+    ),
+    "fetch fails and no retries are left": Case(
+        NOT_FINISHED.fetch_ended(1, FetchReceipt(failure=failed(RunReason.FETCH_FAILED, "Orthanc answered 503"))),
+        RunReason.FETCH_FAILED,
+        f"Orthanc answered 503; {logs('fetch')}",
+        want_step="fetch",
+        want_code=1,
+    ),
+    "fetch is killed before it can say why": Case(
+        NOT_FINISHED.fetch_ended(137),
+        RunReason.FETCH_FAILED,
+        f"fetch ended with exit code 137 before it could say why; {logs('fetch')}",
+        want_step="fetch",
+        want_code=137,
+    ),
+    "fetch takes too much memory": Case(
+        NOT_FINISHED.with_pod(phase="Failed", fetch=an_end(137, reason="OOMKilled")),
+        RunReason.OUT_OF_MEMORY,
+        f"fetch was killed at its memory limit; {logs('fetch')}",
+        want_step="fetch",
+        want_code=137,
+    ),
+    "a step ends with 1 and publish tells": Case(
+        NOT_FINISHED.failed(1, receipt=a_receipt(failure=failed(RunReason.STEP_FAILED, "step detect ended with exit code 1", step="detect", exit_code=1))),
+        RunReason.STEP_FAILED,
+        f"step detect ended with exit code 1; {logs('detect')}",
+        want_step="detect",
+        want_code=1,
+    ),
+    "a step ends with 1 and publish was killed": Case(
+        NOT_FINISHED.failed(1, publish=137),
+        RunReason.STEP_FAILED,
+        f"step detect ended with exit code 1; {logs('detect')}",
+        want_step="detect",
+        want_code=1,
+    ),
+    "a step's command is not in its image": Case(
+        NOT_FINISHED.failed(127, publish=137),
+        RunReason.STEP_FAILED,
+        f"step detect was not started: its command was not found in the image; {logs('detect')}",
+        want_step="detect",
+        want_code=127,
+    ),
+    "of several steps the first that failed is the guilty one": Case(
+        NOT_FINISHED.with_steps("detect", "sort").with_pod(phase="Failed", fetch=an_end(0), sort=an_end(123), detect=an_end(2), publish=an_end(137)),
+        RunReason.STEP_FAILED,
+        f"step detect ended with exit code 2; {logs('detect')}",
+        want_step="detect",
+        want_code=2,
+    ),
+    "a step refuses its input: no retry although one is left": Case(
+        a_run().with_template(retries=5).failed(65, publish=65),
+        RunReason.STEP_REJECTED_INPUT,
+        f"step detect ended with exit code 65; {logs('detect')}",
+        want_step="detect",
+        want_code=65,
+    ),
+    "a step takes longer than its timeout": Case(
+        NOT_FINISHED.failed(124, publish=137),
+        RunReason.STEP_TIMED_OUT,
+        f"step detect was ended by its timeout; {logs('detect')}",
+        want_step="detect",
+        want_code=124,
+    ),
+    "memory runs out: the kubelet is believed before publish": Case(
+        NOT_FINISHED.with_step(resources={"limits": {"memory": "8Gi"}}).failed(
+            137, reason="OOMKilled", receipt=a_receipt(failure=failed(RunReason.STEP_FAILED, "step detect ended with exit code 137", step="detect"))
+        ),
+        RunReason.OUT_OF_MEMORY,
+        "step detect was killed at its memory limit of 8Gi; raise resources.limits.memory of the step",
+        want_step="detect",
+        want_code=137,
+    ),
+    "nothing was written": Case(
+        a_run().told_by_publish(RunReason.NO_OUTPUT, "there is no findings.json"),
+        RunReason.NO_OUTPUT,
+        f"there is no findings.json; {logs('detect')}",
+        want_step="detect",
+        want_code=65,
+    ),
+    "findings do not follow the schema": Case(
+        a_run().told_by_publish(RunReason.INVALID_FINDINGS, "findings[3].probability is 1.7 and must be at most 1"),
+        RunReason.INVALID_FINDINGS,
+        f"findings[3].probability is 1.7 and must be at most 1; {logs('detect')}",
+        want_step="detect",
+        want_code=65,
+    ),
+    "an output is of another patient": Case(
+        a_run().told_by_publish(RunReason.WRONG_PATIENT, "seg.dcm is of another patient than the input"),
+        RunReason.WRONG_PATIENT,
+        f"seg.dcm is of another patient than the input; {logs('detect')}",
+        want_step="detect",
+        want_code=65,
+    ),
+    "an output of a kind that is not accepted": Case(
+        a_run().told_by_publish(RunReason.UNACCEPTED_OBJECT, "x.dcm is a CT image"),
+        RunReason.UNACCEPTED_OBJECT,
+        f"x.dcm is a CT image; {logs('detect')}",
+        want_step="detect",
+        want_code=65,
+    ),
+    "no valid report can be made": Case(
+        a_run().told_by_publish(RunReason.INVALID_REPORT, "a region outside the image", step=None),
+        RunReason.INVALID_REPORT,
+        f"a region outside the image; {logs('publish')}",
+        want_step="publish",
+        want_code=65,
+    ),
+    "Orthanc does not take the result": Case(
+        NOT_FINISHED.told_by_publish(RunReason.UPLOAD_FAILED, "Orthanc answered 507", step=None, code=1),
+        RunReason.UPLOAD_FAILED,
+        f"Orthanc answered 507; {logs('publish')}",
+        want_step="publish",
+        want_code=1,
+    ),
+    "publish ends with 0 and says nothing": Case(
+        NOT_FINISHED.with_pod(phase="Succeeded", fetch=an_end(0), detect=an_end(0), publish=an_end(0)),
+        RunReason.PUBLISH_FAILED,
+        f"publish ended with exit code 0 and without a receipt; {logs('publish')}",
+        want_step="publish",
+        want_code=0,
+    ),
+    "the kubelet does not admit the pod": Case(
+        NOT_FINISHED.with_pod(phase="Failed", reason="UnexpectedAdmissionError", message="no healthy devices"),
+        RunReason.PUBLISH_FAILED,
+        f"pod {POD} ended before publish could report: UnexpectedAdmissionError: no healthy devices",
+    ),
+    "retries are used up": Case(
+        a_run().with_template(retries=1).failed(1, publish=137).failed(3, publish=137),
+        RunReason.STEP_FAILED,
+        f"step detect ended with exit code 3; {logs('detect', POD.replace('pod1', 'pod2'))}",
+        want_step="detect",
+        want_code=3,
+    ),
+    "the Job controller counts pods that are gone": Case(
+        a_run().with_template(retries=5).failed(1, publish=137).job_ended("FailureTarget", "BackoffLimitExceeded", failed_pods=6),
+        RunReason.STEP_FAILED,
+        f"step detect ended with exit code 1; {logs('detect')}",
+        want_step="detect",
+        want_code=1,
+    ),
+    "a volume over its limit evicts the pod as often as retries allow; the Job would go on for ever": Case(
+        NOT_FINISHED.with_pod(
+            phase="Failed",
+            reason="Evicted",
+            message='Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi".',
+            disrupted="TerminationByKubelet",
+            fetch=an_end(0),
+            detect=an_end(137),
+            publish=an_end(137),
+        ),
+        RunReason.EVICTED,
+        'node gpu-1 put the pod out: Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi".; raise template.scheduling.workspace.sizeLimit',
+        want_job_deleted=True,
+    ),
+    "the Run takes too long": Case(
+        a_run().running().job_ended("FailureTarget", "DeadlineExceeded"),
+        RunReason.DEADLINE_EXCEEDED,
+        "not finished after template.timeout (1h): detect was at work",
+        want_step="detect",
+    ),
+    "no node came in time": Case(
+        a_run()
+        .with_status(plan(a_run().unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.").observed()).status)
+        .job_ended("Failed", "DeadlineExceeded"),
+        RunReason.DEADLINE_EXCEEDED,
+        "not finished after template.timeout (1h): 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; waits until template.timeout (1h)",
+    ),
+    "a destination never took the results": Case(
+        a_run().delivering_to("pacs", "archive").published().delivered(sent("archive"), undelivered("association refused")),
+        RunReason.DELIVERY_FAILED,
+        "not delivered within template.delivery.deadline (24h): pacs (association refused); the results are in Orthanc",
+    ),
+}
+
+
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_run_fails_with_words_to_act_on(case: Case) -> None:
+    answer = plan(case.seen.observed())
+    status = answer.status
+    assert status is not None
+    assert status.failure is not None
+    assert (status.failure.reason, status.failure.message) == (case.want_reason, case.want_message)
+    assert (status.failure.step, status.failure.exit_code) == (case.want_step, case.want_code)
+    conditions = {c.type: c for c in status.conditions or ()}
+    assert (conditions["Failed"].status, conditions["Failed"].reason, conditions["Failed"].message) == ("True", case.want_reason, case.want_message)
+    assert conditions["Complete"].status == "False"
+    assert status.state == ("Cancelled" if case.want_reason == RunReason.CANCELLED else "Failed")
+    assert status.completion_time is not None
+    deleted = [action for action in answer.actions if isinstance(action, DeleteJob)]
+    assert bool(deleted) == case.want_job_deleted
+    assert len(answer.actions) == len(deleted)
+
+
+def test_every_reason_a_run_can_fail_with_is_in_the_table() -> None:
+    """Reasons that are no failure, or that another part writes, are named here."""
+    not_a_failure = {
+        RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
+        RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
+    }  # fmt: skip
+    assert {case.want_reason for case in CASES.values()} == set(RunReason) - not_a_failure
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_failed_run_stays_as_it_is(case: Case) -> None:
+    """Planned again on what was written, whatever is still seen of Job and pods."""
+    status = plan(case.seen.observed()).status
+    again = plan(case.seen.with_status(status).observed())
+    assert (again.status, again.actions, again.again_after) == (None, (), None)
