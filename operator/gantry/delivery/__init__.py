@@ -1,3 +1,9 @@
-"""The loop that takes finished Runs' results to their destinations."""
+"""Sends a Run's results from Orthanc to their destinations.
 
-__all__: list[str] = []
+`plan.py` decides, `courier.py` does. It must not touch the API server: deliveries come in as values and go back as values.
+"""
+
+from .courier import Courier, Progress, Target
+from .plan import pending
+
+__all__ = ["Courier", "Progress", "Target", "pending"]

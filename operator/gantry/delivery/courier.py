@@ -1,0 +1,131 @@
+"""Carries results from Orthanc to their destinations: does what `plan.py` says, one step for each delivery, and says when to come again.
+
+It keeps nothing: all state is in the Run's `status.deliveries`. A step that is done and not recorded is done again, which is harmless.
+At most three requests a destination and step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gantry.api.run import DeliveryStatus, Result
+from gantry.orthanc import Modality, NotFound, Orthanc, OrthancError
+
+from .plan import (
+    NO_DESTINATION,
+    Action,
+    Look,
+    Nothing,
+    Send,
+    Wait,
+    after_job,
+    ended,
+    failed_once,
+    moment,
+    next_action,
+    not_begun,
+    pause_after,
+    poll_pause,
+    sending,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A destination the bridge has."""
+
+    modality: str
+    """Orthanc's symbolic name of it."""
+    node: Modality
+    """What to put there when Orthanc forgot the name (a restart without DicomModalitiesInDatabase)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the deliveries of one Run are."""
+
+    deliveries: tuple[DeliveryStatus, ...]
+    again_after: float | None
+    """Seconds until the next step; None when all are final."""
+
+
+class Courier:
+    """`jitter` gives 0 to 1: it spreads the sends of many Runs to a destination that comes back."""
+
+    def __init__(self, *, clock: Callable[[], datetime], jitter: Callable[[], float]) -> None:
+        self._clock = clock
+        self._jitter = jitter
+
+    async def advance(
+        self,
+        orthanc: Orthanc,
+        *,
+        targets: Mapping[str, Target],
+        results: Sequence[Result],
+        deliveries: Sequence[DeliveryStatus],
+        deadline: datetime,
+    ) -> Progress:
+        """One step of each delivery. Never raises for faults of Orthanc or a destination: they become the delivery's message."""
+        instances = [one.orthanc_id for one in results]
+        moved: list[DeliveryStatus] = []
+        pauses: list[float] = []
+        for delivery in deliveries:
+            target = targets.get(delivery.destination)
+            now = self._clock()
+            action = next_action(delivery, known=target is not None, now=now, deadline=deadline)
+            after = await self._do(action, orthanc, target, instances, delivery)
+            now = self._clock()
+            after = ended(after, now=now, deadline=deadline)
+            moved.append(after)
+            if after.state not in ("Sent", "Failed"):
+                left = max(0.0, (deadline - now).total_seconds())
+                pauses.append(min(left, self._pause(action, after, now)))
+        return Progress(tuple(moved), min(pauses, default=None))
+
+    def _pause(self, action: Action, after: DeliveryStatus, now: datetime) -> float:
+        if isinstance(action, Wait):
+            return action.seconds
+        if after.state == "Sending":
+            return poll_pause(after, now)
+        return pause_after(after.attempts, jitter=self._jitter()).total_seconds()
+
+    async def _do(
+        self, action: Action, orthanc: Orthanc, target: Target | None, instances: Sequence[str], delivery: DeliveryStatus
+    ) -> DeliveryStatus:
+        match action:
+            case Look(job):
+                return await self._look(job, orthanc, target, instances, delivery)
+            case Send() if target is not None:
+                return await self._send(orthanc, target, instances, delivery)
+            case Wait() if target is None:
+                return delivery.model_copy(update={"message": NO_DESTINATION})
+            case Wait() | Nothing() | Send():
+                return delivery
+
+    async def _look(
+        self, job: str, orthanc: Orthanc, target: Target | None, instances: Sequence[str], delivery: DeliveryStatus
+    ) -> DeliveryStatus:
+        try:
+            seen = await orthanc.job(job)
+        except OrthancError:
+            return delivery  # Orthanc is away, which says nothing of its job; the bridge's condition tells it
+        if seen is not None:
+            return after_job(delivery, seen, self._clock())
+        if target is None:
+            return failed_once(delivery, NO_DESTINATION, self._clock())
+        return await self._send(orthanc, target, instances, delivery)
+
+    async def _send(self, orthanc: Orthanc, target: Target, instances: Sequence[str], delivery: DeliveryStatus) -> DeliveryStatus:
+        if not instances:
+            return delivery.model_copy(update={"state": "Sent", "message": "the Run has no results to send", "time": moment(self._clock())})
+        try:
+            try:
+                job = await orthanc.store(target.modality, instances)
+            except NotFound:
+                await orthanc.put_modality(target.modality, target.node)
+                job = await orthanc.store(target.modality, instances)
+        except NotFound:
+            return not_begun(delivery, "Orthanc does not have the results any more", self._clock())
+        except OrthancError as error:
+            return not_begun(delivery, f"Orthanc did not start the send: {error}", self._clock())
+        return sending(delivery, job, self._clock())
