@@ -27,7 +27,7 @@ recipe_coredns() {
 
 # The Python base: the distribution's own CPython, in the place that python:3.12-slim has for people with Docker.
 python_base() { # leaves the image's name in BASE
-  local packages="python3 media-types tzdata ca-certificates netbase base-files busybox-static" key root version
+  local packages="python3 libstdc++6 media-types tzdata ca-certificates netbase base-files busybox-static" key root version
   # shellcheck disable=SC2086
   key=$( (closure $packages; cat "$SCRIPTS/lib/rootfs.sh"; declare -f python_base; echo $PIP_VERSION) | hash_of)
   BASE=localhost/gantry/python:$key

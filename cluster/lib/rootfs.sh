@@ -4,7 +4,7 @@
 
 # What a closure names and an image does not need: package management, accounts, perl, terminals.
 NOT_IN_IMAGES='^(dpkg|tar|mawk|debconf|usrmerge|init-system-helpers|sysvinit-utils|lsb-base|passwd|adduser|login.*|perl.*|libperl.*|lib.*-perl'
-NOT_IN_IMAGES+='|libpam.*|libaudit.*|libsemanage.*|libsepol.*|libcap-ng.*|libgdbm.*|libdb5.*|dcmtk|locales|libc-l10n|libc-bin|gcc-.*-base|openssl|readline-common'
+NOT_IN_IMAGES+='|libpam.*|libaudit.*|libsemanage.*|libsepol.*|libcap-ng.*|libgdbm.*|libdb5.*|dcmtk|locales|libc-l10n|gcc-.*-base|openssl|readline-common'
 NOT_IN_IMAGES+='|libselinux.*|libacl.*|libmd0|libpcre2.*|libsystemd.*|debianutils|coreutils|python3-distutils|python3-lib2to3)$'
 
 apt_closure() { # PACKAGE...: "uri file" of each package of the closure, as if nothing were installed
@@ -54,6 +54,7 @@ accounts() {
   printf 'root:x:0:0:root:/root:/bin/sh\ngantry:x:1000:1000::/home:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n' >"$1/etc/passwd"
   printf 'root:x:0:\ngantry:x:1000:\nnogroup:x:65534:\n' >"$1/etc/group"
   printf 'hosts: files dns\n' >"$1/etc/nsswitch.conf"
+  ln -sf /usr/share/zoneinfo/Etc/UTC "$1/etc/localtime" # Orthanc does not start without
   if [ -d "$1/usr/share/ca-certificates/mozilla" ]; then
     mkdir -p "$1/etc/ssl/certs"
     cat "$1"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"
