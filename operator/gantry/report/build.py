@@ -1,0 +1,106 @@
+"""findings.json and the images become DICOM SR: which documents there are, and what each holds.
+
+Pure: the same arguments give the same bytes. Findings are kept apart by how they show where they are, one document each:
+regions with coordinates, segments, neither. OHIF shows nothing at all of a report in which one group has no coordinates, and PixelMed's
+validator tests every group beside a segment by the segment's template. The first document carries the statements about the whole study.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from highdicom.sr import ContentItem
+from pydicom import Dataset
+
+from .algorithms import contributing_equipment, identities
+from .context import SOP_CLASS_UIDS, BuiltObject, ReportContext
+from .document import Series, document, encoded
+from .findings import Finding, Findings
+from .groups import GroupWriter
+from .outcome import absent, require_a_statement
+from .references import References
+from .regions import RegionWriter
+from .shapes import SegmentRegion
+from .source import Source, index
+from .tree import measurement_report
+from .verbatim import tolerated
+from .vocabulary import Vocabulary
+
+_SORTS = ("regions", "segments", "no region")
+
+
+def build_report(
+    findings: Findings, source: Sequence[Dataset], context: ReportContext, objects: Mapping[str, Dataset] | None = None
+) -> tuple[BuiltObject, ...]:
+    """The SRs of a Run, in the order they are stored.
+
+    `source` are the input images, headers are enough; `objects` the accepted DICOM files by name, with the UIDs they will be stored under.
+    Raises InvalidFindings when the findings say nothing, InvalidReport when they do not fit the images.
+    """
+    require_a_statement(findings, context)
+    with tolerated():
+        images = index(source)
+        parts = _parts(findings)
+        return tuple(
+            _build(findings, part, position=position, source=images, context=context, objects=objects or {})
+            for position, part in enumerate(parts)
+        )
+
+
+def _parts(findings: Findings) -> list[tuple[str, dict[int, Finding]]]:
+    """Findings by sort, with their place in the document; a wholly negative one has a single part without findings."""
+    sorts: dict[str, dict[int, Finding]] = {sort: {} for sort in _SORTS}
+    for position, finding in enumerate(findings.findings):
+        sorts[_sort(finding)][position] = finding
+    return [(sort, members) for sort, members in sorts.items() if members] or [("", {})]
+
+
+def _sort(finding: Finding) -> str:
+    if not finding.where:
+        return "no region"
+    return "segments" if isinstance(finding.where[0], SegmentRegion) else "regions"
+
+
+def _build(
+    findings: Findings, part: tuple[str, dict[int, Finding]], *, position: int, source: Source, context: ReportContext, objects: Mapping[str, Dataset]
+) -> BuiltObject:
+    sort, members = part
+    vocabulary, references, algorithms = Vocabulary(), References(source), identities(findings, context)
+    writer = GroupWriter(context, algorithms, vocabulary, references, RegionWriter(references, objects, context, vocabulary))
+    groups = [writer.finding(finding, where=f"findings[{place}] ({finding.id})") for place, finding in members.items()]
+    content = measurement_report(
+        findings,
+        groups=groups or _only_absences(findings, writer, context),
+        absent=absent(findings, context) if position == 0 else (),
+        summary=position == 0,
+        images=references.images,
+        source=source,
+        algorithms=algorithms,
+        vocabulary=vocabulary,
+    )
+    series = _series(context, algorithms[0].algorithm.name, algorithms[0].algorithm.version, position=position, sort=sort)
+    dataset = document(
+        content,
+        reference=source.reference,
+        evidence=references.evidence,
+        equipment=[contributing_equipment(each, context, vocabulary) for each in algorithms],
+        series=series,
+        context=context,
+    )
+    return BuiltObject("SR", SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid, encoded(dataset, context))
+
+
+def _only_absences(findings: Findings, writer: GroupWriter, context: ReportContext) -> list[ContentItem]:
+    """A negative report has groups, too: a reader that looks only there must not take it for an empty one."""
+    return [writer.absence(concept) for concept in absent(findings, context)]
+
+
+def _series(context: ReportContext, name: str, version: str, *, position: int, sort: str) -> Series:
+    description = context.series_description or f"AI {name} {version}"
+    if position:
+        suffix = f" ({sort})"
+        description = description[: 64 - len(suffix)] + suffix
+    return Series(
+        number=context.series_number + position,
+        description=description,
+        instance_uid=context.uid("sr-series", position),
+        sop_instance_uid=context.uid("sr", position),
+    )

@@ -1,0 +1,199 @@
+"""The document around a content tree: modules of Comprehensive (3D) SR IOD (PS3.3 A.35.13, A.35.3) and the DICOM file.
+
+Written by hand rather than by highdicom's document class: that one copies the tree twice, reads the clock, refuses invalid dates of the
+source, and enters itself as equipment. Patient and study elements are copied as they are.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+
+import highdicom
+from highdicom.sr import ContainerContentItem
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from gantry.runs.names import PRODUCT
+
+from .context import SOP_CLASS_UIDS, ReportContext
+from .verbatim import copied, items, text
+
+IMPLEMENTATION = f"2.25.{uuid.uuid5(PRODUCT, 'implementation').int}"
+"""Implementation Class UID of everything Gantry writes."""
+_PATIENT_AND_STUDY = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID",
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientSex",
+    "OtherPatientIDsSequence",
+    "PatientAge",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+)
+_TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+_REQUEST = (
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "RequestedProcedureCodeSequence",
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The series of one document: one document a series, because OHIF shows only the last of a series."""
+
+    number: int
+    description: str
+    instance_uid: str
+    sop_instance_uid: str
+
+
+def document(
+    content: ContainerContentItem,
+    *,
+    reference: Dataset,
+    evidence: Sequence[Dataset],
+    equipment: Iterable[Dataset],
+    series: Series,
+    context: ReportContext,
+) -> Dataset:
+    """The SR as a dataset."""
+    result = Dataset()
+    result.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in _TYPE_2:
+        setattr(result, keyword, None)
+    _copy(reference, result, _PATIENT_AND_STUDY)
+    _add_series(result, series, context)
+    _add_times(result, reference, context.created)
+    result.CompletionFlag, result.VerificationFlag, result.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
+    result.ReferencedPerformedProcedureStepSequence = []
+    result.PerformedProcedureCodeSequence = []
+    requests = _requests(reference)
+    if requests:
+        result.ReferencedRequestSequence = requests
+    result.CurrentRequestedProcedureEvidenceSequence = [_evidence(text(reference, "StudyInstanceUID"), evidence)]
+    result.ContributingEquipmentSequence = list(equipment)
+    for element in content:
+        result[element.tag] = element
+    return result
+
+
+def encoded(dataset: Dataset, context: ReportContext) -> bytes:
+    """The DICOM file."""
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION)
+    meta.ImplementationVersionName = f"GANTRY_{context.product_version}"[:16]
+    dataset.file_meta = meta
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _copy(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
+    for keyword in keywords:
+        element = copied(source, keyword)
+        if element is not None:
+            target[element.tag] = element
+
+
+def _add_series(result: Dataset, series: Series, context: ReportContext) -> None:
+    """SR Document Series, General Equipment (the product that built the object) and SOP Common."""
+    result.SOPClassUID = UID(SOP_CLASS_UIDS[context.sop_class])
+    result.SOPInstanceUID = UID(series.sop_instance_uid)
+    result.Modality = "SR"
+    result.SeriesInstanceUID = series.instance_uid
+    result.SeriesNumber = series.number
+    result.SeriesDescription = series.description[:64]
+    result.InstanceNumber = 1
+    result.Manufacturer = "Gantry"
+    result.ManufacturerModelName = "Gantry"
+    result.DeviceSerialNumber = context.installation[:64]
+    result.SoftwareVersions = [context.product_version, f"highdicom {highdicom.__version__}"]
+
+
+def _add_times(result: Dataset, reference: Dataset, created: datetime) -> None:
+    """In the source's zone if it names one (then so does the report), else in that of `created`."""
+    offset = text(reference, "TimezoneOffsetFromUTC")
+    zone = _zone(offset)
+    if zone is not None:
+        result.TimezoneOffsetFromUTC = offset
+        created = created.astimezone(zone)
+    date, time = created.strftime("%Y%m%d"), created.strftime("%H%M%S")
+    result.ContentDate = result.SeriesDate = result.InstanceCreationDate = date
+    result.ContentTime = result.SeriesTime = result.InstanceCreationTime = time
+
+
+def _zone(offset: str) -> timezone | None:
+    """`&ZZXX` with & as + or - (PS3.3 C.12.1.1.8); None when it is missing or not that."""
+    if len(offset) != 5 or offset[0] not in "+-" or not offset[1:].isdecimal() or int(offset[1:3]) > 14 or int(offset[3:]) > 59:
+        return None
+    east = timedelta(hours=int(offset[1:3]), minutes=int(offset[3:]))
+    return timezone(east if offset[0] == "+" else -east)
+
+
+def _requests(reference: Dataset) -> list[Dataset]:
+    """Referenced Request Sequence (PS3.3 C.17.2): what the images say of the order."""
+    attributes = items(reference, "RequestAttributesSequence")
+    if not attributes and not text(reference, "AccessionNumber"):
+        return []
+    result = []
+    for attribute in attributes or [Dataset()]:
+        request = Dataset()
+        for keyword in _REQUEST:
+            setattr(request, keyword, [] if keyword.endswith("Sequence") else None)
+        del request.IssuerOfAccessionNumberSequence
+        _copy(reference, request, ("StudyInstanceUID", *_REQUEST))
+        _copy(attribute, request, [keyword for keyword in _REQUEST if text(attribute, keyword)])
+        request.ReferencedStudySequence = []
+        result.append(request)
+    return result
+
+
+def _evidence(study: str, objects: Sequence[Dataset]) -> Dataset:
+    """One item of Current Requested Procedure Evidence Sequence: everything the content refers to, by series."""
+    series: dict[str, list[Dataset]] = {}
+    for referenced in objects:
+        item = Dataset()
+        item.ReferencedSOPClassUID = referenced.SOPClassUID
+        item.ReferencedSOPInstanceUID = referenced.SOPInstanceUID
+        series.setdefault(text(referenced, "SeriesInstanceUID"), []).append(item)
+    result = Dataset()
+    result.StudyInstanceUID = study
+    result.ReferencedSeriesSequence = []
+    for uid, instances in series.items():
+        member = Dataset()
+        member.SeriesInstanceUID = uid
+        member.ReferencedSOPSequence = instances
+        result.ReferencedSeriesSequence.append(member)
+    return result

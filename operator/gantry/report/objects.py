@@ -1,0 +1,106 @@
+"""DICOM files an application hands over: which are accepted, and the UIDs they are stored under.
+
+Pure. The application may be wrong about whose images it saw; nothing that names another patient or study ever passes. Messages never
+quote the values.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydicom import DataElement, Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from .document import IMPLEMENTATION
+from .errors import UnacceptedObject, WrongPatient
+from .verbatim import text, tolerated
+
+Kind = Literal["SR", "SEG", "SC", "PDF"]
+KINDS: dict[str, Kind] = {
+    "1.2.840.10008.5.1.4.1.1.88.11": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.22": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.33": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.34": "SR",
+    "1.2.840.10008.5.1.4.1.1.88.35": "SR",
+    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",
+    "1.2.840.10008.5.1.4.1.1.7": "SC",
+    "1.2.840.10008.5.1.4.1.1.7.1": "SC",
+    "1.2.840.10008.5.1.4.1.1.7.2": "SC",
+    "1.2.840.10008.5.1.4.1.1.7.3": "SC",
+    "1.2.840.10008.5.1.4.1.1.7.4": "SC",
+    "1.2.840.10008.5.1.4.1.1.104.1": "PDF",
+}
+"""Basic Text to Extensible SR; Segmentation and Label Map Segmentation; Secondary Capture, single and multi-frame; Encapsulated PDF."""
+
+
+def check_object(dataset: Dataset, *, name: str, source: Sequence[Dataset], accept: Sequence[str]) -> Kind:
+    """The kind of an object of this patient and study. Raises WrongPatient or UnacceptedObject; `name` is the file's."""
+    with tolerated():
+        if not source:
+            raise UnacceptedObject(f"{name}: the input holds no image it could belong to")
+        _require_the_same_patient(dataset, source[0], name=name)
+        kind = KINDS.get(text(dataset, "SOPClassUID"))
+        if kind is None:
+            raise UnacceptedObject(f"{name}: its SOP class is none of SR, SEG, SC, PDF")
+        if kind not in accept:
+            raise UnacceptedObject(f"{name}: is of kind {kind}, which report.accept of the pipeline does not name")
+        if not text(dataset, "SOPInstanceUID") or not text(dataset, "SeriesInstanceUID"):
+            raise UnacceptedObject(f"{name}: lacks SOP Instance UID or Series Instance UID")
+        if kind == "SEG" and not _lies_in(dataset, source):
+            raise UnacceptedObject(f"{name}: the segmentation lies in another frame of reference than the input images")
+        return kind
+
+
+def _require_the_same_patient(dataset: Dataset, image: Dataset, *, name: str) -> None:
+    for keyword, words in (("StudyInstanceUID", "study"), ("PatientID", "patient")):
+        if text(dataset, keyword) != text(image, keyword):
+            raise WrongPatient(f"{name}: {keyword} is not that of the input; an application copies it from the images of this {words}")
+    issuers = {text(dataset, "IssuerOfPatientID"), text(image, "IssuerOfPatientID")} - {""}
+    if len(issuers) > 1:
+        raise WrongPatient(f"{name}: IssuerOfPatientID is not that of the input")
+
+
+def _lies_in(dataset: Dataset, source: Sequence[Dataset]) -> bool:
+    own = text(dataset, "FrameOfReferenceUID")
+    known = {text(image, "FrameOfReferenceUID") for image in source} - {""}
+    return not own or not known or own in known
+
+
+def reidentify(dataset: Dataset, sop_uid: str, series_uid: str, *, renamed: Mapping[str, str] | None = None) -> Dataset:
+    """The object under UIDs of the Run, with file meta of its own; the given dataset stays as it is.
+
+    `renamed` maps old to new SOP Instance UIDs of all objects of the Run, so that one that refers to another still finds it.
+    """
+    with tolerated():
+        old = text(dataset, "SOPInstanceUID")
+        result = _referring_to({**(renamed or {}), old: sop_uid}, dataset) if renamed else _shallow(dataset)
+        result[0x00080018] = DataElement(0x00080018, "UI", sop_uid)
+        result[0x0020000E] = DataElement(0x0020000E, "UI", series_uid)
+        meta = FileMetaDataset()
+        meta.FileMetaInformationVersion = b"\x00\x01"
+        meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        meta.MediaStorageSOPInstanceUID = UID(sop_uid)
+        meta.TransferSyntaxUID = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", ExplicitVRLittleEndian)
+        meta.ImplementationClassUID = UID(IMPLEMENTATION)
+        meta.ImplementationVersionName = "GANTRY"
+        result.file_meta = meta
+        return result
+
+
+def _shallow(dataset: Dataset) -> Dataset:
+    """A dataset of the same elements; pixel data is not copied."""
+    result = Dataset()
+    result.update(dataset)
+    return result
+
+
+def _referring_to(renamed: Mapping[str, str], dataset: Dataset) -> Dataset:
+    result = _shallow(dataset)
+    for element in dataset:
+        if element.VR == "SQ":
+            value = [_referring_to(renamed, item) for item in element.value or ()]
+            result[element.tag] = DataElement(element.tag, "SQ", value)
+        elif element.VR == "UI" and isinstance(element.value, str) and element.value in renamed:
+            result[element.tag] = DataElement(element.tag, "UI", renamed[element.value])
+    return result

@@ -1,0 +1,69 @@
+"""The images a report is about: one patient, one study, found by SOP Instance UID and by frame of reference.
+
+Pure; reads headers only and copies none, so that a thousand slices cost a dictionary. Errors never name a UID.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from .errors import InvalidReport
+from .verbatim import integer, text
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images, in an order that does not depend on how they arrived: series, instance number, UID."""
+
+    images: Mapping[str, Dataset]
+    """By SOP Instance UID."""
+    frames_of_reference: Mapping[str, tuple[Dataset, ...]]
+    """Images by Frame of Reference UID, in the same order."""
+    first_of_series: tuple[Dataset, ...]
+    """The first image of each series."""
+
+    @property
+    def reference(self) -> Dataset:
+        """The image whose patient and study elements the report carries."""
+        return self.first_of_series[0]
+
+
+def index(datasets: Iterable[Dataset]) -> Source:
+    """Raises InvalidReport unless the datasets hold images of exactly one patient and one study."""
+    images = sorted((dataset for dataset in datasets if _is_image(dataset)), key=_order)
+    if not images:
+        raise InvalidReport("the input holds no image that a report could be about")
+    if len({text(image, "StudyInstanceUID") for image in images}) > 1:
+        raise InvalidReport("the input images belong to several studies; a report is about one")
+    if len({(text(image, "PatientID"), text(image, "IssuerOfPatientID")) for image in images}) > 1:
+        raise InvalidReport("the input images belong to several patients; a report is about one")
+    frames: dict[str, list[Dataset]] = {}
+    first: dict[str, Dataset] = {}
+    for image in images:
+        first.setdefault(text(image, "SeriesInstanceUID"), image)
+        frame_of_reference = text(image, "FrameOfReferenceUID")
+        if frame_of_reference:
+            frames.setdefault(frame_of_reference, []).append(image)
+    return Source(
+        images={text(image, "SOPInstanceUID"): image for image in images},
+        frames_of_reference={uid: tuple(members) for uid, members in frames.items()},
+        first_of_series=tuple(first.values()),
+    )
+
+
+def find(source: Source, uids: Sequence[str], *, where: str) -> list[Dataset]:
+    """The images of these UIDs."""
+    found = [source.images.get(uid) for uid in uids]
+    if None in found:
+        raise InvalidReport(f"{where}: names an image that is not in the input; take SOPInstanceUID from the files under /gantry/input")
+    return [image for image in found if image is not None]
+
+
+def _is_image(dataset: Dataset) -> bool:
+    uids = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    return "Rows" in dataset and "Columns" in dataset and all(text(dataset, uid) for uid in uids)
+
+
+def _order(dataset: Dataset) -> tuple[str, int, str]:
+    return text(dataset, "SeriesInstanceUID"), integer(dataset, "InstanceNumber") or 0, text(dataset, "SOPInstanceUID")
