@@ -1,3 +1,41 @@
-"""The only room that calls the Kubernetes API server."""
+"""The only calls to the API server: a small Protocol, its form on `kubernetes.aio`, and what the operator may do there.
 
-__all__: list[str] = []
+It must not decide anything; the work queue in `runtime` retries.
+"""
+
+from .client import AioKube, Kube, Object
+from .connection import CallObserver, Freshness, api_client, configuration, watch_session
+from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotPermitted, Permanent, Rejected, Transient, Unavailable
+from .permissions import PERMISSIONS, Permission
+from .resources import BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .throttle import Throttle
+
+__all__ = [
+    "BRIDGES",
+    "JOBS",
+    "PERMISSIONS",
+    "PIPELINES",
+    "PODS",
+    "RUNS",
+    "SECRETS",
+    "AioKube",
+    "AlreadyExists",
+    "CallObserver",
+    "Conflict",
+    "Freshness",
+    "Kube",
+    "KubeError",
+    "NotFound",
+    "NotPermitted",
+    "Object",
+    "Permanent",
+    "Permission",
+    "Rejected",
+    "Resource",
+    "Throttle",
+    "Transient",
+    "Unavailable",
+    "api_client",
+    "configuration",
+    "watch_session",
+]

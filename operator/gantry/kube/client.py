@@ -1,0 +1,131 @@
+"""The calls to the API server: a small Protocol, and its form on `kubernetes.aio` with plain dictionaries.
+
+Typed models cost twice the CPU of a dictionary (docs/benchmarks.md) and are used in tests only. Every call has a time-out, goes through the
+throttle, is counted, and fails with an error of `errors`. Nothing here decides or retries: the work queue does.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from gantry.api import labels
+
+from .connection import CallObserver
+from .errors import Conflict, KubeError, NotFound, Unavailable, error_of
+from .resources import SECRETS, Resource
+from .throttle import Throttle
+
+TIMEOUT = 15.0
+"""Seconds a call; the library's own default is 300. A healthy API server answers in 10 ms; webhooks of others may take 10 s."""
+PAGE = 500
+"""Objects a page of a list: 10,000 Runs in one answer took 287 MiB more memory and stalled the loop for 1.9 s."""
+
+Object = dict[str, Any]
+
+
+class Kube(Protocol):
+    """What the operator asks of the API server. Raises errors of `errors`."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object."""
+
+    def pages(self, resource: Resource, namespace: str | None, *, selector: str = "") -> AsyncIterator[list[Object]]:
+        """All objects, page by page; without namespace, of the whole cluster."""
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """POST."""
+
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str) -> Object:
+        """The whole owned status by server-side apply. Conflict when an object of the name has another uid by now."""
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+        """Delete it and, in the background, what it owns. That it is gone already, or another one has its name, is success."""
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
+        """A secret's data as text."""
+
+
+class AioKube:
+    """`Kube` on `kubernetes.aio`."""
+
+    def __init__(self, client: ApiClient, *, throttle: Throttle, observe: CallObserver) -> None:
+        self._client, self._throttle, self._observe = client, throttle, observe
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return await self._call("get", resource, "GET", resource.path(namespace, name))
+
+    async def pages(self, resource: Resource, namespace: str | None, *, selector: str = "") -> AsyncIterator[list[Object]]:
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        more = ""
+        while True:
+            asked = query | ({"continue": more} if more else {})
+            page = await self._call("list", resource, "GET", f"{resource.path(namespace)}?{urlencode(asked)}")
+            yield page["items"]
+            if not (more := page["metadata"].get("continue", "")):
+                return
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        query = urlencode({"fieldManager": labels.FIELD_MANAGER})
+        return await self._call("create", resource, "POST", f"{resource.path(namespace)}?{query}", body)
+
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str) -> Object:
+        query = urlencode({"fieldManager": labels.FIELD_MANAGER, "force": "true"})
+        path = f"{resource.path(namespace, name, 'status')}?{query}"
+        # The uid makes the server refuse (409) a status meant for a deleted object of the same name.
+        metadata = {"name": name, "namespace": namespace, "uid": uid}
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status}
+        return await self._call("patch", resource, "PATCH", path, body, sub="/status", content="application/apply-patch+yaml")
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._call("delete", resource, "DELETE", resource.path(namespace, name), options)
+        except (NotFound, Conflict):
+            return  # gone, or replaced by another of the name: what was to be deleted is not there
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
+        secret = await self.get(SECRETS, namespace, name)
+        try:
+            return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise NotFound(f"secret {name} holds something that is no text") from error
+
+    async def _call(
+        self, verb: str, resource: Resource, method: str, path: str, body: Object | None = None, *, sub: str = "", content: str = "application/json"
+    ) -> Object:
+        await self._throttle.take()
+        outcome = "none"
+        try:
+            headers = {"Accept": "application/json", "Content-Type": content}
+            _, url, sent, _, _ = await self._client.param_serialize(method, path, header_params=headers, auth_settings=["BearerToken"])
+            response = await self._client.call_api(method, url, header_params=sent, body=body, _request_timeout=TIMEOUT)
+            data = await response.response.read()
+            outcome = str(response.status)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"no answer from the API server: {type(error).__name__}") from error
+        finally:
+            self._observe(verb, resource.plural + sub, outcome)
+        answer = _parsed(data)
+        if response.status < 300:
+            return answer
+        failure: KubeError = error_of(response.status, answer, response.response.headers.get("Retry-After"))
+        if failure.retry_after:
+            self._throttle.pause(failure.retry_after)
+        raise failure
+
+
+def _parsed(data: bytes) -> Object:
+    """JSON of the API server; a proxy's error page is no JSON and says nothing."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,124 @@
+"""How the API server is reached: address and credentials, sockets that notice a dead peer, and a session for the watches.
+
+It makes no request itself. In a cluster the service account's token is read anew as it rotates; elsewhere KUBECONFIG counts.
+"""
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+CONNECTIONS = 64
+"""At once for everything but watches; the throttle keeps far fewer busy."""
+
+_LOAD: Any = config  # its functions carry no types
+CallObserver = Callable[[str, str, str], None]
+"""Told of each request: verb and resource as RBAC names them, and the status code (or `none`)."""
+
+
+async def configuration() -> Configuration:
+    """In the cluster by its token, elsewhere by KUBECONFIG."""
+    made = Configuration()
+    if _in_cluster():
+        _LOAD.load_incluster_config(client_configuration=made)
+    else:
+        await _LOAD.load_kube_config(client_configuration=made)
+    made.connection_pool_maxsize = CONNECTIONS
+    return made
+
+
+def _in_cluster() -> bool:
+    return os.path.exists(TOKEN)
+
+
+def dead_peer_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Lets the kernel find a cut connection: idle ones by keepalive after 10 + 3 * 5 s, sending ones after 20 s.
+
+    A watch whose network was cut silently then gives up after 19 s instead of 69 s (measured, DROP in nftables).
+    """
+    made = socket.socket(address[0], address[1], address[2])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 20_000)):
+        if hasattr(socket, option):  # Linux; on a developer's macOS the defaults do
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
+
+
+class _Rest(RESTClientObject):
+    """The client's own session on sockets that notice a dead peer (`_create_connector` is meant to be overridden)."""
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=dead_peer_socket)
+
+
+def api_client(made: Configuration) -> ApiClient:
+    """A client of `kubernetes.aio`; the caller closes it."""
+    client = ApiClient(made)
+    client.rest_client = _Rest(made)
+    return client
+
+
+class Freshness:
+    """When each watch last gave bytes, bookmarks included: kopf shows those to nobody, so the session listens itself."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last: dict[str, float] = {}
+
+    def touch(self, watch: str) -> None:
+        """Bytes came."""
+        self._last[watch] = self._clock()
+
+    def silence(self) -> Mapping[str, float]:
+        """Seconds since each watch was heard of."""
+        now = self._clock()
+        return {watch: now - last for watch, last in self._last.items()}
+
+
+class _Heard:
+    """A response's body that tells when it gave bytes. aiohttp's own trace of chunks is silent for streamed bodies."""
+
+    def __init__(self, content: aiohttp.StreamReader, heard: Callable[[], None]) -> None:
+        self._content, self._heard = content, heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        async for chunk in self._content.iter_chunked(size):
+            self._heard()
+            yield chunk
+
+
+def watch_session(made: Configuration, freshness: Freshness, observe: CallObserver) -> aiohttp.ClientSession:
+    """The HTTP session for kopf: counts its calls, listens to its watches, and reads the token anew for each request."""
+    tls = ssl.create_default_context(cafile=made.ssl_ca_cert, cadata=getattr(made, "ca_cert_data", None))
+    if made.cert_file:
+        tls.load_cert_chain(made.cert_file, made.key_file)
+    if not made.verify_ssl:
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+
+    async def listened(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        watching = "watch" in request.url.query
+        resource = request.url.path.rsplit("/", 1)[1]
+        response = await handler(request)
+        observe("watch" if watching else "list" if "limit" in request.url.query else "get", resource, str(response.status))
+        if watching and response.status == 200:
+            freshness.touch(request.url.path)
+            response.content = _Heard(response.content, lambda: freshness.touch(request.url.path))  # type: ignore[assignment]  # https://github.com/aio-libs/aiohttp/issues/1768
+        return response
+
+    async def authorised(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if token := await made.get_api_key_with_prefix("BearerToken"):
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls, socket_factory=dead_peer_socket)
+    return aiohttp.ClientSession(connector=connector, middlewares=[listened, authorised])

@@ -1,0 +1,83 @@
+"""What can go wrong at the API server:
+
+    KubeError
+    ├── Permanent            asking again will not help
+    │   ├── NotFound         404
+    │   ├── AlreadyExists    409, POST of a name that is taken
+    │   └── Rejected         400, 403 of admission and quota, 413, 422: the object will never be taken as it is
+    └── Transient            asking again later may help; `retry_after` is the server's wish in seconds
+        ├── Conflict         409, the object changed meanwhile or is another one of the same name
+        ├── NotPermitted     401, 403 of RBAC: someone must mend a Role; the work itself is fine
+        └── Unavailable      429, 5xx, no connection, no answer in time
+
+The message is the server's own, without the URL. Nothing but `client` raises these.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class KubeError(Exception):
+    """Base of all: `except KubeError` is every fault of the API server."""
+
+    def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Permanent(KubeError):
+    """Asking again will not help."""
+
+
+class NotFound(Permanent):
+    """There is no such object."""
+
+
+class AlreadyExists(Permanent):
+    """An object of that name exists."""
+
+
+class Rejected(Permanent):
+    """The object will never be taken as it is."""
+
+
+class Transient(KubeError):
+    """Asking again later may help."""
+
+
+class Conflict(Transient):
+    """The object changed meanwhile, or is another one of the same name."""
+
+
+class NotPermitted(Transient):
+    """The operator may not do this: its Role or its token is at fault."""
+
+
+class Unavailable(Transient):
+    """No answer, or none that says anything about the object."""
+
+
+_PERMANENT_STATUS = frozenset({400, 405, 413, 415, 422})
+
+
+def error_of(status: int, body: Mapping[str, Any], retry_after: str | None = None) -> KubeError:
+    """The error for an answer of 300 and above; `body` is a Status (meta/v1) or whatever a proxy wrote."""
+    message = str(body.get("message") or f"the API server answered {status}")
+    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
+    match status:
+        case 404:
+            return NotFound(message, status=status)
+        case 409:
+            kind = AlreadyExists if body.get("reason") == "AlreadyExists" else Conflict
+            return kind(message, status=status)
+        case 401:
+            return NotPermitted(message, status=status)
+        case 403:
+            # RBAC's words (apiserver, pkg/endpoints/handlers/responsewriters): User "x" cannot create resource "jobs" …
+            by_role = " cannot " in message and " resource " in message
+            return NotPermitted(message, status=status) if by_role else Rejected(message, status=status)
+        case _ if status in _PERMANENT_STATUS:
+            return Rejected(message, status=status)
+        case _:
+            return Unavailable(message, status=status, retry_after=wait)

@@ -1,0 +1,40 @@
+"""Every verb on every resource the operator uses: what its Role must grant, and no more. Data only.
+
+The chart's Role is compared with it, and the component tests run the operator with exactly these rights. Discovery (GET /api, /apis, /version) is
+granted to every authenticated user by the cluster itself (system:discovery, system:public-info-viewer).
+"""
+
+from dataclasses import dataclass
+
+from .resources import BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Verbs on one resource or subresource."""
+
+    resource: Resource
+    verbs: tuple[str, ...]
+    subresource: str = ""
+
+    @property
+    def name(self) -> str:
+        """As RBAC names it: plural, or plural/subresource."""
+        return "/".join(filter(None, (self.resource.plural, self.subresource)))
+
+    def rule(self) -> dict[str, list[str]]:
+        """As it stands in a Role."""
+        return {"apiGroups": [self.resource.group], "resources": [self.name], "verbs": list(self.verbs)}
+
+
+PERMISSIONS: tuple[Permission, ...] = (
+    Permission(RUNS, ("create", "delete", "list", "watch")),  # created by bridges, deleted after history.ttl
+    Permission(RUNS, ("patch",), "status"),
+    Permission(PIPELINES, ("list", "watch")),
+    Permission(PIPELINES, ("patch",), "status"),
+    Permission(BRIDGES, ("list", "watch")),
+    Permission(BRIDGES, ("patch",), "status"),
+    Permission(JOBS, ("create", "delete", "get", "list", "watch")),  # get: whose is the Job of that name; is it really gone
+    Permission(PODS, ("list", "watch")),
+    Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge
+)

@@ -1,0 +1,38 @@
+"""The kinds of object the operator deals with, and their paths. Data only."""
+
+from dataclasses import dataclass
+
+from gantry.api import API_VERSION, InferencePipeline, InferenceRun, OrthancBridge
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind at the API server."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    @property
+    def group(self) -> str:
+        """As RBAC names it; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def version(self) -> str:
+        """The part after the group."""
+        return self.api_version.rpartition("/")[2]
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """Of an object, or of the collection; without namespace, of all of them."""
+        root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return "/".join(filter(None, (f"{root}{scope}/{self.plural}", name, subresource)))
+
+
+RUNS = Resource(API_VERSION, InferenceRun.kind, InferenceRun.plural)
+PIPELINES = Resource(API_VERSION, InferencePipeline.kind, InferencePipeline.plural)
+BRIDGES = Resource(API_VERSION, OrthancBridge.kind, OrthancBridge.plural)
+JOBS = Resource("batch/v1", "Job", "jobs")
+PODS = Resource("v1", "Pod", "pods")
+SECRETS = Resource("v1", "Secret", "secrets")

@@ -1,0 +1,39 @@
+"""Sockets that notice a dead peer, and the freshness of watches."""
+
+import socket
+
+from gantry.kube import BRIDGES, JOBS, PERMISSIONS, PODS, RUNS, Freshness
+from gantry.kube.connection import dead_peer_socket
+
+
+def test_a_socket_notices_a_dead_peer_within_25_seconds() -> None:
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))
+    with dead_peer_socket(address) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle, every, times = (made.getsockopt(socket.IPPROTO_TCP, o) for o in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT))
+        assert idle + every * times == 25
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+
+
+def test_a_watch_is_as_old_as_its_last_bytes() -> None:
+    now = 100.0
+    freshness = Freshness(lambda: now)
+    freshness.touch("/runs")
+    now = 130.0
+    freshness.touch("/jobs")
+    now = 135.0
+    assert freshness.silence() == {"/runs": 35.0, "/jobs": 5.0}
+
+
+def test_paths_of_objects_and_collections() -> None:
+    assert JOBS.path("ns", "a") == "/apis/batch/v1/namespaces/ns/jobs/a"
+    assert PODS.path("ns") == "/api/v1/namespaces/ns/pods"
+    assert RUNS.path(None) == "/apis/gantry.health/v1alpha1/inferenceruns"
+    assert BRIDGES.path("ns", "main", "status") == "/apis/gantry.health/v1alpha1/namespaces/ns/orthancbridges/main/status"
+    assert (PODS.group, JOBS.group, JOBS.version) == ("", "batch", "v1")
+
+
+def test_permissions_name_every_resource_once() -> None:
+    names = [(p.resource.group, p.name) for p in PERMISSIONS]
+    assert len(set(names)) == len(names)
+    assert {p.name: p.verbs for p in PERMISSIONS if p.resource.plural == "secrets"} == {"secrets": ("get",)}

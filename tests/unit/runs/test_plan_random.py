@@ -1,0 +1,177 @@
+"""Whatever order events come in, and wherever the operator is killed, a Run keeps its promises.
+
+A small world plays API server, Job controller, kubelet and courier. The operator looks at a view of it that may be stale, acts, and may be killed
+before it writes the status.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.builders_runs import RunBuilder, a_run, at, sent, undelivered
+
+from gantry.api.run import DeliveryStatus, RunStatus
+from gantry.runs import CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, plan
+
+RETRIES = 1
+
+
+@dataclass
+class World:
+    run: RunBuilder = field(default_factory=lambda: a_run().with_template(retries=RETRIES))
+    status: RunStatus | None = None
+    seconds: float = 1.0
+    jobs_made: int = 0
+    job_there: bool = False
+    courier: str = "sent"
+    published: bool = False
+    lost_unwritten: int = 0
+
+
+class ARunsLife(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.ended: RunStatus | None = None
+        self.deleted = False
+
+    # ---- the world ----
+
+    @precondition(lambda self: self.can_start_a_pod())
+    @rule()
+    def a_pod_starts(self) -> None:
+        self.world.run = self.world.run.running()
+
+    def can_start_a_pod(self) -> bool:
+        if not self.world.job_there:
+            return False
+        pods = self.world.run.pods
+        return not pods or (pods[-1]["status"]["phase"] == "Failed" and len(pods) <= RETRIES)
+
+    @precondition(lambda self: self.pod_runs())
+    @rule(code=st.sampled_from([1, 65, 124, 137]))
+    def a_step_fails(self, code: int) -> None:
+        earlier = self.world.run.pods[:-1]
+        made = replace(self.world.run, pods=earlier).failed(code, publish=65 if code == 65 else 1)
+        self.world.run = made.job_ended("FailureTarget", "PodFailurePolicy") if code == 65 else made
+
+    @precondition(lambda self: self.pod_runs())
+    @rule(phase=st.sampled_from(["Running", "Succeeded"]))
+    def publish_reports(self, phase: str) -> None:
+        self.world.run = replace(self.world.run, pods=self.world.run.pods[:-1]).published(phase=phase)
+        self.world.published = True
+
+    def pod_runs(self) -> bool:
+        pods = self.world.run.pods
+        return bool(self.world.job_there and pods and pods[-1]["status"]["phase"] == "Running" and not self.world.published)
+
+    @precondition(lambda self: self.world.job_there)
+    @rule()
+    def the_job_is_deleted_by_hand(self) -> None:
+        self.world.lost_unwritten += self.world.status is None or self.world.status.job_ref is None
+        self.world.run, self.world.job_there = self.world.run.without_job(), False
+
+    @precondition(lambda self: self.world.job_there)
+    @rule()
+    def the_deadline_passes(self) -> None:
+        self.world.run = self.world.run.job_ended("FailureTarget", "DeadlineExceeded")
+
+    @precondition(lambda self: self.world.published)
+    @rule()
+    def the_job_completes(self) -> None:
+        if self.world.job_there:
+            self.world.run = self.world.run.job_ended("Complete", "CompletionsReached")
+
+    @rule()
+    def someone_cancels(self) -> None:
+        self.world.run = self.world.run.cancelled()
+
+    @rule(there=st.booleans())
+    def the_bridge_comes_or_goes(self, there: bool) -> None:
+        self.world.run = replace(self.world.run, bridge=a_run().bridge if there else None)
+
+    @rule(outcome=st.sampled_from(["sent", "sending", "failed"]))
+    def the_destination_changes(self, outcome: str) -> None:
+        self.world.courier = outcome
+
+    @rule(seconds=st.sampled_from([1, 60, 4000]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.seconds += seconds
+
+    # ---- the operator ----
+
+    @rule(killed=st.booleans(), stale=st.booleans())
+    def the_operator_looks(self, killed: bool, stale: bool) -> None:
+        """`stale`: Job and pods have not been seen yet. `killed`: after the actions, before the status write."""
+        world = self.world
+        seen = world.run.at(world.seconds)
+        if world.status:
+            seen = seen.with_status(world.status)
+        if stale and not world.jobs_made:
+            seen = seen.without_job()
+        answer = plan(seen.observed())
+        for _ in range(3):  # a pass plans again with what it learnt
+            if LookUp in map(type, answer.actions):
+                answer = plan(seen.looked_up().observed())
+            elif Deliver in map(type, answer.actions):
+                answer = plan(seen.delivered(self.courier()).observed())
+        for action in answer.actions:
+            if isinstance(action, CreateJob):
+                if not world.job_there:
+                    world.jobs_made += 1
+                    world.job_there, world.run = True, world.run.with_job()
+            elif isinstance(action, DeleteJob):
+                world.job_there, world.run = False, world.run.without_job()
+            elif isinstance(action, DeleteRun):
+                self.deleted = True
+        if self.ended is not None:
+            assert not any(isinstance(a, CreateJob | Deliver) for a in answer.actions), "a finished Run is never worked on again"
+            assert answer.status is None, "a finished Run is never written again"
+        if answer.status is not None and not killed:
+            world.status = answer.status
+            if is_over(world.status):
+                self.ended = world.status
+
+    def courier(self) -> DeliveryStatus:
+        match self.world.courier:
+            case "sent":
+                return sent()
+            case "failed":
+                return undelivered("refused")
+            case _:
+                return DeliveryStatus(destination="pacs", state="Sending", attempts=1)
+
+    # ---- the promises ----
+
+    @invariant()
+    def one_job_but_for_those_deleted_by_hand_before_they_were_written_down(self) -> None:
+        assert self.world.jobs_made <= 1 + self.world.lost_unwritten
+
+    @invariant()
+    def complete_only_with_a_receipt(self) -> None:
+        if self.world.status and self.world.status.state == "Succeeded":
+            assert self.world.published
+            assert self.world.status.results
+
+    @invariant()
+    def never_complete_and_failed_at_once(self) -> None:
+        held = {c.type for c in (self.world.status.conditions if self.world.status else None) or () if c.status == "True"}
+        assert not {"Complete", "Failed"} <= held
+
+    @invariant()
+    def what_has_ended_stays_ended(self) -> None:
+        assert self.ended is None or self.world.status == self.ended
+
+    @invariant()
+    def a_record_is_not_deleted_before_its_time(self) -> None:
+        assert not self.deleted or (self.ended is not None and at(self.world.seconds) - at(0) >= timedelta(hours=720))
+
+
+def is_over(status: RunStatus) -> bool:
+    return any(c.type in ("Complete", "Failed") and c.status == "True" for c in status.conditions or ())
+
+
+TestARunsLife = ARunsLife.TestCase
+TestARunsLife.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
