@@ -10,6 +10,14 @@ STORE=(--root "$CACHE/buildah" --runroot "/run/gantry-buildah-$(id -u)" --storag
 
 build_tool() { buildah "${STORE[@]}" "$@"; }
 
+# leave_store: no container (of a build that failed) and no mount of the storage stays behind
+leave_store() {
+  [ -d "$CACHE/buildah" ] || return 0
+  if grep -q " $CACHE/buildah/overlay/.*/merged " /proc/mounts; then build_tool rm --all >/dev/null 2>&1; fi
+  awk -v under="$CACHE/buildah/" 'index($2, under) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount"; done
+  rm -rf "${STORE[3]}"
+}
+
 hash_of() { sha256sum | cut -c1-16; }
 hash_files() { # FOLDER-OR-FILE...: names and contents, without what Python, Go and tests leave beside the sources
   (cd "$ROOT" && find "$@" -type f ! -path '*/__pycache__/*' ! -name '*.pyc' ! -path '*/.*_cache/*' -print0 | sort -z | xargs -0 sha256sum) | hash_of

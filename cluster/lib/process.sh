@@ -25,18 +25,20 @@ start() {
   setsid "$@" </dev/null >>"$LOGS/$name.log" 2>&1 &
   echo "$! $(start_time $!)" >"$PIDS/$name"
 }
-# stop NAME: TERM, up to 5 s, then KILL
+# stop NAME...: TERM to all of them, up to 5 s, then KILL
 stop() {
-  local pid
-  if pid=$(running "$1"); then
-    kill "$pid" 2>/dev/null || true
+  local name pid
+  for name in "$@"; do
+    if pid=$(running "$name"); then kill "$pid" 2>/dev/null; fi
+  done
+  for name in "$@"; do
     for _ in $(seq 100); do
-      running "$1" >/dev/null || break
+      running "$name" >/dev/null || break
       sleep 0.05
     done
-    if pid=$(running "$1"); then kill -9 "$pid" 2>/dev/null || true; fi
-  fi
-  rm -f "$PIDS/$1"
+    if pid=$(running "$name"); then kill -9 "$pid" 2>/dev/null; fi
+    rm -f "$PIDS/$name"
+  done
 }
 # until_ok SECONDS WHAT NAME COMMAND...: polls; when it gives up, or when process NAME has ended, shows the end of that log
 until_ok() {
