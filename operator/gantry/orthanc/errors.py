@@ -3,7 +3,7 @@
     OrthancError                 the one class to catch
     ├── Transient                the same request may work later
     │   ├── Unreachable          no connection, no name, or the connection broke off
-    │   ├── TooSlow              no answer in time
+    │   ├── TooSlow              no connection or no answer in time
     │   └── ServerFault          Orthanc or a proxy before it answered 5xx or 429
     └── Permanent                the same request will never work
         ├── Unauthorized         401, 403: the credentials are refused
@@ -39,7 +39,7 @@ class Unreachable(Transient):
 
 
 class TooSlow(Transient):
-    """Connected, but no answer came in time."""
+    """No connection or no answer in time. Not repeated by the client: it has cost the whole time-out."""
 
 
 class ServerFault(Transient):

@@ -5,7 +5,6 @@ It knows nothing of studies or jobs (that is `client.py`) and holds no policy be
 
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +20,7 @@ READ_TIMEOUT = 10.0  # seconds without a byte; the slowest answer asked for here
 TRANSFER_TIMEOUT = 60.0  # seconds without a byte during a download or after an upload: fsync of a large object on a busy disk
 POOL_TIMEOUT = 120.0  # seconds for a free connection of our own pool: other transfers go first, that is no fault
 
-ATTEMPTS = 3
 PAUSES = (0.1, 0.4)  # seconds between attempts: a restarted proxy or a connection closed under us; an outage is the caller's to wait for
-RETRY_BUDGET = 5.0  # seconds after which no further attempt begins: what hung once is not asked three times
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +106,12 @@ class Connection:
         kind: str | None = None,
         timeout: float = READ_TIMEOUT,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
     ) -> httpx.Response:
-        began = time.monotonic()
         for pause in PAUSES:
             try:
                 return await self._once(method, path, params=params, content=content, kind=kind, timeout=timeout)
+            except TooSlow:
+                raise  # it has cost the whole time-out already
             except Transient:
-                if time.monotonic() - began > RETRY_BUDGET:
-                    raise
                 await self._sleep(pause)
         return await self._once(method, path, params=params, content=content, kind=kind, timeout=timeout)
 
@@ -156,7 +152,7 @@ def _faults(path: str) -> Any:
         yield
     except httpx.TimeoutException as error:
         if isinstance(error, httpx.ConnectTimeout):
-            raise Unreachable(f"no connection within {CONNECT_TIMEOUT:g} s; check the address, NetworkPolicy and that Orthanc runs") from error
+            raise TooSlow(f"no connection within {CONNECT_TIMEOUT:g} s; check the address, NetworkPolicy and that Orthanc runs") from error
         raise TooSlow(f"{path}: no answer in time; Orthanc may be out of HTTP threads (HttpThreadsCount) or stopped") from error
     except (httpx.TransportError, httpx.DecodingError) as error:
         words = harmless(str(error)) or type(error).__name__

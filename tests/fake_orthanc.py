@@ -1,0 +1,289 @@
+"""An Orthanc in memory, spoken to through httpx.MockTransport: quick, countable, and able to fail where a test wants it.
+
+It answers what Gantry asks, in the words of 1.10.1, or of 1.13 with `extended=True`. Time is the test's. What a real server does is proven
+in tests/component; this one only has to be like it where the unit tests look.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from gantry.orthanc import Credentials, Orthanc
+
+START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+USERNAME = "gantry"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Clock:
+    """A clock that stands until it is told, and a sleep that only moves it."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.pass_by(seconds)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now = datetime.fromtimestamp(self.now.timestamp() + seconds, tz=UTC)
+
+
+def identifier(*names: object) -> str:
+    """An id of Orthanc's form."""
+    digest = hashlib.sha1("/".join(map(str, names)).encode()).hexdigest()
+    return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
+
+
+@dataclass
+class Series:
+    name: str
+    study: str
+    tags: dict[str, str]
+    elements: dict[str, Any]
+    username: str
+    instances: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Study:
+    name: str
+    tags: dict[str, str]
+    last_update: datetime
+    stable: bool = False
+    series: list[str] = field(default_factory=list)
+
+
+class FakeOrthanc:
+    """The server. `faults` maps the start of a path (or `METHOD path`) to what is answered instead."""
+
+    def __init__(self, clock: Clock | None = None, *, extended: bool = False, identity: str | None = None) -> None:
+        self.clock = clock or Clock()
+        self.extended = extended
+        self.identity = identity
+        self.calls: list[str] = []
+        self.faults: dict[str, Answer] = {}
+        self.studies: dict[str, Study] = {}
+        self.series: dict[str, Series] = {}
+        self.owner: dict[str, str] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.last = 0
+        self.modalities: dict[str, dict[str, Any]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.job_end = "Success"
+        self.job_details = ""
+        self.sent: list[tuple[str, list[str]]] = []
+        self.clock_ahead = 0.0
+
+    def client(self) -> Orthanc:
+        return Orthanc(
+            "http://orthanc.test:8042", credentials=Credentials(USERNAME, "secret"), transport=httpx.MockTransport(self.answer), sleep=self.clock.sleep
+        )
+
+    # -- arranging -----------------------------------------------------------------------------------------------------
+
+    def images(
+        self, study: str = "a", series: str = "1", *, count: int = 2, modality: str = "CT", username: str = "pacs",
+        study_tags: dict[str, str] | None = None, tags: dict[str, str] | None = None, elements: dict[str, str] | None = None,
+    ) -> str:  # fmt: skip
+        """Images arrive. Returns Orthanc's id of the study."""
+        study_id, series_id = identifier(study), identifier(study, series)
+        known_study, known_series = study_id in self.studies, series_id in self.series
+        if not known_study:
+            self.studies[study_id] = Study(study, {"StudyDescription": "CT Thorax", "PatientID": "SECRET-ID", **(study_tags or {})}, self._now())
+        if not known_series:
+            self.series[series_id] = Series(series, study_id, {"Modality": modality, **(tags or {})}, dict(elements or {}), username)
+            self.studies[study_id].series.append(series_id)
+        for _ in range(count):
+            instance = identifier(study, series, len(self.series[series_id].instances))
+            self.series[series_id].instances.append(instance)
+            self.owner[instance] = series_id
+            self._row("NewInstance", instance, "Instance")
+        if not known_series:
+            self._row("NewSeries", series_id, "Series")
+        if not known_study:
+            self._row("NewStudy", study_id, "Study")
+        self.studies[study_id].last_update = self._now()
+        self.studies[study_id].stable = False
+        return study_id
+
+    def stable(self, study_id: str) -> None:
+        """The stable event."""
+        self.studies[study_id].stable = True
+        for series in self.studies[study_id].series:
+            self._row("StableSeries", series, "Series")
+        self._row("StableStudy", study_id, "Study")
+
+    def arrived(self, study: str = "a", **more: Any) -> str:
+        """A study that came and became stable."""
+        study_id = self.images(study, **more)
+        self.stable(study_id)
+        return study_id
+
+    def restarted(self) -> None:
+        """The countdowns are forgotten, and the modalities that came over REST."""
+        for study in self.studies.values():
+            study.stable = True
+        self.modalities.clear()
+
+    def delete(self, study_id: str) -> None:
+        gone = {study_id, *self.studies[study_id].series}
+        for series_id in self.studies.pop(study_id).series:
+            gone.update(self.series.pop(series_id).instances)
+        self.rows = [row for row in self.rows if row["ID"] not in gone]
+
+    def replaced(self, *, identity: str | None = None) -> None:
+        """An empty database."""
+        self.studies.clear()
+        self.series.clear()
+        self.owner.clear()
+        self.rows.clear()
+        self.last = 0
+        self.identity = identity
+
+    def fails(self, path: str, status: int = 500, body: Any = None) -> None:
+        self.faults[path] = lambda request: httpx.Response(status, json=body or {"Message": "Database error"})
+
+    def down(self) -> None:
+        def refuse(request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("Connection refused", request=request)
+
+        self.faults[""] = refuse
+
+    def hangs(self, path: str = "") -> None:
+        def wait(request: httpx.Request) -> httpx.Response:
+            raise httpx.ReadTimeout("", request=request)
+
+        self.faults[path] = wait
+
+    def up(self) -> None:
+        self.faults.clear()
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(int(self.clock().timestamp() + self.clock_ahead), tz=UTC)
+
+    def _row(self, kind: str, resource: str, level: str) -> None:
+        self.last += 1
+        self.rows.append({"Seq": self.last, "ChangeType": kind, "ID": resource, "ResourceType": level, "Date": _written(self._now()), "Path": ""})
+
+    # -- answering -----------------------------------------------------------------------------------------------------
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        self.calls.append(f"{request.method} {path}")
+        for start, fault in self.faults.items():
+            if path.startswith(start) or f"{request.method} {path}".startswith(start):
+                return fault(request)
+        parts = path.strip("/").split("/")
+        try:
+            found = self._route(request, parts)
+        except KeyError:
+            return httpx.Response(404)
+        return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
+
+    def _route(self, request: httpx.Request, parts: list[str]) -> Any:
+        match (request.method, *parts):
+            case ("GET", "system"):
+                more = {"DatabaseServerIdentifier": self.identity} if self.identity else {}
+                if self.extended:
+                    more = {**more, "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": True}}
+                return {"Version": "1.13.0" if self.extended else "1.10.1", "Name": "FAKE", **more}
+            case ("GET", "plugins"):
+                return ["explorer.js", "dicom-web"]
+            case ("GET", "tools", "now"):
+                return httpx.Response(200, text=_written(self._now()))
+            case ("GET", "changes"):
+                return self._changes(request.url.params)
+            case ("GET", "studies"):
+                return self._page(sorted(self.studies), int(request.url.params["since"]), int(request.url.params["limit"]))
+            case ("POST", "tools", "find"):
+                return self._find(json.loads(request.content))
+            case ("GET", "studies", study):
+                return self._study(study)
+            case ("GET", "studies", study, "series"):
+                return [self._series(one) for one in self.studies[study].series]
+            case ("GET", "series", series):
+                return self._series(series)
+            case ("GET", "series", series, "instances"):
+                return [self._instance(one) for one in self.series[series].instances]
+            case ("GET", "instances", instance, "metadata"):
+                return {"HttpUsername": self.series[self.owner[instance]].username, "Origin": "RestApi"}
+            case ("GET", "instances", instance, "tags"):
+                return self._tags(self.series[self.owner[instance]])
+            case ("GET", "modalities"):
+                return self.modalities
+            case (method, "modalities", name) if method in ("PUT", "DELETE"):
+                return self._modality(method, name, request.content)
+            case ("POST", "modalities", name, "store"):
+                return self._store(self.modalities[name] and name, json.loads(request.content)["Resources"])
+            case ("GET", "jobs", job):
+                return self.jobs[job]
+            case _:
+                raise KeyError(request.url.path)
+
+    def _changes(self, params: httpx.QueryParams) -> dict[str, Any]:
+        if "last" in params:
+            return {"Changes": self.rows[-1:], "Done": True, "Last": self.rows[-1]["Seq"] if self.rows else 0}
+        wanted = params["type"].split(";") if self.extended and "type" in params else None
+        rows = [row for row in self.rows if row["Seq"] > int(params["since"]) and (wanted is None or row["ChangeType"] in wanted)]
+        page = rows[: int(params["limit"])]
+        return {"Changes": page, "Done": len(page) == len(rows), "Last": page[-1]["Seq"] if page else self.last}
+
+    def _page(self, ids: list[str], since: int, limit: int) -> list[dict[str, Any]]:
+        return [self._study(one) for one in ids[since : since + limit]]
+
+    def _find(self, question: dict[str, Any]) -> list[dict[str, Any]]:
+        assert question["OrderBy"] == [{"Type": "Metadata", "Key": "LastUpdate", "Direction": "DESC"}]
+        ids = sorted(self.studies, key=lambda one: self.studies[one].last_update, reverse=True)
+        return self._page(ids, question["Since"], question["Limit"])
+
+    def _study(self, study_id: str) -> dict[str, Any]:
+        study = self.studies[study_id]
+        return {
+            "ID": study_id, "MainDicomTags": study.tags, "PatientMainDicomTags": {}, "Series": study.series, "IsStable": study.stable,
+            "LastUpdate": _written(study.last_update), "Type": "Study",
+        }  # fmt: skip
+
+    def _series(self, series_id: str) -> dict[str, Any]:
+        one = self.series[series_id]
+        return {
+            "ID": series_id, "ParentStudy": one.study, "MainDicomTags": one.tags, "Instances": one.instances, "IsStable": True,
+            "ExpectedNumberOfInstances": None, "Status": "Unknown", "Type": "Series",
+        }  # fmt: skip
+
+    def _instance(self, instance: str) -> dict[str, Any]:
+        number = self.series[self.owner[instance]].instances.index(instance) + 1
+        return {"ID": instance, "MainDicomTags": {"SOPInstanceUID": f"2.25.{int(instance[:8], 16)}", "InstanceNumber": str(number)}, "FileSize": 1000}
+
+    def _tags(self, series: Series) -> dict[str, Any]:
+        known = {**self.studies[series.study].tags, **series.tags, **series.elements}
+        return {f"0011,{number:04x}": {"Name": name, "Type": "String", "Value": value} for number, (name, value) in enumerate(known.items())} | {
+            f"0010,{number:04x}": {"Name": name, "Type": "String", "Value": value} for number, (name, value) in enumerate(known.items())
+        }
+
+    def _modality(self, method: str, name: str, body: bytes) -> httpx.Response:
+        if method == "PUT":
+            self.modalities[name] = json.loads(body)
+        else:
+            del self.modalities[name]
+        return httpx.Response(200)
+
+    def _store(self, name: str, resources: list[str]) -> dict[str, str]:
+        job = f"job-{len(self.sent) + 1}"
+        self.sent.append((name, resources))
+        code = 0 if self.job_end != "Failure" else 9
+        self.jobs[job] = {"ID": job, "State": self.job_end, "Progress": 0, "ErrorCode": code, "ErrorDescription": "Error in the network protocol" if code else "Success", "ErrorDetails": self.job_details, "Content": {"FailedInstancesCount": 0}}
+        return {"ID": job, "Path": f"/jobs/{job}"}
+
+
+def _written(moment: datetime) -> str:
+    return moment.strftime("%Y%m%dT%H%M%S")
