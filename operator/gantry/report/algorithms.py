@@ -4,6 +4,7 @@ IHE AI Results 6.5.3.1 wants every algorithm in Contributing Equipment, with a D
 TID 1004 (observer) and TID 4019 (algorithm identification). All three are made here from one `Identity`, so they cannot differ.
 """
 
+import json
 import uuid
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ def _device_uid(algorithm: FindingsAlgorithm, context: ReportContext) -> str:
 def identification(identity: Identity, vocabulary: Vocabulary) -> AlgorithmIdentification:
     """TID 4019."""
     algorithm = identity.algorithm
-    parameters = [f"{name}={value}" for name, value in sorted(algorithm.parameters.items())]
+    parameters = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in sorted(algorithm.parameters.items())]
     return AlgorithmIdentification(
         name=algorithm.name, version=algorithm.version, parameters=parameters or None, family=vocabulary.optional(algorithm.family)
     )

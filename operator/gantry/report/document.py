@@ -134,7 +134,7 @@ def _add_series(result: Dataset, series: Series, context: ReportContext) -> None
     result.Modality = "SR"
     result.SeriesInstanceUID = series.instance_uid
     result.SeriesNumber = series.number
-    result.SeriesDescription = series.description[:64]
+    result.SeriesDescription = series.description.replace("\\", "/")[:64]  # a backslash separates values of an LO
     result.InstanceNumber = 1
     result.Manufacturer = "Gantry"
     result.ManufacturerModelName = "Gantry"

@@ -67,6 +67,8 @@ class RegionWriter:
 
     def _on_image(self, region: PlanarRegion, *, where: str) -> ContentItem:
         (image,) = self.references.images_of([region.sop_instance_uid], where=f"{where}.sopInstanceUID")
+        if "TotalPixelMatrixColumns" in image:
+            raise InvalidReport(f"{where}: regions on tiled whole slide images are not supported")
         graphic, points = geometry.planar(region, image, where=where)
         frame = geometry.frame_number(region, image, where=where)
         frames = None if frame is None else [frame]

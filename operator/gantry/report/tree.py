@@ -69,7 +69,7 @@ def _container(name: CodedConcept, content: ContentSequence) -> ContainerContent
 
 def _language(tag: str, vocabulary: Vocabulary) -> ContentSequence:
     """TID 1204."""
-    return LanguageOfContentItemAndDescendants(vocabulary.code(tag, "RFC5646", LANGUAGES.get(tag) or LANGUAGES.get(tag[:2], tag)))
+    return LanguageOfContentItemAndDescendants(vocabulary.code(tag, "RFC5646", LANGUAGES.get(tag) or LANGUAGES.get(tag.partition("-")[0], tag)))
 
 
 def _procedures(findings: Findings, source: Source, vocabulary: Vocabulary) -> list[ContentItem]:

@@ -11,6 +11,7 @@ from warnings import catch_warnings, simplefilter
 
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import tag_for_keyword
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 _CHARACTER_SET = 0x00080005
@@ -68,7 +69,7 @@ def _restated(element: DataElement) -> DataElement:
     if element.VR == "SQ":
         value = Sequence(_restated_item(item) for item in value or ())
     elif element.VR == "PN":
-        value = str(value)
+        value = [str(name) for name in value] if isinstance(value, MultiValue) else str(value or "")
     return DataElement(element.tag, element.VR, value, validation_mode=config.IGNORE)
 
 
