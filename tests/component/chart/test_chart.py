@@ -3,13 +3,12 @@
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from tests.unit.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, Render, of_kind
+from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, Render, of_kind
 
-from gantry.api.crdgen import RESOURCES, render_for_chart
+from gantry.api.crdgen import RESOURCES
 from gantry.kube.permissions import PERMISSIONS
 
 
@@ -27,12 +26,6 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm) -> None:
     done = helm("lint", str(CHART), "--strict", *IMAGES)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout
-
-
-@pytest.mark.parametrize("model", RESOURCES, ids=lambda m: m.kind)
-def test_the_charts_crd_is_what_the_models_say(model: Any) -> None:
-    committed = (CHART / "templates" / "crds" / f"{model.plural}.yaml").read_text(encoding="utf-8")
-    assert committed == render_for_chart(model), "run `make generate` and commit charts/gantry/templates/crds/"
 
 
 @pytest.mark.parametrize(("keep", "annotations"), [(True, {"helm.sh/resource-policy": "keep"}), (False, None)], ids=["kept by default", "let go if asked"])
@@ -187,12 +180,6 @@ def test_helm_refuses(helm: Helm, setting: str, message: str) -> None:
     done = helm("template", "gantry", str(CHART), "--kube-version", "1.34.0", *IMAGES, "--set", setting)
     assert done.returncode != 0
     assert message in done.stderr
-
-
-def test_every_value_is_in_the_schema_and_the_reverse() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    assert set(values) == set(schema["properties"]) - {"global"}
 
 
 def test_the_notes_say_what_to_do_next(helm: Helm, tmp_path: Path) -> None:
