@@ -142,6 +142,7 @@ class Follower:
         self._begin_scan(self._first_contact)
         self._connected = True
         self._fault = None
+        await self._write_status()
 
     async def _keep_destinations(self) -> None:
         kept = await keep(self._orthanc, wanted(self._namespace, self._name, self._spec.destinations), self._managed)
@@ -203,6 +204,7 @@ class Follower:
             page = await self._orthanc.changes(since=self._cursor.position, limit=PAGE, types=types)
             if not page.changes and page.last < self._cursor.position:
                 await self._replaced("its last change is older than the cursor")
+                await self._write_status()
                 break
             await self._read(page.changes)
             rows += len(page.changes)

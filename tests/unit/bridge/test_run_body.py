@@ -1,0 +1,59 @@
+"""The Run a decision becomes."""
+
+import json
+from datetime import timedelta
+
+from tests.fake_orthanc import START, identifier
+from tests.unit.bridge.candidates import a_candidate, requirement
+
+from gantry.api import InferenceRun
+from gantry.bridge import run_body
+from gantry.routing import fingerprint
+
+STUDY = identifier("a")
+
+
+def body(**more: object) -> dict[str, object]:
+    arguments = {
+        "namespace": "radiology",
+        "bridge": "main",
+        "candidate": a_candidate(series=[requirement("Modality", "In", "CT")]),
+        "study": STUDY,
+        "series": (identifier("a", "2"), identifier("a", "1")),
+        "instances": 20,
+        "fingerprint": fingerprint("radiology", "nodules", STUDY, ["1.2"]),
+        "trigger": "StableStudy",
+        "seen": START + timedelta(milliseconds=1),
+    }
+    return run_body(**{**arguments, **more})  # type: ignore[arg-type]
+
+
+def test_it_is_a_run_as_the_crd_has_it() -> None:
+    raw = body()
+    run = InferenceRun.model_validate({"spec": raw["spec"]})
+    assert run.spec.study.instances == 20
+    assert run.spec.study.series_ids == sorted(run.spec.study.series_ids)
+    assert run.spec.pipeline_ref is not None
+    assert (run.spec.pipeline_ref.name, run.spec.pipeline_ref.uid) == ("nodules", "uid-nodules")
+    assert run.spec.template == a_candidate(series=[requirement("Modality", "In", "CT")]).spec.template
+
+
+def test_its_name_and_labels_come_from_pipeline_and_images() -> None:
+    metadata = body()["metadata"]
+    assert metadata == {
+        "name": "nodules-" + fingerprint("radiology", "nodules", STUDY, ["1.2"])[:13],
+        "namespace": "radiology",
+        "labels": {
+            "gantry.health/pipeline": "nodules",
+            "gantry.health/bridge": "main",
+            "gantry.health/study": STUDY[:8],
+            "app.kubernetes.io/part-of": "gantry",
+            "app.kubernetes.io/managed-by": "gantry",
+        },
+        "annotations": {"gantry.health/seen": "2026-03-01T12:00:00.001Z"},
+    }
+
+
+def test_it_is_plain_json_without_empty_fields() -> None:
+    text = json.dumps(body())
+    assert "null" not in text

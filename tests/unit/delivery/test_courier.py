@@ -1,0 +1,205 @@
+"""Results on their way: whatever happens, they arrive or the delivery says why not."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
+
+from gantry.api.run import DeliveryStatus, Result
+from gantry.delivery import Courier, Progress, Target, pending
+from gantry.orthanc import Modality
+
+DEADLINE = START + timedelta(hours=1)
+PACS = Modality("PACS", "pacs", 104)
+RESULT = Result.model_validate(
+    {
+        "kind": "SR", "sopClassUID": "1.2.840.10008.5.1.4.1.1.88.34", "sopInstanceUID": "2.25.1", "seriesInstanceUID": "2.25.2",
+        "orthancID": identifier("sr"), "md5": "0" * 32, "bytes": 1,
+    }
+)  # fmt: skip
+
+
+class Delivery:
+    """A courier on a fake Orthanc, and what it said last."""
+
+    def __init__(self, *destinations: str, targets: dict[str, Target] | None = None) -> None:
+        self.fake = FakeOrthanc(Clock())
+        self.fake.modalities["gantry_pacs"] = {"AET": "PACS", "Host": "pacs", "Port": 104}
+        self.targets = {"pacs": Target("gantry_pacs", PACS)} if targets is None else targets
+        self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0)
+        self.last = Progress(pending(destinations or ("pacs",)), 0.0)
+        self.steps: list[tuple[str, int]] = []
+
+    async def step(self) -> DeliveryStatus:
+        async with self.fake.client() as orthanc:
+            self.last = await self.courier.advance(
+                orthanc, targets=self.targets, results=[RESULT], deliveries=self.last.deliveries, deadline=DEADLINE
+            )
+        return self.last.deliveries[0]
+
+    async def to_the_end(self, *, each: Callable[[], Any] = lambda: None, limit: int = 500) -> DeliveryStatus:
+        for _ in range(limit):
+            delivery = await self.step()
+            if self.last.again_after is None:
+                return delivery
+            self.fake.clock.pass_by(self.last.again_after)
+            each()
+        raise AssertionError("it never ended")
+
+    def calls(self, start: str) -> int:
+        return sum(call.startswith(start) for call in self.fake.calls)
+
+
+async def test_a_result_is_sent_in_two_requests() -> None:
+    delivery = Delivery()
+    first = await delivery.step()
+    assert (first.state, first.job_id, first.attempts) == ("Sending", "job-1", 1)
+    assert delivery.last.again_after == 0.2
+    delivery.fake.clock.pass_by(0.2)
+    last = await delivery.step()
+    assert (last.state, last.message) == ("Sent", None)
+    assert delivery.last.again_after is None
+    assert delivery.fake.sent == [("gantry_pacs", [identifier("sr")])]
+    assert len(delivery.fake.calls) == 2
+
+
+async def test_a_step_on_what_is_final_asks_nothing() -> None:
+    delivery = Delivery()
+    await delivery.to_the_end()
+    delivery.fake.calls.clear()
+    await delivery.step()
+    assert delivery.fake.calls == []
+
+
+async def test_a_modality_orthanc_forgot_is_put_again() -> None:
+    delivery = Delivery()
+    delivery.fake.modalities.clear()
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert delivery.fake.modalities["gantry_pacs"] == {"AET": "PACS", "Host": "pacs", "Port": 104}
+    assert len(delivery.fake.calls) == 4
+
+
+async def test_results_that_are_gone_are_said_to_be() -> None:
+    delivery = Delivery()
+    delivery.fake.faults["POST /modalities"] = lambda request: httpx.Response(404)
+    assert (await delivery.step()).message == "Orthanc does not have the results any more"
+
+
+async def test_a_job_nobody_knows_is_sent_again_at_once() -> None:
+    """Finished jobs vanish from Orthanc's history; sending the same objects again is harmless."""
+    delivery = Delivery()
+    await delivery.step()
+    delivery.fake.jobs.clear()
+    again = await delivery.step()
+    assert (again.state, again.job_id, again.attempts) == ("Sending", "job-2", 2)
+    assert (await delivery.to_the_end()).state == "Sent"
+
+
+async def test_a_pacs_that_is_away_gets_it_when_it_is_back() -> None:
+    delivery = Delivery()
+    delivery.fake.job_end, delivery.fake.job_details = "Failure", "TCP Initialization Error: Connection refused"
+    seen: list[tuple[str, str | None]] = []
+
+    def later() -> None:
+        seen.append((delivery.last.deliveries[0].state, delivery.last.deliveries[0].message))
+        if delivery.fake.clock.now > START + timedelta(minutes=10):
+            delivery.fake.job_end = "Success"
+
+    end = await delivery.to_the_end(each=later)
+    assert (end.state, end.message) == ("Sent", None)
+    assert 5 <= end.attempts <= 10, "pauses grow"
+    assert ("Pending", "Error in the network protocol: TCP Initialization Error: Connection refused") in seen
+
+
+async def test_behind_the_deadline_it_has_failed_and_says_why() -> None:
+    delivery = Delivery()
+    delivery.fake.job_end, delivery.fake.job_details = "Failure", "Connection refused"
+    end = await delivery.to_the_end()
+    assert end.state == "Failed"
+    assert end.message is not None
+    assert "Connection refused" in end.message
+    assert delivery.fake.clock.now - DEADLINE < timedelta(seconds=1), "it is not late with saying so"
+
+
+async def test_a_job_that_ends_well_at_the_deadline_counts() -> None:
+    delivery = Delivery()
+    await delivery.step()
+    delivery.fake.clock.now = DEADLINE
+    assert (await delivery.step()).state == "Sent"
+
+
+async def test_while_orthanc_is_away_a_send_under_way_stays_under_way() -> None:
+    delivery = Delivery()
+    await delivery.step()
+    delivery.fake.down()
+    assert (await delivery.step()).state == "Sending"
+    delivery.fake.up()
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert len(delivery.fake.sent) == 1
+
+
+async def test_while_orthanc_is_away_nothing_is_lost_and_pauses_grow() -> None:
+    delivery = Delivery()
+    delivery.fake.down()
+    pauses = []
+    for _ in range(3):
+        await delivery.step()
+        assert delivery.last.again_after is not None
+        pauses.append(delivery.last.again_after)
+        delivery.fake.clock.pass_by(delivery.last.again_after)
+    assert pauses == [5, 10, 20]
+    assert "Orthanc did not start the send" in (delivery.last.deliveries[0].message or "")
+    delivery.fake.up()
+    assert (await delivery.to_the_end()).state == "Sent"
+
+
+async def test_a_destination_the_bridge_does_not_have_is_waited_for() -> None:
+    delivery = Delivery(targets={})
+    first = await delivery.step()
+    assert (first.state, first.attempts) == ("Pending", 0)
+    assert "add it to the bridge's spec.destinations" in (first.message or "")
+    assert delivery.last.again_after == 30
+    delivery.targets = {"pacs": Target("gantry_pacs", PACS)}
+    assert (await delivery.to_the_end()).state == "Sent"
+
+
+async def test_one_destination_that_is_away_does_not_hold_another() -> None:
+    delivery = Delivery("away", "pacs", targets={"away": Target("gantry_away", PACS), "pacs": Target("gantry_pacs", PACS)})
+    delivery.fake.fails("POST /modalities/gantry_away", 500)
+    await delivery.step()
+    delivery.fake.clock.pass_by(0.2)
+    await delivery.step()
+    assert [one.state for one in delivery.last.deliveries] == ["Pending", "Sent"]
+
+
+async def test_a_run_without_results_has_nothing_to_send() -> None:
+    delivery = Delivery()
+    async with delivery.fake.client() as orthanc:
+        progress = await delivery.courier.advance(orthanc, targets=delivery.targets, results=[], deliveries=pending(["pacs"]), deadline=DEADLINE)
+    assert (progress.deliveries[0].state, progress.again_after) == ("Sent", None)
+    assert delivery.fake.calls == []
+
+
+async def test_an_operator_that_dies_between_send_and_status_sends_twice_and_no_more() -> None:
+    delivery = Delivery()
+    before = delivery.last
+    await delivery.step()
+    delivery.last = before
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert len(delivery.fake.sent) == 2
+
+
+async def test_a_long_send_is_not_asked_about_every_second() -> None:
+    delivery = Delivery()
+    delivery.fake.job_end = "Running"
+
+    def later() -> None:
+        if delivery.fake.clock.now > START + timedelta(minutes=10):
+            for job in delivery.fake.jobs.values():
+                job["State"] = "Success"
+
+    assert (await delivery.to_the_end(each=later)).state == "Sent"
+    assert delivery.calls("GET /jobs") <= 35
+    assert len(delivery.fake.sent) == 1
