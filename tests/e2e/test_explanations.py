@@ -66,7 +66,7 @@ def test_no_object_event_log_line_or_metric_tells_who_the_patient_is(hospital: H
         "objects": hospital.kubectl("get", "obridge,ipl,irun,jobs,pods,events", "-o", "yaml"),
         "the operator's log": hospital.kubectl("logs", "-l", "app.kubernetes.io/name=gantry", "--tail=-1"),
         "the pods' logs": hospital.kubectl("logs", "-l", "gantry.health/run", "--all-containers", "--tail=-1"),
-        "metrics": hospital.kubectl("get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:metrics/proxy/metrics"),
+        "metrics": hospital.kubectl("get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:http/proxy/metrics"),
     }
     for where, text in seen.items():
         assert text.strip(), f"{where}: nothing to look at"
@@ -75,7 +75,7 @@ def test_no_object_event_log_line_or_metric_tells_who_the_patient_is(hospital: H
 
 
 def test_the_operator_answers_its_probes(hospital: Hospital) -> None:
-    assert "ok" in run("kubectl", "get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:metrics/proxy/healthz").lower()
+    assert "ok" in run("kubectl", "get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:http/proxy/healthz").lower()
 
 
 def _without_namespace(resource: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_a_study_that_no_pipeline_wants_makes_no_run_and_says_by_which_check(hos
     hospital.orthanc.send(study)
 
     def decided() -> str | None:
-        text = hospital.kubectl("get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:metrics/proxy/metrics")
+        text = hospital.kubectl("get", "--raw", f"/api/v1/namespaces/{hospital.namespace}/services/gantry:http/proxy/metrics")
         lines = [line for line in text.splitlines() if line.startswith("gantry_routing_decisions_total{") and 'pipeline="mri"' in line]
         return lines[0] if lines else None
 
