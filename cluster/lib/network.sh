@@ -11,12 +11,13 @@ remember_sysctls() {
   sysctl -e $SYSCTLS >"$STATE/sysctls" 2>/dev/null || true
 }
 
-# The bridge says by its alias whose it is.
-bridge_owner() { cat "/sys/class/net/$BRIDGE/ifalias" 2>/dev/null; }
+# The bridge says by its alias whose it is. Asked by netlink: in cluster/sandbox, /sys shows the links outside.
+bridge_owner() { ip -o link show dev "$BRIDGE" 2>/dev/null | sed -n 's/.*\\ *alias //p'; }
+bridge_is_there() { ip link show dev "$BRIDGE" >/dev/null 2>&1; }
 
 refuse_strangers() {
   local owner route
-  if [ -e "/sys/class/net/$BRIDGE" ]; then
+  if bridge_is_there; then
     owner=$(bridge_owner)
     if [ "$owner" = "$STATE" ]; then return; fi
     die "another cluster is up on bridge $BRIDGE, its state is in ${owner:-an unknown place}; take it down first (${owner:+${owner%/build/*}/cluster/down})"
@@ -30,7 +31,7 @@ refuse_strangers() {
 
 network_up() {
   modprobe -qa br_netfilter overlay 2>/dev/null || true # built in where there are no modules
-  if [ ! -e "/sys/class/net/$BRIDGE" ]; then
+  if ! bridge_is_there; then
     ip link add "$BRIDGE" type bridge
     ip link set "$BRIDGE" alias "$STATE" up
     ip addr add "$NODE_IP/24" dev "$BRIDGE"

@@ -12,6 +12,12 @@ render() {
   if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2"; fi
 }
 
+# clear_state: a cluster begins with nothing but pulled images
+clear_state() {
+  rm -rf "$SHORT" "$PKI" "$PIDS" "$CONFIG" "$STATE/kind" "$KUBECONFIG_FILE"
+  rm -rf --one-file-system "$STATE"/{etcd,kubelet,podlogs}
+}
+
 control_plane() {
   start etcd etcd --data-dir "$STATE/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls "http://$LOCAL_IP:2379" --advertise-client-urls "http://$LOCAL_IP:2379" \
@@ -36,6 +42,14 @@ runtime() {
   render hosts.toml "$CONFIG/certs.d/$REGISTRY_ADDRESS/hosts.toml"
   render cni.conflist "$CONFIG/cni/10-gantry.conflist"
   start containerd containerd --config "$CONFIG/containerd.toml"
+  until_ok 30 containerd containerd ctr -a "$CRI" version
+  # Containers of a cluster that was killed: no kubelet knows them.
+  if [ ! -d "$STATE/podlogs" ] && [ -n "$(ctr -a "$CRI" -n k8s.io container ls -q)" ]; then
+    # shellcheck disable=SC2046
+    ctr -a "$CRI" -n k8s.io container rm $(ctr -a "$CRI" -n k8s.io container ls -q) >/dev/null
+    stop containerd
+    start containerd containerd --config "$CONFIG/containerd.toml"
+  fi
 }
 
 registry() {

@@ -40,9 +40,8 @@ install_packages() { # PACKAGE...
   }
 }
 
-# install_go: a toolchain from the distribution, where it has one that is new enough under some name
+# install_go (with lib/go.sh): a toolchain from the distribution, where it has one that is new enough under some name
 install_go() {
-  . "$SCRIPTS/lib/go.sh"
   if (need_go) 2>/dev/null; then return; fi
   local candidate
   for candidate in golang-go $(apt-cache search --names-only '^golang-1\.[0-9]+-go$' | awk '{print $1}' | sort -rV); do
