@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.builders_dicom import a_ct, uid
+from tests.builders_slices import a_ct, uid
 from tests.component.flaky_proxy import Spoil, flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.worker_pod import Pod, a_task, launcher

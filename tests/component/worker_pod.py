@@ -119,3 +119,14 @@ class Pod:
         folder = self.root / "barriers" / step
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def step(self, name: str, script: str = "true", *, before: str = "", timeout: str = "600s") -> int:
+        """One application (a line of sh) under the real launcher, to its end."""
+        return self.begin_step(name, script, before=before, timeout=timeout).wait(60)
+
+    def begin_step(self, name: str, script: str = "true", *, before: str = "", timeout: str = "600s") -> subprocess.Popen[bytes]:
+        options = ["--barrier", str(self.barrier(name)), "--timeout", timeout]
+        if before:
+            options += ["--before", str(self.barrier(before))]
+        environment = {"PATH": os.environ["PATH"], "GANTRY_INPUT": str(self.input), "GANTRY_OUTPUT": str(self.output(name))}
+        return subprocess.Popen([self.launcher, *options, "--", "sh", "-c", script], env=environment, stderr=subprocess.DEVNULL)

@@ -6,7 +6,6 @@ Whatever happens, a receipt is left that says why, and the exit code follows the
 import os
 import signal
 import sys
-import time
 from types import FrameType
 from typing import NoReturn
 
@@ -14,17 +13,17 @@ from pydantic import ValidationError
 
 from gantry.api import RunReason, parse_duration
 from gantry.orthanc import Credentials
-from gantry.runs import FetchReceipt, Task, failed
+from gantry.runs import FetchReceipt, PublishReceipt, Task, failed
 from gantry.runs.receipt import Receipt
 from gantry.runs.task import VARIABLE
 
 from . import log
-from .outcome import RETRY, Stop, exit_code, hand_over
+from .outcome import RETRY, Stop, exit_code, hand_over, unexpected
 from .patience import patience_for
 from .workspace import Workspace, rooted
 
-UNEXPECTED = {"fetch": RunReason.FETCH_FAILED}
-RECEIPTS: dict[str, type[Receipt]] = {"fetch": FetchReceipt}
+UNEXPECTED = {"fetch": RunReason.FETCH_FAILED, "publish": RunReason.PUBLISH_FAILED}
+RECEIPTS: dict[str, type[Receipt]] = {"fetch": FetchReceipt, "publish": PublishReceipt}
 
 
 class Ended(BaseException):
@@ -52,7 +51,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _receipt(role: str) -> Receipt:
-    begin = time.monotonic()
     try:
         return _work(role)
     except Stop as stop:
@@ -60,9 +58,7 @@ def _receipt(role: str) -> Receipt:
     except Ended:
         return RECEIPTS[role](failure=failed(UNEXPECTED[role], "ended from outside (SIGTERM) before it was done", step=role))
     except Exception as error:  # noqa: BLE001 - the last resort of the process: a receipt with a reason beats a traceback nobody can fetch
-        log.complain("unexpected error", {"error": type(error).__name__, "frames": log.frames(error), "seconds": round(time.monotonic() - begin, 3)})
-        words = f"unexpected {type(error).__name__}; the container's log has the place. Please report it"
-        return RECEIPTS[role](failure=failed(UNEXPECTED[role], words, step=role))
+        return RECEIPTS[role](failure=unexpected(UNEXPECTED[role], role, error))
 
 
 def _work(role: str) -> Receipt:
@@ -71,10 +67,15 @@ def _work(role: str) -> Receipt:
     credentials = Credentials(username, password) if username and password is not None else None
     workspace = Workspace(rooted())
     patience = patience_for(parse_duration(task.spec.template.timeout).total_seconds())
-    from .fetch import LAUNCHER, Source, fetch
+    # Each container loads its own half only: fetch no pydicom and highdicom, publish no routing.
+    if role == "fetch":
+        from .fetch import LAUNCHER, Source, fetch
 
-    source = Source(task.orthanc_url, credentials, task.connections, patience)
-    return fetch(task, workspace, source, launcher=type(LAUNCHER)(os.environ.get("GANTRY_LAUNCHER", LAUNCHER)))
+        source = Source(task.orthanc_url, credentials, task.connections, patience)
+        return fetch(task, workspace, source, launcher=type(LAUNCHER)(os.environ.get("GANTRY_LAUNCHER", LAUNCHER)))
+    from .publish import Sink, publish
+
+    return publish(task, workspace, Sink(task.orthanc_url, credentials, patience))
 
 
 def _task(role: str) -> Task:

@@ -9,11 +9,10 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from gantry.api import RunReason
 from gantry.api.run import RunSpec
@@ -35,10 +34,9 @@ from gantry.runs import FetchReceipt, Task
 from .layout import Layout, PlannedFile, describe, lay_out
 from .log import peak_memory, tell
 from .outcome import Stop
-from .patience import Patience
+from .patience import Patience, persistently
 from .workspace import PROGRAM_MODE, Workspace, emptied, made, written
 
-T = TypeVar("T")
 LAUNCHER = Path("/usr/local/bin/gantry-launcher")
 """Where the worker image has it."""
 PAGE = 4
@@ -92,8 +90,8 @@ def put_tools(task: Task, workspace: Workspace, launcher: Path) -> None:
 async def _selected(task: Task, source: Source) -> Layout:
     spec = task.spec
     async with Orthanc(source.url, credentials=source.credentials, connections=source.connections) as orthanc:
-        study = await _persistently(lambda: orthanc.study(spec.study.orthanc_id), source.patience)
-        present = {one.id: one for one in await _persistently(lambda: orthanc.series_of_study(spec.study.orthanc_id), source.patience)}
+        study = await persistently(lambda: orthanc.study(spec.study.orthanc_id), source.patience)
+        present = {one.id: one for one in await persistently(lambda: orthanc.series_of_study(spec.study.orthanc_id), source.patience)}
         gone = [one for one in spec.study.series_ids if one not in present]
         if gone:
             raise Stop(RunReason.STUDY_GONE, f"{len(gone)} of {len(spec.study.series_ids)} series are no longer in Orthanc", step="fetch")
@@ -102,7 +100,7 @@ async def _selected(task: Task, source: Source) -> Layout:
 
         async def instances(one: SeriesResource) -> tuple[InstanceResource, ...]:
             async with places:
-                return await _persistently(lambda: orthanc.instances_of_series(one.id), source.patience)
+                return await persistently(lambda: orthanc.instances_of_series(one.id), source.patience)
 
         listed = await asyncio.gather(*(instances(one) for one in chosen))
     return _checked(task.namespace, spec, study, list(zip(chosen, listed, strict=True)))
@@ -121,19 +119,6 @@ def _checked(
         message = f"the Run is for {spec.study.instances} instances; Orthanc holds {len(uids)} in its series now, but not the same ones"
         raise Stop(RunReason.INPUT_MISMATCH, message, step="fetch")
     return lay_out(study, series)
-
-
-async def _persistently(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
-    failures = 0
-    while True:
-        try:
-            answer = await ask()
-        except Transient as fault:
-            failures += 1
-            await asyncio.sleep(patience.pause(failures, fault))
-        else:
-            patience.succeeded()
-            return answer
 
 
 def _download_all(layout: Layout, folder: Path, source: Source) -> dict[str, int]:

@@ -12,6 +12,8 @@ from gantry.api.run import Failure
 from gantry.runs import failed
 from gantry.runs.receipt import Receipt
 
+from .log import complain, frames
+
 OK, RETRY, PERMANENT = 0, 1, 65
 
 NOT_TO_BE_RETRIED = frozenset(
@@ -47,3 +49,9 @@ def exit_code(failure: Failure | None) -> int:
 def hand_over(receipt: Receipt) -> None:
     """Writes the receipt where the kubelet takes it from (the environment names another place for tests)."""
     Path(os.environ.get("TERMINATION_LOG", TERMINATION_LOG)).write_text(receipt.encode())
+
+
+def unexpected(reason: RunReason, role: str, error: Exception) -> Failure:
+    """A fault nobody foresaw, told without the error's own words, which may quote what is in the images."""
+    complain("unexpected error", {"error": type(error).__name__, "frames": frames(error)})
+    return failed(reason, f"unexpected {type(error).__name__}; the container's log has the place. Please report it", step=role)

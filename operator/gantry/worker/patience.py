@@ -4,12 +4,15 @@ A pod that waits holds its GPU, so waiting is bounded: as long as something succ
 without any success it ends after `limit` seconds and the Job decides about a further attempt.
 """
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from gantry.orthanc import Transient
 
+T = TypeVar("T")
 LIMIT = 300.0
 """Seconds without any success. A restart of Orthanc with its database takes seconds to 2 minutes, a node's reboot 2 to 4."""
 SHARE = 0.8
@@ -43,3 +46,17 @@ class Patience:
 def patience_for(timeout: float) -> Patience:
     """For a Run that may take `timeout` seconds as a whole."""
     return Patience(min(LIMIT, SHARE * timeout))
+
+
+async def persistently(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
+    """Asks again while Orthanc is away and there is patience left."""
+    failures = 0
+    while True:
+        try:
+            answer = await ask()
+        except Transient as fault:
+            failures += 1
+            await asyncio.sleep(patience.pause(failures, fault))
+        else:
+            patience.succeeded()
+            return answer

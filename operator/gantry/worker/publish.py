@@ -1,0 +1,179 @@
+"""The container beside the steps: learns how they end, checks what they leave, builds the report and stores everything in Orthanc.
+
+Nothing is stored before everything has been checked: an output of another patient means that nothing of this Run gets into the archive.
+The report goes last, so whoever sees it finds the objects it refers to. It must not decide what a finding means (`report` builds) nor how a
+failed attempt goes on (the Job's policy and `runs` do).
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from gantry.api import RunReason
+from gantry.api.run import Failure, FindingCounts, Result
+from gantry.orthanc import Credentials, Orthanc
+from gantry.runs import PublishReceipt, Task
+from gantry.runs.receipt import LIMIT, StepEnd
+
+from .log import peak_memory, tell
+from .outcome import Stop, unexpected
+from .outputs import Limits, Outputs, collect
+from .patience import Patience
+from .steps import judge, step_end, wait_for_end
+from .upload import Object, store
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from gantry.report import ReportContext
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """The Orthanc that gets the results, and how long it may be away."""
+
+    url: str
+    credentials: Credentials | None
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What takes time and does not depend on the steps."""
+
+    source: "tuple[Dataset, ...]"
+
+
+def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
+    """The receipt, of failure too: it holds the end of every step that began."""
+    ends: list[StepEnd] = []
+    begin = time.monotonic()
+    # highdicom takes most of a second to import, headers half a millisecond each: all of it while the first step works.
+    threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+    prepared = threads.submit(_prepare, workspace)
+    try:
+        for step in task.spec.template.steps:
+            wait_for_end(step.name, workspace.barrier(step.name))
+            begin = time.monotonic()
+            end, record = step_end(step.name, workspace.barrier(step.name), now=datetime.now(UTC))
+            ends.append(end)
+            tell("step ended", {"step": step.name, "code": end.code, "seconds": end.seconds})
+            if stop := judge(step.name, record, timeout=step.timeout):
+                raise stop
+        results, findings = _publish_outputs(task, workspace, sink, prepared)
+    except Stop as stop:
+        return PublishReceipt(steps=tuple(ends), failure=_discreet(stop.failure, prepared), seconds=_since(begin))
+    except Exception as error:  # noqa: BLE001 - the steps' times must reach the operator also when Gantry itself fails
+        return PublishReceipt(steps=tuple(ends), failure=unexpected(RunReason.PUBLISH_FAILED, "publish", error), seconds=_since(begin))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    tell("published", {"results": len(results), "seconds": _since(begin), "peakBytes": peak_memory()})
+    return PublishReceipt(results=results, steps=tuple(ends), findings=findings, seconds=_since(begin))
+
+
+def _prepare(workspace: Workspace) -> _Prepared:
+    import gantry.report  # noqa: F401 - for the import itself
+
+    from .headers import read_headers
+
+    begin = time.monotonic()
+    prepared = _Prepared(read_headers(workspace))
+    tell("prepared", {"images": len(prepared.source), "seconds": _since(begin)})
+    return prepared
+
+
+def _publish_outputs(task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]) -> tuple[tuple[Result, ...], FindingCounts]:
+    last = task.spec.template.steps[-1].name
+    ready = prepared.result()
+    outputs = collect(workspace.output(last), step=last, limits=Limits(objects=objects_that_fit(len(task.spec.template.steps))))
+    objects, findings = _build(task, last, outputs, ready)
+    return asyncio.run(_store_all(sink, objects)), findings
+
+
+REPORTS = 3
+"""SRs of one Run at most: findings with regions, with segments, with neither (report/build.py)."""
+
+
+def objects_that_fit(steps: int) -> int:
+    """DICOM files of an application that a receipt has room for, beside the reports and the ends of the steps: 8 with one step, 4 with eight.
+
+    In bytes: 340 a result with every UID at its longest, 175 a step, 150 for the counts and the rest.
+    """
+    return (LIMIT - 150 - 175 * steps) // 340 - REPORTS
+
+
+def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts]:
+    """Everything that will be stored, or nothing."""
+    from gantry.report import ReportError, build_report, count_findings, parse_findings
+
+    from .objects import accept, encoder
+
+    context = _context(task)
+    try:
+        findings = parse_findings(outputs.findings)
+        accepted = accept(outputs.objects, task=task, step=step, source=ready.source)
+        built = build_report(findings, ready.source, context, {one.name: one.dataset for one in accepted})
+        counts = count_findings(findings, context)
+    except ReportError as error:
+        raise Stop(error.reason, str(error), step=step) from error
+    tell("built", {"reports": len(built), "objects": len(accepted), "otherFiles": outputs.other})
+    passed = [_object(one.kind, one.dataset, encoder(one.dataset)) for one in accepted]
+    reports = [
+        Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom)) for one in built
+    ]
+    return [*passed, *reports], counts
+
+
+def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Object:
+    return Object(kind, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), encode)
+
+
+def _context(task: Task) -> "ReportContext":
+    from gantry.report import ReportContext
+
+    settings = task.spec.template.report
+    return ReportContext(
+        installation=task.installation,
+        namespace=task.namespace,
+        run=task.run,
+        created=task.created,
+        images=tuple(step.image for step in task.spec.template.steps),
+        algorithm=settings.algorithm,
+        evaluated_for=tuple(settings.evaluated_for),
+        sop_class=settings.sop_class,
+        series_number=settings.series_number,
+        series_description=settings.series_description,
+        product_version=version("gantry"),
+    )
+
+
+async def _store_all(sink: Sink, objects: Sequence[Object]) -> tuple[Result, ...]:
+    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+        return await store(orthanc, objects, sink.patience)
+
+
+_UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
+
+
+def _discreet(failure: Failure, prepared: Future[_Prepared]) -> Failure:
+    """The message without what identifies: file names and values of an application may hold it."""
+    words = _UID.sub("(UID)", failure.message)
+    if prepared.done() and not prepared.cancelled() and prepared.exception() is None:
+        from .headers import identifiers
+
+        for value in sorted(identifiers(prepared.result().source), key=len, reverse=True):
+            whole = rf"(?<![^\W_]){re.escape(value)}(?![^\W_])"  # a patient called Sam must not make nonsense of "same"
+            words = re.sub(whole, "(identifier)", words, flags=re.IGNORECASE)
+    return failure.model_copy(update={"message": words})
+
+
+def _since(begin: float) -> float:
+    return round(time.monotonic() - begin, 3)
