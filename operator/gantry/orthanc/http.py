@@ -104,7 +104,7 @@ class Connection:
         params: Mapping[str, str | int] | None = None,
         content: bytes | None = None,
         kind: str | None = None,
-        timeout: float = READ_TIMEOUT,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
     ) -> httpx.Response:
         for pause in PAUSES:
             try:
@@ -123,12 +123,12 @@ class Connection:
         params: Mapping[str, str | int] | None = None,
         content: bytes | None = None,
         kind: str | None = None,
-        timeout: float = READ_TIMEOUT,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
     ) -> httpx.Response:
         headers = {"Content-Type": kind} if kind else None
         with _faults(path):
             response = await self._client.request(
-                method, path, params=params, content=content, headers=headers, timeout=_timeout(timeout)
+                method, path, params=params, content=content, headers=headers, timeout=_timeout(timeout or READ_TIMEOUT)
             )
         _check(path, response)
         return response

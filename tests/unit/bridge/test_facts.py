@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.builders_bridge import a_candidate, requirement
 from tests.fake_orthanc import USERNAME, FakeOrthanc, identifier
-from tests.unit.bridge.candidates import a_candidate, requirement
 
 from gantry.bridge import Candidate
 from gantry.bridge.facts import decide_study

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 from tests.builders import BRIDGE, changed
+from tests.builders_bridge import FakeHost, a_candidate, requirement
 from tests.fake_orthanc import USERNAME, FakeOrthanc, identifier
-from tests.unit.bridge.candidates import FakeHost, a_candidate, requirement
 
 from gantry.api import OrthancBridge
 from gantry.api.bridge import BridgeStatus

@@ -3,8 +3,8 @@
 import json
 from datetime import timedelta
 
+from tests.builders_bridge import a_candidate, requirement
 from tests.fake_orthanc import START, identifier
-from tests.unit.bridge.candidates import a_candidate, requirement
 
 from gantry.api import InferenceRun
 from gantry.bridge import run_body

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 import pytest
+from tests.builders_bridge import a_candidate
 from tests.fake_orthanc import START, Clock, FakeOrthanc
-from tests.unit.bridge.candidates import a_candidate
 
 from gantry.bridge.scan import Scan, Window
 
