@@ -118,11 +118,11 @@ class _Reader:
             os.close(file)
 
     def _take_object(self, path: str, size: int, stream: BinaryIO) -> None:
+        if len(self.objects) == self.limits.objects:
+            raise self.refused(f"more than {self.limits.objects} DICOM files; put several images into one multi-frame object")
         self.bytes += size
         if self.bytes > self.limits.object_bytes:
             raise self.refused(f"the DICOM files have more than {self.limits.object_bytes // MIB} MiB together")
-        if len(self.objects) == self.limits.objects:
-            raise self.refused(f"more than {self.limits.objects} DICOM files; put several images into one multi-frame object")
         stream.seek(0)
         self.objects.append((path, stream.read(size)))
 

@@ -43,9 +43,9 @@ class Patience:
         return seconds
 
 
-def patience_for(timeout: float) -> Patience:
+def patience_for(timeout: float, *, clock: Callable[[], float] = time.monotonic) -> Patience:
     """For a Run that may take `timeout` seconds as a whole."""
-    return Patience(min(LIMIT, SHARE * timeout))
+    return Patience(min(LIMIT, SHARE * timeout), clock=clock)
 
 
 async def persistently(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:

@@ -41,7 +41,7 @@ class Record(BaseModel):
     code: Annotated[int, Field(ge=0, le=255)]
     signal: Annotated[int, Field(ge=0, le=64)] = 0
     timed_out: bool = False
-    start_time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+    start_time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")]
     seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
     max_rss_bytes: Annotated[int, Field(alias="maxRSSBytes", ge=0, le=2**62)] = 0
     launcher: Annotated[str, Field(max_length=4096)] = ""

@@ -1,0 +1,91 @@
+"""Exit codes, receipts at their largest, and how long an absent Orthanc is waited for."""
+
+import pytest
+
+from gantry.api import RunReason
+from gantry.api.run import FindingCounts, Result
+from gantry.orthanc import Unreachable
+from gantry.runs import PublishReceipt, failed
+from gantry.runs.receipt import StepEnd
+from gantry.worker.outcome import exit_code
+from gantry.worker.patience import Patience, patience_for, persistently
+from gantry.worker.publish import REPORTS, objects_that_fit
+
+PERMANENT = {"StudyGone", "InputMismatch", "StepRejectedInput", "NoOutput", "InvalidFindings", "WrongPatient", "UnacceptedObject", "InvalidReport"}
+PASSING = {"FetchFailed", "UploadFailed", "StepFailed", "OutOfMemory", "StepTimedOut", "PublishFailed"}
+
+
+@pytest.mark.parametrize("reason", sorted(PERMANENT | PASSING))
+def test_only_what_a_further_attempt_may_mend_is_retried(reason: str) -> None:
+    assert exit_code(failed(RunReason(reason), "")) == (65 if reason in PERMANENT else 1)
+
+
+def test_no_failure_is_0() -> None:
+    assert exit_code(None) == 0
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_the_largest_receipt_fits(steps: int) -> None:
+    result = Result(
+        kind="SEG", sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34", sop_instance_uid="2.25." + "9" * 39, series_instance_uid="2.25." + "9" * 39,
+        orthanc_id="11111111-22222222-33333333-44444444-55555555", md5="0" * 32, bytes=256 << 20,
+    )  # fmt: skip
+    end = StepEnd(name="s" * 40, start_time="2026-11-24T12:00:00.123Z", seconds=86399.999, code=255, max_rss_bytes=1 << 40)
+    objects = objects_that_fit(steps)
+    assert objects >= 4
+    receipt = PublishReceipt(results=(result,) * (objects + REPORTS), steps=(end,) * steps, findings=FindingCounts(present=10_000, absent=64), seconds=3599.999)
+    assert len(receipt.encode().encode()) <= 4096
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_pauses_grow_to_ten_seconds() -> None:
+    patience = Patience(1000, clock=Clock())
+    assert [patience.pause(failures, Unreachable("gone")) for failures in range(1, 8)] == [0.5, 1, 2, 4, 8, 10, 10]
+
+
+def test_patience_ends_without_any_success_and_begins_anew_with_one() -> None:
+    clock = Clock()
+    patience = Patience(30, clock=clock)
+    clock.now = 29
+    assert patience.pause(1, Unreachable("gone")) == 0.5
+    with pytest.raises(Unreachable, match="gone"):
+        patience.pause(3, Unreachable("gone"))
+    patience.succeeded()
+    assert patience.pause(3, Unreachable("gone")) == 2
+
+
+def test_the_reason_is_told_before_the_jobs_deadline() -> None:
+    clock = Clock()
+    patience = patience_for(10, clock=clock)
+    clock.now = 7.6
+    with pytest.raises(Unreachable):
+        patience.pause(1, Unreachable("gone"))
+    assert patience_for(3600, clock=clock).pause(1, Unreachable("gone")) == 0.5
+
+
+async def test_only_transient_faults_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | str] = [Unreachable("1"), Unreachable("2"), "answer"]
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("gantry.worker.patience.asyncio.sleep", sleep)
+    assert await persistently(ask, Patience(60)) == "answer"
+    assert pauses == [0.5, 1]
+    answers.append(ValueError("a defect"))
+    with pytest.raises(ValueError, match="a defect"):
+        await persistently(ask, Patience(60))

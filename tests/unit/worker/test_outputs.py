@@ -1,0 +1,85 @@
+"""The limits of an output folder, each just kept and just broken; kinds of files are in tests/component/test_worker_publish.py."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gantry.worker.outcome import Stop
+from gantry.worker.outputs import Limits, collect
+
+SMALL = Limits(findings=10, objects=2, object_bytes=600, entries=6, depth=2)
+DICOM = bytes(128) + b"DICM" + bytes(100)
+
+
+def refused(folder: Path) -> tuple[str, str]:
+    with pytest.raises(Stop) as stop:
+        collect(folder, step="detect", limits=SMALL)
+    assert stop.value.failure.step == "detect"
+    return stop.value.failure.reason, stop.value.failure.message
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "findings.json").write_bytes(b"{}")
+    return tmp_path
+
+
+def test_everything_at_its_limit_is_taken(folder: Path) -> None:
+    (folder / "findings.json").write_bytes(b"x" * 10)
+    (folder / "inner").mkdir()
+    (folder / "inner" / "b").write_bytes(DICOM + bytes(136))
+    (folder / "a.dcm").write_bytes(DICOM)
+    (folder / "notes.txt").write_bytes(b"")
+    (folder / "x.png").write_bytes(b"\x89PNG")
+    outputs = collect(folder, step="detect", limits=SMALL)
+    assert outputs.findings == b"x" * 10
+    assert [name for name, _ in outputs.objects] == ["a.dcm", "inner/b"]
+    assert outputs.other == 2
+
+
+def test_too_long_findings(folder: Path) -> None:
+    (folder / "findings.json").write_bytes(b"x" * 11)
+    assert refused(folder) == ("InvalidFindings", "findings.json has 11 bytes; at most 10 are taken")
+
+
+def test_too_many_objects(folder: Path) -> None:
+    for name in "abc":
+        (folder / name).write_bytes(DICOM)
+    assert refused(folder)[1] == "output of step detect: more than 2 DICOM files; put several images into one multi-frame object"
+
+
+def test_too_large_objects_together(folder: Path) -> None:
+    (folder / "a").write_bytes(DICOM)
+    (folder / "b").write_bytes(DICOM + bytes(200))
+    assert "the DICOM files have more than" in refused(folder)[1]
+
+
+def test_too_many_files(folder: Path) -> None:
+    for number in range(6):
+        (folder / f"{number}.txt").touch()
+    assert refused(folder)[1] == "output of step detect: more than 6 files and folders"
+
+
+def test_too_deep_folders(folder: Path) -> None:
+    (folder / "a" / "b").mkdir(parents=True)
+    assert refused(folder)[1] == "output of step detect: folders lie more than 2 deep"
+
+
+def test_findings_in_an_inner_folder_are_no_findings(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "findings.json").write_bytes(b"{}")
+    assert refused(tmp_path) == ("NoOutput", "step detect ended with 0 but left no findings.json in GANTRY_OUTPUT")
+
+
+def test_a_folder_in_place_of_findings_is_no_findings(tmp_path: Path) -> None:
+    (tmp_path / "findings.json").mkdir()
+    assert refused(tmp_path)[0] == "NoOutput"
+
+
+def test_a_file_that_only_its_owner_may_read_is_explained(folder: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    (folder / "a.dcm").write_bytes(DICOM)
+    (folder / "a.dcm").chmod(0)
+    assert "umask 022" in refused(folder)[1]
