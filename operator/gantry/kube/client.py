@@ -23,6 +23,8 @@ from .throttle import Throttle
 
 TIMEOUT = 15.0
 """Seconds a call; the library's own default is 300. A healthy API server answers in 10 ms; webhooks of others may take 10 s."""
+AWAY_PAUSE = 0.5
+"""Seconds nobody asks a server that cannot be reached: else every waiting key would."""
 PAGE = 500
 """Objects a page of a list: 10,000 Runs in one answer took 287 MiB more memory and stalled the loop for 1.9 s."""
 
@@ -98,8 +100,19 @@ class AioKube:
         except (binascii.Error, UnicodeDecodeError) as error:
             raise NotFound(f"secret {name} holds something that is no text") from error
 
+    async def server_minor(self) -> int:
+        """The minor version of the API server; 0 when it does not say."""
+        answer = await self._request("get", "version", "GET", "/version")
+        digits = "".join(c for c in str(answer.get("minor", "")) if c.isdigit())  # "34+" on managed clouds
+        return int(digits or 0)
+
     async def _call(
         self, verb: str, resource: Resource, method: str, path: str, body: Object | None = None, *, sub: str = "", content: str = "application/json"
+    ) -> Object:
+        return await self._request(verb, resource.plural + sub, method, path, body, content=content)
+
+    async def _request(
+        self, verb: str, resource: str, method: str, path: str, body: Object | None = None, *, content: str = "application/json"
     ) -> Object:
         await self._throttle.take()
         outcome = "none"
@@ -110,9 +123,11 @@ class AioKube:
             data = await response.response.read()
             outcome = str(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError | TimeoutError):
+                self._throttle.pause(AWAY_PAUSE)
             raise Unavailable(f"no answer from the API server: {type(error).__name__}") from error
         finally:
-            self._observe(verb, resource.plural + sub, outcome)
+            self._observe(verb, resource, outcome)
         answer = _parsed(data)
         if response.status < 300:
             return answer

@@ -1,3 +1,8 @@
-"""The operator process: feeds, work queue, settings, metrics, health."""
+"""The operator process: watches, work queue, reconcilers, settings, metrics, health and logs. Start it with `python -m gantry.runtime`.
 
-__all__: list[str] = []
+It holds no policy: what a Run needs next is `runs`, whether a study matches is `routing`, how Orthanc is followed is `bridge`.
+"""
+
+from .settings import InvalidSettings, Settings
+
+__all__ = ["InvalidSettings", "Settings"]

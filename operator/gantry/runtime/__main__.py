@@ -1,0 +1,43 @@
+"""`python -m gantry.runtime`: the operator."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+
+import structlog
+
+from .logs import set_up
+from .process import run
+from .settings import InvalidSettings, Settings
+
+log = structlog.get_logger("gantry.runtime")
+
+
+def main() -> None:
+    """Ends the process itself: kopf would wait 5 s for tasks that are not its own."""
+    try:
+        settings = Settings.from_environment(os.environ)
+    except InvalidSettings as error:
+        sys.exit(f"gantry: {error}")
+    set_up(settings.log_level, clock=time.monotonic)
+
+    async def whole_life() -> int:
+        try:
+            await run(settings)
+        except Exception:
+            log.exception("the operator ends by a fault; Kubernetes starts it again")
+            return 1
+        return 0
+
+    async def then_leave() -> None:
+        code = await whole_life()
+        logging.shutdown()
+        os._exit(code)
+
+    asyncio.run(then_leave())
+
+
+if __name__ == "__main__":
+    main()

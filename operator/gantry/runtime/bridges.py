@@ -1,0 +1,205 @@
+"""One Follower and one Orthanc client a bridge, alive as long as the bridge is there; made anew when its spec or its secret changes.
+
+What following means is `gantry.bridge`'s; here it is started, watched and ended. Secrets are read by name, again each minute, and at once when
+Orthanc refuses the credentials.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from gantry.api import BridgeReason
+from gantry.api.bridge import BridgeSpec, BridgeStatus
+from gantry.bridge import Follower, held_status
+from gantry.kube import Kube, NotFound
+from gantry.orthanc import Credentials, Orthanc
+
+from .host import BridgeHost
+from .metrics import Metrics
+from .pipelines import Pipelines
+from .records import BridgeRecord, Key
+from .store import Store
+
+log = structlog.get_logger(__name__)
+
+SECRET_AGE = 60.0
+"""Seconds after which a secret is read again: a rotation costs a minute at most, and less when Orthanc refuses the old one."""
+SECRET_PAUSE = 10.0
+"""Seconds between two looks for a secret that is missing, or whose content Orthanc refuses."""
+CRASH_PAUSE = 5.0
+"""Seconds until a Follower that ended by a fault of its own is started again."""
+
+
+class SecretMissing(Exception):
+    """The message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A bridge's credentials and when they were read."""
+
+    read_at: float
+    name: str
+    credentials: Credentials
+
+
+@dataclass(slots=True)
+class Following:
+    """A bridge that is followed."""
+
+    uid: str
+    generation: int
+    credentials: Credentials | None
+    orthanc: Orthanc
+    host: BridgeHost
+    task: "asyncio.Task[None]"
+
+    def fits(self, record: BridgeRecord, credentials: Credentials | None) -> bool:
+        """Whether it may go on as it is."""
+        return not self.task.done() and (self.uid, self.generation, self.credentials) == (record.uid, record.generation, credentials)
+
+
+class Bridges:
+    """All bridges. `orthanc` is for whoever sends from there."""
+
+    def __init__(
+        self,
+        *,
+        kube: Kube,
+        store: Store,
+        pipelines: Pipelines,
+        metrics: Metrics,
+        wake_after: Callable[[Key, float], None],
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        connect: Callable[[BridgeSpec, Credentials | None], Orthanc],
+    ) -> None:
+        self._kube, self._store, self._pipelines, self._metrics = kube, store, pipelines, metrics
+        self._wake_after, self._clock, self._monotonic, self._sleep, self._connect = wake_after, clock, monotonic, sleep, connect
+        self._following: dict[Key, Following] = {}
+        self._secrets: dict[Key, Secret] = {}
+
+    def orthanc(self, key: Key) -> Orthanc | None:
+        """The client of a bridge that is there and whose secret is there."""
+        following = self._following.get(key)
+        return following.orthanc if following else None
+
+    async def reconcile(self, key: Key) -> None:
+        """Starts, restarts or ends the Follower; nothing when it fits."""
+        record = self._store.bridges.get(key)
+        if record is None:
+            self._secrets.pop(key, None)
+            await self._end(key)
+            return
+        try:
+            credentials = await self._credentials(key, record)
+        except SecretMissing as missing:
+            before = await self._end(key)
+            await self._say_secret_is_missing(key, record, str(missing), before)
+            self._wake_after(key, SECRET_PAUSE)
+            return
+        if credentials is not None:
+            self._wake_after(key, SECRET_AGE)
+        following = self._following.get(key)
+        if following is None or not following.fits(record, credentials):
+            self._begin(key, record, credentials, before=await self._end(key))
+
+    async def close(self) -> None:
+        """Ends all Followers. What they have not written yet they find again."""
+        for key in list(self._following):
+            await self._end(key)
+
+    async def _credentials(self, key: Key, record: BridgeRecord) -> Credentials | None:
+        reference = record.view.spec.credentials_secret_ref
+        if reference is None:
+            return None
+        known = self._secrets.get(key)
+        if known and known.name == reference.name and self._monotonic() - known.read_at < SECRET_AGE - 1:
+            return known.credentials
+        try:
+            data = await self._kube.read_secret(key.namespace, reference.name)
+        except NotFound as error:
+            self._secrets.pop(key, None)
+            raise SecretMissing(f"secret {reference.name} does not exist in namespace {key.namespace}; create it") from error
+        lacking = [name for name in ("username", "password") if not data.get(name)]
+        if lacking:
+            self._secrets.pop(key, None)
+            raise SecretMissing(f"secret {reference.name} lacks {' and '.join(lacking)}; it must be of type kubernetes.io/basic-auth")
+        secret = Secret(self._monotonic(), reference.name, Credentials(data["username"], data["password"]))
+        self._secrets[key] = secret
+        return secret.credentials
+
+    def _doubt(self, key: Key) -> None:
+        """Orthanc refuses the credentials: the secret is read again, but not at every poll."""
+        secret = self._secrets.get(key)
+        if secret and self._monotonic() - secret.read_at >= SECRET_PAUSE:
+            del self._secrets[key]
+            self._wake_after(key, 0.0)
+
+    def _begin(self, key: Key, record: BridgeRecord, credentials: Credentials | None, *, before: BridgeStatus | None) -> None:
+        orthanc = self._connect(record.view.spec, credentials)
+        host = BridgeHost(
+            key,
+            record.uid,
+            kube=self._kube,
+            store=self._store,
+            pipelines=self._pipelines,
+            metrics=self._metrics,
+            unauthorized=lambda: self._doubt(key),
+        )
+        host.status = before or record.status
+        follower = Follower(
+            namespace=key.namespace,
+            name=key.name,
+            generation=record.generation,
+            spec=record.view.spec,
+            status=host.status,
+            orthanc=orthanc,
+            username=credentials.username if credentials else None,
+            host=host,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+        task = asyncio.create_task(follower.run(), name=f"follow-{key.namespace}-{key.name}")
+        self._following[key] = Following(record.uid, record.generation, credentials, orthanc, host, task)
+        task.add_done_callback(lambda done: self._ended(key, done))
+        log.info("following Orthanc", namespace=key.namespace, bridge=key.name, generation=record.generation)
+
+    async def _end(self, key: Key) -> BridgeStatus | None:
+        """Gives the last status written, for whoever follows the same bridge next."""
+        following = self._following.pop(key, None)
+        if following is None:
+            return None
+        following.task.cancel()
+        await asyncio.wait([following.task])
+        await following.orthanc.aclose()
+        record = self._store.bridges.get(key)
+        return following.host.status if record is not None and record.uid == following.uid else None
+
+    def _ended(self, key: Key, task: "asyncio.Task[None]") -> None:
+        """A Follower ends by cancellation only; anything else is a fault of ours."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._metrics.faults.labels(key.name, "follower", type(error).__name__).inc()
+        log.error("following ended by a fault of its own; starting again", bridge=key.name, key=str(key), exc_info=error)
+        self._wake_after(key, CRASH_PAUSE)
+
+    async def _say_secret_is_missing(self, key: Key, record: BridgeRecord, message: str, before: BridgeStatus | None) -> None:
+        known = before or record.status
+        status = held_status(
+            known, generation=record.generation, reason=BridgeReason.SECRET_MISSING, message=message, now=self._clock()
+        )
+        if status == known:
+            return
+        host = BridgeHost(
+            key, record.uid, kube=self._kube, store=self._store, pipelines=self._pipelines, metrics=self._metrics, unauthorized=_nobody
+        )
+        await host.write_status(status)
+
+
+def _nobody() -> None:
+    """A bridge without secret has no credentials to doubt."""

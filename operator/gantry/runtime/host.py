@@ -1,0 +1,73 @@
+"""What a bridge's Follower gets from this process: pipelines from the store, Runs and status at the API server, metrics.
+
+It implements `gantry.bridge.Host` and decides nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gantry.api.bridge import BridgeStatus
+from gantry.bridge import Candidate, Decided, Discovered, Dropped, Faulted, Observation, Polled, RunRefused
+from gantry.kube import BRIDGES, RUNS, AlreadyExists, Kube, Rejected
+
+from .metrics import Metrics
+from .pipelines import Pipelines
+from .records import Key
+from .store import Store
+
+
+class BridgeHost:
+    """The host of one Follower."""
+
+    def __init__(
+        self, bridge: Key, uid: str, *, kube: Kube, store: Store, pipelines: Pipelines, metrics: Metrics, unauthorized: Callable[[], None]
+    ) -> None:
+        """`unauthorized` is called when Orthanc refuses the credentials: the secret may have been rotated."""
+        self._bridge, self._uid = bridge, uid
+        self._kube, self._store, self._pipelines, self._metrics = kube, store, pipelines, metrics
+        self._unauthorized = unauthorized
+        self.status: BridgeStatus | None = None
+        """What was written last; a further Follower of the same bridge begins with it."""
+
+    def pipelines(self) -> Sequence[Candidate]:
+        return tuple(self._pipelines.candidates(self._bridge))
+
+    def run_exists(self, name: str) -> bool:
+        return Key("run", self._bridge.namespace, name) in self._store.runs
+
+    async def create_run(self, body: dict[str, Any]) -> bool:
+        try:
+            made = await self._kube.create(RUNS, self._bridge.namespace, body)
+        except AlreadyExists:
+            return False
+        except Rejected as error:
+            raise RunRefused(str(error)) from error
+        self._store.observe(RUNS.plural, made)  # the Job need not wait for the watch
+        return True
+
+    async def write_status(self, status: BridgeStatus) -> None:
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        written = await self._kube.apply_status(BRIDGES, self._bridge.namespace, self._bridge.name, body, uid=self._uid)
+        self.status = status
+        self._store.observe(BRIDGES.plural, written, quiet=True)
+
+    def record(self, observation: Observation) -> None:
+        name, metrics = self._bridge.name, self._metrics
+        match observation:
+            case Polled(_, lag, seconds):
+                metrics.lag.labels(name).set(lag)
+                metrics.polls.labels(name).observe(seconds)
+            case Discovered(origin, _):
+                metrics.discovered.labels(name, origin.value).inc()
+            case Decided(pipeline, outcome, check, seconds):
+                metrics.decisions.labels(pipeline, outcome.value, check or "").inc()
+                if seconds is not None:
+                    metrics.seen_to_run.observe(seconds)
+            case Dropped(reason):
+                metrics.dropped.labels(name, reason.value).inc()
+            case Faulted(where, kind):
+                metrics.faults.labels(name, where, kind).inc()
+                if where == "orthanc" and kind == "Unauthorized":
+                    self._unauthorized()
+            case _:
+                pass  # a scan's figures are in the bridge's status

@@ -1,0 +1,71 @@
+"""The process's log: one JSON object a line on standard error, by structlog; the standard library's loggers end there too.
+
+kopf's habits are tamed: its line for every event is off, and a failure that repeats itself (each watch tells at each attempt that the API server is
+away, with the whole URL) is told once and then once a minute with how often it came.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REPEAT_AFTER = 60.0
+"""Seconds until the same warning or error is told again."""
+_VARYING = re.compile(r"https?://\S+|#\d+/\d+|0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+(\.\d+)?")
+
+
+def set_up(level: str, *, clock: Callable[[], float]) -> None:
+    """Once, at the start of the process."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        Repeats(clock),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, quiet in (("kopf.objects", "ERROR"), ("kopf", "WARNING"), ("httpx", "WARNING"), ("httpcore", "WARNING"), ("asyncio", "WARNING")):
+        logging.getLogger(name).setLevel(quiet)
+
+
+class Repeats:
+    """Drops warnings and errors whose words, numbers and addresses aside, were told within the last minute."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if event.get("level") not in ("warning", "error", "critical"):
+            return event
+        # Structured fields tell one key from another; only the words of foreign loggers hold addresses and counters.
+        key = (str(event.get("logger", "")), _VARYING.sub("#", str(event.get("event", ""))) + str(event.get("key", "")))
+        now = self._clock()
+        at, dropped = self._told.get(key, (float("-inf"), 0))
+        if now - at < REPEAT_AFTER:
+            self._told[key] = (at, dropped + 1)
+            raise structlog.DropEvent
+        if len(self._told) > 1000:
+            self._told = {one: told for one, told in self._told.items() if now - told[0] < REPEAT_AFTER}
+        self._told[key] = (now, 0)
+        if dropped:
+            event["repeated"] = dropped
+        return event

@@ -1,0 +1,240 @@
+"""The operator process: builds the parts, lets them run, ends them.
+
+    watches (kopf), lists, own writes ──▶ store ──▶ queue ──▶ reconcile a Run, a pipeline, a bridge ──▶ API server
+    bridges' Followers ──▶ Runs (API server, and the store at once)
+
+No policy lives here. One replica: a second one by mistake makes the same objects under the same names and writes the same words.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import structlog
+
+from gantry.api.bridge import BridgeSpec
+from gantry.delivery import Courier
+from gantry.kube import AioKube, Freshness, KubeError, Throttle, Transient, api_client, configuration
+from gantry.orthanc import Credentials, Orthanc
+from gantry.runs import Installation
+
+from . import handlers
+from .bridges import Bridges
+from .census import INTERVAL, take_census
+from .health import Health, serve
+from .metrics import Metrics
+from .pipelines import Pipelines
+from .queue import LONGEST_PAUSE, WorkQueue
+from .records import Key
+from .runs import RunReconciler
+from .settings import Settings
+from .store import Store
+
+log = structlog.get_logger(__name__)
+
+COUNT_PAUSE = 2.0
+"""Seconds changes of a pipeline's counts are collected before its status is written."""
+TRANSIENT_PAUSE = 2.0
+"""Seconds at most between two tries while the API server is away: work goes on 3 s after it is back."""
+SWEEP_INTERVAL = 60.0
+"""Seconds between two looks for finished Runs whose time has come; their times are hours."""
+CENSUS_PAUSE = 1.0
+"""Seconds after a full list that failed; then again."""
+GRACE = 1.0
+"""Seconds for what is under way when the process is asked to end."""
+LAG_EVERY, LAG_WINDOW = 0.1, 100
+"""The event loop's stall is measured every 0.1 s; the gauge shows the worst of the last hundred."""
+
+
+def now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that runs."""
+
+    queue: WorkQueue[Key]
+    store: Store
+    runs: RunReconciler
+    pipelines: Pipelines
+    bridges: Bridges
+
+
+def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
+    """Wires the parts: a change in the store wakes keys, a key's turn calls its reconciler."""
+    loop = asyncio.get_running_loop()
+
+    def changed(key: Key) -> None:
+        queue.add(key)
+        if key.kind == "bridge":
+            for pipeline, _ in store.pipelines_of_bridge(key):
+                queue.add(pipeline)
+            for run in store.runs_of_bridge(key):
+                queue.add(run)
+
+    def counted(key: Key) -> None:
+        if key in store.pipelines:
+            queue.add_after(key, COUNT_PAUSE)
+
+    store = Store(changed=changed, counted=counted, clock=now)
+    pipelines = Pipelines(kube=kube, store=store, clock=now)
+
+    async def work(key: Key) -> None:
+        reconcile = {"run": runs.reconcile, "pipeline": pipelines.reconcile, "bridge": bridges.reconcile}[key.kind]
+        with metrics.reconciles.labels(key.kind).time():
+            await reconcile(key)
+
+    def failed(key: Key, error: Exception, pause: float) -> None:
+        metrics.failures.labels(key.kind, type(error).__name__).inc()
+        fault = None if isinstance(error, KubeError) else error
+        log.warning("a pass failed; trying again", key="/".join(key), error=str(error) or type(error).__name__, pause=round(pause, 1), exc_info=fault)
+
+    queue = WorkQueue[Key](
+        work,
+        workers=settings.workers,
+        urgent=store.lacks_job,
+        clock=time.monotonic,
+        later=loop.call_later,
+        jitter=random.random,
+        failed=failed,
+        longest_pause=lambda error: TRANSIENT_PAUSE if isinstance(error, Transient) else LONGEST_PAUSE,
+    )
+    bridges = Bridges(
+        kube=kube,
+        store=store,
+        pipelines=pipelines,
+        metrics=metrics,
+        wake_after=queue.add_after,
+        clock=now,
+        monotonic=time.monotonic,
+        sleep=asyncio.sleep,
+        connect=_connect,
+    )
+    runs = RunReconciler(
+        kube=kube,
+        store=store,
+        bridges=bridges,
+        courier=Courier(clock=now, jitter=random.random),
+        installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy),
+        metrics=metrics,
+        wake_after=queue.add_after,
+        clock=now,
+    )
+    metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))
+    metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
+    metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
+    return Parts(queue, store, runs, pipelines, bridges)
+
+
+def _connect(spec: BridgeSpec, credentials: Credentials | None) -> Orthanc:
+    return Orthanc(spec.url, credentials=credentials)
+
+
+async def run(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises RuntimeError when a part ends that should not; the caller exits."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    _take_signals(loop, stop)
+    metrics = Metrics(version=version("gantry"))
+    freshness = Freshness(time.monotonic)
+    watches = len(handlers.WATCHED) * max(1, len(settings.namespaces))
+    health = Health(freshness, watches=watches, clock=time.monotonic)
+    metrics.collect("gantry_watch_silence_seconds", "Time since each watch was heard of", "watch", freshness.silence)
+    _, port = await serve(health, metrics, settings.port)
+    log.info("starting", port=port, namespaces=list(settings.namespaces) or "all")
+
+    made = await configuration()
+    throttle = Throttle(settings.api_rate, int(2 * settings.api_rate), clock=time.monotonic, sleep=asyncio.sleep)
+    kube = AioKube(api_client(made), throttle=throttle, observe=metrics.called)
+    parts = assemble(settings, kube, metrics)
+    ready = asyncio.Event()
+
+    async def watch() -> None:
+        """The first full list, then the watches: a decision is never made on half a store."""
+        await _first_census(kube, parts, metrics, settings)
+        minor = await kube.server_minor()
+        registry = handlers.registry(parts.store, metrics, made, freshness, metrics.called)
+        await handlers.feed(registry, handlers.settings(streaming=minor >= 34), namespaces=settings.namespaces, ready=ready)
+
+    async def look_after() -> None:
+        """What begins once the watches do."""
+        await ready.wait()
+        _take_signals(loop, stop)  # kopf has taken them for itself when it started, and would need 5 s to end
+        health.ready = True
+        log.info("watching", seconds=round(time.monotonic() - began, 2), runs=len(parts.store.runs))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_sweep(parts), name="sweep")
+            group.create_task(_census_regularly(kube, parts, metrics, settings), name="census")
+
+    began = time.monotonic()
+    # Before kopf starts: it cancels every task born after it when it ends.
+    jobs = {
+        asyncio.create_task(parts.queue.run(), name="queue"),
+        asyncio.create_task(look_after(), name="look-after"),
+        asyncio.create_task(_measure_lag(metrics), name="lag"),
+        asyncio.create_task(watch(), name="watches"),
+    }
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    done, _ = await asyncio.wait({stopping, *jobs}, return_when=asyncio.FIRST_COMPLETED)
+    await _end(parts)
+    for task in done - {stopping}:
+        if not stop.is_set():
+            raise RuntimeError(f"{task.get_name()} ended by itself") from (None if task.cancelled() else task.exception())
+
+
+async def _first_census(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:
+    while True:
+        try:
+            return await take_census(kube, parts.store, metrics, settings.namespaces)
+        except KubeError as error:
+            log.warning("the first full list failed; trying again", error=str(error))
+            await asyncio.sleep(CENSUS_PAUSE)
+
+
+async def _census_regularly(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:
+    while True:
+        await asyncio.sleep(INTERVAL)
+        try:
+            await take_census(kube, parts.store, metrics, settings.namespaces)
+        except KubeError as error:
+            log.warning("a full list failed; the next is in ten minutes", error=str(error))
+
+
+async def _sweep(parts: Parts) -> None:
+    while True:
+        for number, (key, _) in enumerate(parts.store.finished()):
+            if parts.runs.due(key):
+                parts.queue.add(key)
+            if number % 500 == 499:
+                await asyncio.sleep(0)
+        await asyncio.sleep(SWEEP_INTERVAL)
+
+
+async def _measure_lag(metrics: Metrics) -> None:
+    window: list[float] = []
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(LAG_EVERY)
+        window = [*window[1 - LAG_WINDOW :], time.monotonic() - before - LAG_EVERY]
+        metrics.loop_lag.set(max(window))
+
+
+async def _end(parts: Parts) -> None:
+    """Quickly: whatever is not done is found again at the next start."""
+    parts.queue.close()
+    with contextlib.suppress(TimeoutError):  # the grace is over: the same as a kill, which loses nothing
+        async with asyncio.timeout(GRACE):
+            await parts.bridges.close()
+            await parts.queue.idle()
+    log.info("ended")
+
+
+def _take_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)

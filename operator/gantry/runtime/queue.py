@@ -1,0 +1,148 @@
+"""The operator's work queue: which key is worked on next, and when again after a failure.
+
+A key is worked on by one worker at a time and waits at most once, so the queue is never longer than the number of keys. It knows nothing of what
+the work is. Clock, timers and jitter are arguments.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_PAUSE = 0.5
+"""Seconds after the first failure of a key; doubled at each further one."""
+LONGEST_PAUSE = 300.0
+"""Seconds; a fault that has lasted for minutes is looked at every five."""
+
+
+class Timer(Protocol):
+    """What `later` gives back: asyncio.TimerHandle, or a test's own."""
+
+    def cancel(self) -> None:
+        """It shall not go off."""
+
+
+class WorkQueue(Generic[K]):
+    """`add` a key, `run` the workers."""
+
+    def __init__(
+        self,
+        work: Callable[[K], Awaitable[None]],
+        *,
+        workers: int,
+        urgent: Callable[[K], bool],
+        clock: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], Timer],
+        jitter: Callable[[], float],
+        failed: Callable[[K, Exception, float], None],
+        longest_pause: Callable[[Exception], float] = lambda _: LONGEST_PAUSE,
+    ) -> None:
+        """`urgent` keys go before all others. `jitter` gives 0 to 1. `failed` is told of each failure and of the pause that follows."""
+        self._work, self._workers, self._urgent = work, workers, urgent
+        self._clock, self._later, self._jitter = clock, later, jitter
+        self._failed, self._longest_pause = failed, longest_pause
+        self._first: deque[K] = deque()
+        self._rest: deque[K] = deque()
+        self._since: dict[K, float] = {}
+        """Keys that wait, or became dirty while they were worked on."""
+        self._active: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._timers: dict[K, tuple[float, Timer]] = {}
+        self._wake = asyncio.Semaphore(0)
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, key: K) -> None:
+        """Work on it soon: at once, or again when the work under way is done."""
+        if key in self._since or self._closed:
+            return
+        self._since[key] = self._clock()
+        self._idle.clear()
+        if key not in self._active:
+            self._enqueue(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Work on it after so many seconds, if nothing wakes it earlier. The earliest of several times counts."""
+        due = self._clock() + seconds
+        if (waiting := self._timers.get(key)) is not None:
+            if waiting[0] <= due:
+                return
+            waiting[1].cancel()
+        self._timers[key] = (due, self._later(seconds, lambda: self._ring(key)))
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait."""
+        return len(self._since)
+
+    def oldest(self) -> float:
+        """Seconds the longest waiting key has waited."""
+        return self._clock() - min(self._since.values(), default=self._clock())
+
+    async def idle(self) -> None:
+        """Waits until nothing waits and nothing is worked on; timers may run."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._worker(), name=f"worker-{number}")
+
+    def close(self) -> None:
+        """Takes nothing more; what waits is dropped, what is worked on may end."""
+        self._closed = True
+        self._first.clear()
+        self._rest.clear()
+        self._since.clear()
+        self._settle()
+        for _, timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    async def step(self) -> None:
+        """Works on the next key; waits for one."""
+        await self._wake.acquire()
+        line = self._first or self._rest
+        if not line:
+            return  # closed meanwhile
+        key = line.popleft()
+        self._since.pop(key, None)
+        self._active.add(key)
+        try:
+            await self._work(key)
+            self._failures.pop(key, None)
+        except Exception as error:  # noqa: BLE001 - whatever it was, one key's trouble is not the others'; it is logged and tried again
+            self._pause(key, error)
+        finally:
+            self._active.discard(key)
+            if key in self._since:
+                self._enqueue(key)
+            self._settle()
+
+    async def _worker(self) -> None:
+        while True:
+            await self.step()
+
+    def _enqueue(self, key: K) -> None:
+        (self._first if self._urgent(key) else self._rest).append(key)
+        self._wake.release()
+
+    def _settle(self) -> None:
+        if not self._since and not self._active:
+            self._idle.set()
+
+    def _ring(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _pause(self, key: K, error: Exception) -> None:
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = min(FIRST_PAUSE * 2 ** min(count - 1, 20), self._longest_pause(error)) * (0.5 + self._jitter() / 2)
+        pause = max(pause, getattr(error, "retry_after", None) or 0.0)
+        self._failed(key, error, pause)
+        if not self._closed:
+            self.add_after(key, pause)

@@ -1,0 +1,65 @@
+"""What the store keeps of pipelines and bridges: few objects, so their specs are kept whole. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from gantry.api import parse_timestamp
+from gantry.api.bridge import BridgeStatus
+from gantry.api.pipeline import PipelineSpec, PipelineStatus
+from gantry.runs import BridgeView
+
+
+class Key(NamedTuple):
+    """What is worked on: a Run, a pipeline or a bridge."""
+
+    kind: str
+    """run, pipeline or bridge."""
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRecord:
+    """An InferencePipeline."""
+
+    name: str
+    uid: str
+    generation: int
+    version: int
+    created: datetime
+    spec: PipelineSpec
+    status: PipelineStatus | None
+
+    @classmethod
+    def from_object(cls, obj: Mapping[str, Any]) -> "PipelineRecord":
+        """Raises ValidationError when a newer version wrote fields this one does not know."""
+        meta = obj["metadata"]
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            version=int(meta["resourceVersion"]),
+            created=parse_timestamp(meta["creationTimestamp"]),
+            spec=PipelineSpec.model_validate(obj["spec"]),
+            status=PipelineStatus.model_validate(obj["status"]) if obj.get("status") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeRecord:
+    """An OrthancBridge."""
+
+    uid: str
+    generation: int
+    version: int
+    view: BridgeView
+    status: BridgeStatus | None
+
+    @classmethod
+    def from_object(cls, obj: Mapping[str, Any]) -> "BridgeRecord":
+        """Raises ValidationError when a newer version wrote fields this one does not know."""
+        view = BridgeView.from_object(obj)
+        status = BridgeStatus.model_validate(obj["status"]) if obj.get("status") else None
+        return cls(view.uid, view.generation, int(obj["metadata"]["resourceVersion"]), view, status)

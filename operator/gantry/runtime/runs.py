@@ -1,0 +1,173 @@
+"""One pass over a Run: observe, plan, do, plan again with what was learnt, one status write.
+
+All policy is in `gantry.runs.plan`; here are the actions. A pass may be killed at any await: the next one finds everything in the API server.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from gantry import runs
+from gantry.api import labels, parse_duration
+from gantry.api.run import RunStatus
+from gantry.bridge import node_of
+from gantry.delivery import Courier, Target
+from gantry.kube import JOBS, PODS, RUNS, AlreadyExists, Conflict, Kube, NotFound, Rejected
+from gantry.orthanc import modality_name
+from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Installation, JobView, LookUp, Observed, PodView, plan
+
+from .bridges import Bridges
+from .metrics import Metrics
+from .records import Key
+from .store import Store
+
+log = structlog.get_logger(__name__)
+
+PASSES = 4
+"""Plans in one pass: the first, after a look-up, after a refusal, after the courier. More would be a circle."""
+NO_ORTHANC_PAUSE = 10.0
+"""Seconds until delivery is tried again whose bridge has no client (its secret is missing)."""
+
+
+class RunReconciler:
+    """`reconcile` a Run; `sweep` finds finished ones whose time has come."""
+
+    def __init__(
+        self,
+        *,
+        kube: Kube,
+        store: Store,
+        bridges: Bridges,
+        courier: Courier,
+        installation: Installation,
+        metrics: Metrics,
+        wake_after: Callable[[Key, float], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
+        self._installation, self._metrics, self._wake_after, self._clock = installation, metrics, wake_after, clock
+
+    async def reconcile(self, key: Key) -> None:
+        """One pass."""
+        seen = self._observe(key)
+        for _ in range(PASSES):
+            if seen is None:
+                return
+            answer = plan(seen)
+            learnt = await self._do_all(key, answer.actions, seen)
+            if learnt is None:
+                if answer.again_after is not None:
+                    self._wake_after(key, answer.again_after.total_seconds())
+                if answer.status is not None:
+                    await self._write(key, seen, answer.status)
+                return
+            seen = learnt
+        raise RuntimeError("the plan goes in circles")
+
+    def due(self, key: Key) -> bool:
+        """Whether a finished Run needs something now: its Job deleted, or itself."""
+        seen = self._observe(key)
+        moment = runs.finished_due(seen) if seen else None
+        return moment is not None and moment <= self._clock()
+
+    def _observe(self, key: Key) -> Observed | None:
+        run = self._store.runs.get(key)
+        if run is None:
+            return None
+        pipeline = self._store.pipelines.get(Key("pipeline", run.namespace, run.pipeline)) if run.pipeline else None
+        return Observed(
+            run=run,
+            now=self._clock(),
+            job=self._store.jobs.get(key),
+            pods=tuple(self._store.pods.get(key, {}).values()),
+            bridge=self._store.bridge_of(run),
+            ttl=parse_duration(pipeline.spec.history.ttl) if pipeline else runs.HISTORY,
+        )
+
+    # ---- actions: each gives what was learnt, None when the plan need not be made again ----
+
+    async def _do_all(self, key: Key, actions: tuple[Action, ...], seen: Observed) -> Observed | None:
+        learnt = None
+        for action in actions:
+            learnt = await self._do(key, action, learnt or seen)
+        return learnt
+
+    async def _do(self, key: Key, action: Action, seen: Observed) -> Observed | None:
+        match action:
+            case CreateJob():
+                return await self._create_job(key, seen)
+            case LookUp():
+                return await self._look_up(key, seen)
+            case Deliver():
+                return await self._deliver(key, action, seen)
+            case DeleteJob(name, uid):
+                await self._kube.delete(JOBS, key.namespace, name, uid=uid)
+            case DeleteRun():
+                await self._kube.delete(RUNS, key.namespace, key.name, uid=seen.run.uid)
+        return None
+
+    async def _create_job(self, key: Key, seen: Observed) -> Observed | None:
+        """POST first: whether it was there is the server's to say. The new Job wakes the Run again, behind Runs that have none yet."""
+        if seen.bridge is None:
+            return None
+        try:
+            body = runs.job(seen.run, seen.bridge, self._installation)
+            made = await self._kube.create(JOBS, key.namespace, body)
+        except AlreadyExists:
+            self._metrics.jobs.labels("found").inc()
+            found = await self._kube.get(JOBS, key.namespace, runs.job_name(key.name))
+            self._store.observe(JOBS.plural, found, quiet=True)
+            return replace(seen, job=JobView.from_object(found))
+        except (Rejected, runs.UnfitRun) as error:
+            self._metrics.jobs.labels("refused").inc()
+            return replace(seen, refusal=str(error))
+        self._metrics.jobs.labels("created").inc()
+        self._store.observe(JOBS.plural, made)
+        return None
+
+    async def _look_up(self, key: Key, seen: Observed) -> Observed:
+        job = None
+        try:
+            found = await self._kube.get(JOBS, key.namespace, runs.job_name(key.name))
+        except NotFound:
+            log.info("a Job is gone", namespace=key.namespace, run=key.name)
+        else:
+            self._store.observe(JOBS.plural, found, quiet=True)
+            job = JobView.from_object(found)
+        pods: list[PodView] = []
+        async for page in self._kube.pages(PODS, key.namespace, selector=f"{labels.RUN}={key.name}"):
+            for pod in page:
+                self._store.observe(PODS.plural, pod, quiet=True)
+                pods.append(PodView.from_object(pod, now=seen.now))
+        return replace(seen, job=job, pods=tuple(pods), looked=True)
+
+    async def _deliver(self, key: Key, errand: Deliver, seen: Observed) -> Observed | None:
+        bridge = Key("bridge", key.namespace, seen.run.bridge)
+        orthanc = self._bridges.orthanc(bridge)
+        if orthanc is None or seen.bridge is None:
+            self._wake_after(key, NO_ORTHANC_PAUSE)
+            return None
+        targets = {
+            one.name: Target(modality_name(key.namespace, bridge.name, one.name), node_of(one)) for one in seen.bridge.spec.destinations
+        }
+        progress = await self._courier.advance(
+            orthanc, targets=targets, results=errand.results, deliveries=errand.deliveries, deadline=errand.deadline
+        )
+        if progress.again_after is not None:
+            self._wake_after(key, progress.again_after)
+        return replace(seen, now=self._clock(), deliveries=progress.deliveries)
+
+    async def _write(self, key: Key, seen: Observed, status: RunStatus) -> None:
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=seen.run.uid)
+        except (NotFound, Conflict):
+            return  # deleted meanwhile, or replaced by another of the name: the watch tells
+        self._store.observe(RUNS.plural, written, quiet=True)
+        run = self._store.runs.get(key)
+        if run is not None and run.finished:
+            self._metrics.run_finished(run.pipeline, status)
+            reason = status.failure.reason if status.failure else ""
+            log.info("Run finished", namespace=key.namespace, run=key.name, state=status.state, reason=reason)

@@ -1,0 +1,85 @@
+"""The operator's settings, from environment variables. Nothing else reads the environment.
+
+Each has its reason and unit beside it; a wrong one is an error that names the variable, its value and what to write.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+class InvalidSettings(ValueError):
+    """One or more variables are missing or wrong; the message names each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process needs to know."""
+
+    namespaces: tuple[str, ...]
+    """GANTRY_NAMESPACES, comma separated. Empty: the whole cluster, which needs a ClusterRole."""
+    installation: str
+    """GANTRY_INSTALLATION: part of every result's UID. Keep it for ever, or the PACS sees old results as new ones."""
+    worker_image: str
+    """GANTRY_WORKER_IMAGE: of fetch and publish, best by digest."""
+    worker_pull_policy: str = "IfNotPresent"
+    """GANTRY_WORKER_PULL_POLICY."""
+    port: int = 8080
+    """GANTRY_PORT: /metrics, /healthz, /readyz. 0 takes a free one."""
+    log_level: str = "INFO"
+    """GANTRY_LOG_LEVEL."""
+    api_rate: float = 100.0
+    """GANTRY_API_RATE: requests a second to the API server. 4 writes a Run: 25 Runs a second, twice what one node's control plane can end."""
+    workers: int = 16
+    """GANTRY_WORKERS: reconciles at once; each mostly waits for one answer of the API server (7 ms)."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Raises InvalidSettings naming every variable that is wrong."""
+        read = _Reader(environment)
+        made = cls(
+            namespaces=tuple(sorted({name.strip() for name in environment.get("GANTRY_NAMESPACES", "").split(",") if name.strip()})),
+            installation=read.text("GANTRY_INSTALLATION", "an identifier of this installation that never changes, for example a UUID"),
+            worker_image=read.text("GANTRY_WORKER_IMAGE", "the image of fetch and publish"),
+            worker_pull_policy=read.choice("GANTRY_WORKER_PULL_POLICY", PULL_POLICIES, cls.worker_pull_policy),
+            port=int(read.number("GANTRY_PORT", cls.port, least=0, most=65535)),
+            log_level=read.choice("GANTRY_LOG_LEVEL", LEVELS, cls.log_level),
+            api_rate=read.number("GANTRY_API_RATE", cls.api_rate, least=1, most=10_000),
+            workers=int(read.number("GANTRY_WORKERS", cls.workers, least=1, most=256)),
+        )
+        if read.problems:
+            raise InvalidSettings("; ".join(read.problems))
+        return made
+
+
+class _Reader:
+    """Reads variables and keeps what is wrong with them, so that all are told at once."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def text(self, name: str, meaning: str) -> str:
+        value = self._environment.get(name, "").strip()
+        if not value:
+            self.problems.append(f"{name} is not set: give {meaning}")
+        return value
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self._environment.get(name, "") or default
+        if value not in allowed:
+            self.problems.append(f"{name} is {value!r}: give one of {', '.join(allowed)}")
+        return value
+
+    def number(self, name: str, default: float, *, least: float, most: float) -> float:
+        text = self._environment.get(name, "") or str(default)
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            self.problems.append(f"{name} is {text!r}: give a number from {least:g} to {most:g}")
+            return default
+        return value

@@ -1,0 +1,258 @@
+"""What the operator has seen of the cluster: slim views, the newest of each object.
+
+Watches, lists and our own writes end here, reconcilers read. It makes no request and decides nothing; it tells `changed` which keys to look at.
+A watch never tells what was deleted while it was away, so every full list is compared with what was known before it began (a census).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from gantry.api import labels
+from gantry.runs import BridgeView, JobView, PodView, RunView
+
+from .records import BridgeRecord, Key, PipelineRecord
+from .tallies import Tallies
+
+log = structlog.get_logger(__name__)
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is kept: under the key it wakes, by its own name."""
+
+    key: Key
+    name: str
+
+
+@dataclass(slots=True)
+class Census:
+    """A full list of one kind in progress."""
+
+    known: dict[str, Place]
+    """By uid: what was known when it began."""
+    seen: set[str] = field(default_factory=set)
+    """Uids listed, or deleted since: of these the store knows more than the list."""
+    gone: set[str] = field(default_factory=set)
+
+
+class Store:
+    """`observe` and the census write; the dictionaries are read."""
+
+    def __init__(self, *, changed: Callable[[Key], None], counted: Callable[[Key], None], clock: Callable[[], datetime]) -> None:
+        """`changed`: a key to look at. `counted`: a pipeline whose number of Runs changed."""
+        self._changed, self._counted, self._clock = changed, counted, clock
+        self.runs: dict[Key, RunView] = {}
+        self.unfinished: set[Key] = set()
+        self.jobs: dict[Key, JobView] = {}
+        self.pods: dict[Key, dict[str, PodView]] = {}
+        self.pipelines: dict[Key, PipelineRecord] = {}
+        self.bridges: dict[Key, BridgeRecord] = {}
+        self.tallies = Tallies()
+        self._censuses: dict[str, Census] = {}
+        self._put: dict[str, Callable[[Key, Object], bool]] = {
+            "inferenceruns": self._put_run,
+            "jobs": self._put_job,
+            "pods": self._put_pod,
+            "inferencepipelines": self._put_pipeline,
+            "orthancbridges": self._put_bridge,
+        }
+
+    # ---- writing ----
+
+    def observe(self, plural: str, obj: Object, *, deleted: bool = False, quiet: bool = False) -> None:
+        """An object as a watch, a list or a write gave it. `quiet`: written by ourselves, nobody need look at it."""
+        place, uid = _place(plural, obj), obj["metadata"]["uid"]
+        if place is None:
+            return
+        census = self._censuses.get(plural)
+        if deleted:
+            if census:
+                census.gone.add(uid)
+            news = self._remove(plural, place, uid)
+        elif census and uid in census.gone:
+            return  # from a page that was read before the deletion
+        else:
+            news = self._take(plural, place, obj)
+        if news and not quiet:
+            self._changed(place.key)
+
+    def begin_census(self, plural: str, namespace: str | None) -> None:
+        """A full list of a kind begins."""
+        places = ((uid, place) for uid, place in self._places(plural) if namespace is None or place.key.namespace == namespace)
+        self._censuses[plural] = Census(dict(places))
+
+    def listed(self, plural: str, obj: Object) -> None:
+        """One object of that list."""
+        self._censuses[plural].seen.add(obj["metadata"]["uid"])
+        self.observe(plural, obj)
+
+    def end_census(self, plural: str) -> int:
+        """Drops what the list did not have; gives the number."""
+        census = self._censuses.pop(plural)
+        ghosts = [(uid, place) for uid, place in census.known.items() if uid not in census.seen | census.gone]
+        dropped = [place.key for uid, place in ghosts if self._remove(plural, place, uid)]
+        for key in dropped:
+            self._changed(key)
+        return len(dropped)
+
+    def give_up_census(self, plural: str) -> None:
+        """The list broke off."""
+        self._censuses.pop(plural, None)
+
+    # ---- reading ----
+
+    def finished(self) -> Iterator[tuple[Key, RunView]]:
+        """Runs that nothing will happen to but their deletion; a copy, so that the loop may pause."""
+        return ((key, run) for key, run in list(self.runs.items()) if run.finished)
+
+    def runs_of_bridge(self, bridge: Key) -> Iterator[Key]:
+        """Unfinished Runs of a bridge."""
+        return (key for key in self.unfinished if key.namespace == bridge.namespace and self.runs[key].bridge == bridge.name)
+
+    def pipelines_of_bridge(self, bridge: Key) -> Iterator[tuple[Key, PipelineRecord]]:
+        """Pipelines of a bridge."""
+        pipelines = self.pipelines.items()
+        return ((key, one) for key, one in pipelines if key.namespace == bridge.namespace and one.spec.bridge_ref.name == bridge.name)
+
+    def bridge_of(self, run: RunView) -> BridgeView | None:
+        """The bridge a Run names."""
+        record = self.bridges.get(Key("bridge", run.namespace, run.bridge))
+        return record.view if record else None
+
+    def lacks_job(self, key: Key) -> bool:
+        """Whether it is a Run whose Job has not been made: it goes first, or a burst makes its last Job after a minute."""
+        run = self.runs.get(key)
+        return run is not None and not run.finished and not run.job_made and key not in self.jobs
+
+    # ---- one method a kind: whether somebody should look ----
+
+    def _take(self, plural: str, place: Place, obj: Object) -> bool:
+        try:
+            return self._put[plural](place.key, obj)
+        except ValidationError as error:
+            fields = sorted({".".join(map(str, one["loc"])) for one in error.errors()})
+            log.error("an object cannot be read; was it written by a newer version?", resource=plural, name=place.name, fields=fields)
+            return False
+
+    def _put_run(self, key: Key, obj: Object) -> bool:
+        before = self.runs.get(key)
+        if before is not None and before.uid == obj["metadata"]["uid"] and int(obj["metadata"]["resourceVersion"]) <= before.version:
+            return False
+        run = self.runs[key] = RunView.from_object(obj)
+        if run.finished:
+            self.unfinished.discard(key)
+            self.pods.pop(key, None)  # what they told is in the status
+        else:
+            self.unfinished.add(key)
+        if (pipeline := self.tallies.replace(before, run)) is not None:
+            self._counted(pipeline)
+        return not run.finished
+
+    def _put_job(self, key: Key, obj: Object) -> bool:
+        job, before = JobView.from_object(obj), self.jobs.get(key)
+        if before is not None and before.uid == job.uid and job.version <= before.version:
+            return False
+        self.jobs[key] = job
+        return self._unfinished(key) and not (before is not None and replace(before, version=job.version) == job)
+
+    def _put_pod(self, key: Key, obj: Object) -> bool:
+        if key in self.runs and not self._unfinished(key):
+            return False
+        name = obj["metadata"]["name"]
+        pods = self.pods.setdefault(key, {})
+        before = pods.get(name)
+        pod = PodView.from_object(obj, now=self._clock(), before=before)
+        if before is not None and before.uid == pod.uid and pod.version <= before.version:
+            return False
+        pods[name] = pod
+        return not (before is not None and replace(before, version=pod.version) == pod)
+
+    def _put_pipeline(self, key: Key, obj: Object) -> bool:
+        record, before = PipelineRecord.from_object(obj), self.pipelines.get(key)
+        if before is not None and before.uid == record.uid and record.version <= before.version:
+            return False
+        self.pipelines[key] = record
+        return before is None or (before.uid, before.generation) != (record.uid, record.generation)
+
+    def _put_bridge(self, key: Key, obj: Object) -> bool:
+        record, before = BridgeRecord.from_object(obj), self.bridges.get(key)
+        if before is not None and before.uid == record.uid and record.version <= before.version:
+            return False
+        self.bridges[key] = record
+        return before is None or (before.uid, before.generation) != (record.uid, record.generation)
+
+    def _unfinished(self, key: Key) -> bool:
+        return key in self.unfinished
+
+    # ---- forgetting ----
+
+    def _remove(self, plural: str, place: Place, uid: str) -> bool:
+        """Unless another object has its place by now."""
+        key = place.key
+        match plural:
+            case "inferenceruns":
+                return self._remove_run(key, uid)
+            case "pods":
+                pods = self.pods.get(key, {})
+                if place.name not in pods or pods[place.name].uid != uid:
+                    return False
+                del pods[place.name]
+                if not pods:
+                    del self.pods[key]
+                return True
+            case "jobs":
+                return _removed(self.jobs, key, uid)
+            case "inferencepipelines":
+                return _removed(self.pipelines, key, uid)
+            case _:
+                return _removed(self.bridges, key, uid)
+
+    def _remove_run(self, key: Key, uid: str) -> bool:
+        before = self.runs.get(key)
+        if before is None or before.uid != uid:
+            return False
+        del self.runs[key]
+        self.unfinished.discard(key)
+        self.pods.pop(key, None)
+        if (pipeline := self.tallies.replace(before, None)) is not None:
+            self._counted(pipeline)
+        return True
+
+    def _places(self, plural: str) -> Iterator[tuple[str, Place]]:
+        match plural:
+            case "inferenceruns":
+                return ((run.uid, Place(key, key.name)) for key, run in self.runs.items())
+            case "pods":
+                return ((pod.uid, Place(key, name)) for key, pods in self.pods.items() for name, pod in pods.items())
+            case "jobs":
+                return ((job.uid, Place(key, job.name)) for key, job in self.jobs.items())
+            case "inferencepipelines":
+                return ((record.uid, Place(key, key.name)) for key, record in self.pipelines.items())
+            case _:
+                return ((bridge.uid, Place(key, key.name)) for key, bridge in self.bridges.items())
+
+
+_KINDS = {"inferenceruns": "run", "inferencepipelines": "pipeline", "orthancbridges": "bridge"}
+
+
+def _place(plural: str, obj: Object) -> Place | None:
+    """Jobs and pods wake the Run they are labelled with; without the label they are not ours."""
+    meta = obj["metadata"]
+    if kind := _KINDS.get(plural):
+        return Place(Key(kind, meta["namespace"], meta["name"]), meta["name"])
+    run = (meta.get("labels") or {}).get(labels.RUN)
+    return Place(Key("run", meta["namespace"], run), meta["name"]) if run else None
+
+
+def _removed(kept: dict[Key, Any], key: Key, uid: str) -> bool:
+    if key not in kept or kept[key].uid != uid:
+        return False
+    del kept[key]
+    return True
