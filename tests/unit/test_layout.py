@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import tomllib
 from pathlib import Path
 
 import gantry
@@ -24,3 +25,9 @@ def test_every_room_says_what_is_public() -> None:
         assert len(set(module.__all__)) == len(module.__all__), f"gantry.{room.name}.__all__ repeats a name"
         missing = [name for name in module.__all__ if not hasattr(module, name)]
         assert not missing, f"gantry.{room.name}.__all__ names what it does not have: {missing}"
+
+
+def test_the_version_stands_once_as_code_and_once_as_package() -> None:
+    """The images hold the source alone, so the code cannot ask for the package's metadata."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert gantry.__version__ == project["version"]

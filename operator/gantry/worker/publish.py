@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from gantry import __version__
 from gantry.api import RunReason
 from gantry.api.run import Failure, FindingCounts, Result
 from gantry.orthanc import Credentials, Orthanc
@@ -151,7 +151,7 @@ def _context(task: Task) -> "ReportContext":
         sop_class=settings.sop_class,
         series_number=settings.series_number,
         series_description=settings.series_description,
-        product_version=version("gantry"),
+        product_version=__version__,
     )
 
 
