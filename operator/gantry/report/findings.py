@@ -223,7 +223,7 @@ class Findings(Part):
     evaluated_for: Annotated[tuple[Concept, ...], Field(max_length=256)] = ()
     """What was looked for. Each one without a finding is reported as absent."""
     summary: Summary = Summary()
-    """What concerns the whole study."""
+    """Statements about the whole study."""
     findings: Annotated[tuple[Finding, ...], Field(max_length=1000)] = ()
     """What was found. Empty is a negative result only if something was evaluated for."""
 
