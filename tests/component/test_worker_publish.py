@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from tests.builders_slices import a_ct, encoded, uid
 from tests.component.flaky_proxy import flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
-from tests.component.worker_pod import Pod, a_task, launcher
+from tests.component.worker_pod import ROOT, Pod, a_task, launcher
 
 FINDINGS: dict[str, Any] = {
     "schemaVersion": "v1alpha1",
@@ -362,3 +363,12 @@ def test_an_ended_pod_ends_at_once(pod: Pod) -> None:
 def _line(process: Any) -> str:
     line: str = process.stderr.readline()
     return line
+
+
+def test_the_smallest_application_of_the_manual_works(pod: Pod, server: OrthancServer) -> None:
+    manual = (ROOT / "docs" / "containers.md").read_text()
+    program = manual.split("```python\n")[1].split("```")[0]
+    (pod.root / "application.py").write_text(program)
+    assert pod.step("detect", f"{sys.executable} {pod.root}/application.py") == 0
+    code, receipt = pod.publish()
+    assert (code, [one.kind for one in receipt.results]) == (0, ["SR"]), pod.log

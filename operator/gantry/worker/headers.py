@@ -1,9 +1,10 @@
 """Headers of the input images, for checking outputs against them and for the report.
 
-Read while the application works: 0.4 to 0.7 ms and 20 to 30 KB a slice (300-slice CT), so a thousand slices cost half a second of waiting time.
+Read while the application works: 0.5 to 1 ms and about 20 KB a slice, so that a thousand slices cost waiting time and nothing else.
 Pixels are never read.
 """
 
+import contextlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -24,9 +25,21 @@ def read_headers(workspace: Workspace) -> tuple[Dataset, ...]:
         return tuple(_header(path) for path in paths)
 
 
+EARLY = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID", "IssuerOfPatientID",
+    "InstanceNumber", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+)  # fmt: skip
+"""What checks and report ask of every image. pydicom decodes an element when it is first asked for: 1.4 of the 1.6 s that a report about
+2,000 slices took after the step's end, and nothing when it is done before."""
+
+
 def _header(path: Path) -> Dataset:
     # force: Orthanc also keeps files without the Part 10 preamble.
-    return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    for keyword in EARLY:
+        with contextlib.suppress(ValueError, TypeError, OverflowError, AttributeError):  # a number that is none: the report's to judge
+            dataset.get(keyword)
+    return dataset
 
 
 IDENTIFYING = ("PatientName", "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "StudyInstanceUID")
