@@ -77,9 +77,10 @@ cluster-down:
 images:
 	@cluster/images
 
-## generate: CRDs, the chart's CRDs and the reference from the models
+## generate: CRDs, the chart's CRDs, the findings schema and the reference from the models
 generate: $(BIN)/.installed
 	@$(BIN)/python -m gantry.api.crdgen crds
+	@$(BIN)/python -m gantry.report.schemagen docs/reference/findings.schema.json
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
 lock:
