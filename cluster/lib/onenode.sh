@@ -37,7 +37,9 @@ control_plane() {
 
 # containerd has a root and a socket of its own and never meets the machine's; images come from the registry below.
 runtime() {
-  mkdir -p "$STATE/containerd" "$CONFIG/cni" "$CONFIG/certs.d/$REGISTRY_ADDRESS"
+  mkdir -p "$STATE/containerd" "$CONFIG"/{cni,cni-plugins} "$CONFIG/certs.d/$REGISTRY_ADDRESS"
+  ln -sf /usr/lib/cni/* "$CONFIG/cni-plugins/"
+  ln -sf "$SCRIPTS/netpol/cni.py" "$CONFIG/cni-plugins/gantry-netpol"
   render containerd.toml "$CONFIG/containerd.toml"
   render hosts.toml "$CONFIG/certs.d/$REGISTRY_ADDRESS/hosts.toml"
   render cni.conflist "$CONFIG/cni/10-gantry.conflist"
@@ -115,8 +117,11 @@ node() {
   if [ "$GPUS" -gt 0 ]; then start fake-gpu-plugin fake-gpu-plugin --count "$GPUS"; fi
 }
 
+# Before the kubelet: no pod starts without its rules.
 network_policies() {
-  GANTRY_API=$API GANTRY_PKI=$PKI PYTHONPATH=$SCRIPTS PYTHONDONTWRITEBYTECODE=1 start netpol /usr/bin/python3 -m netpol
+  GANTRY_API=$API GANTRY_PKI=$PKI GANTRY_SOCKET=$SHORT/netpol.sock PYTHONPATH=$SCRIPTS PYTHONDONTWRITEBYTECODE=1 \
+    start netpol /usr/bin/python3 -m netpol
+  until_ok 30 "the enforcer of network policies" netpol test -S "$SHORT/netpol.sock"
 }
 
 dns() {

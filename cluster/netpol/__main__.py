@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
+from netpol.arrivals import Arrivals, listen
 from netpol.rules import World, table
 from netpol.watch import Mirror
 
 PATHS = ("/api/v1/pods", "/api/v1/namespaces", "/apis/networking.k8s.io/v1/networkpolicies")
-TOGETHER = 0.02  # seconds: changes that come together are loaded together
 AGAIN_AFTER = 0.5  # seconds after nft refused a table
 
 
@@ -20,6 +21,24 @@ def load(text: str) -> bool:
     if done.returncode:
         print(f"nft refused the table, the one before stays: {done.stderr[:2000]}", file=sys.stderr, flush=True)
     return done.returncode == 0
+
+
+def enforce(mirrors: list[Mirror], arrivals: Arrivals, changed: threading.Event) -> None:
+    loaded = ""
+    while True:
+        changed.clear()  # before looking: what changes from here on is looked at again
+        given = arrivals.addresses()
+        pods, namespaces, policies = (mirror.objects() for mirror in mirrors)
+        text = table(World.from_objects(pods, namespaces, policies, given))
+        if text != loaded:
+            if not load(text):
+                changed.wait(AGAIN_AFTER)
+                continue
+            loaded = text
+            egress, ingress = text.count("\nchain egress_"), text.count("\nchain ingress_")
+            print(time.strftime("%T"), f"loaded {egress} egress and {ingress} ingress chains", flush=True)
+        arrivals.covered(given, {pod["metadata"]["uid"] for pod in pods})
+        changed.wait()
 
 
 def main() -> None:
@@ -32,19 +51,9 @@ def main() -> None:
         mirror.start()
     for mirror in mirrors:
         mirror.listed.wait()
-    loaded = ""
-    while True:
-        text = table(World.from_objects(*(mirror.objects() for mirror in mirrors)))
-        if text != loaded:
-            if load(text):
-                loaded = text
-                print(time.strftime("%T"), "loaded", text.count("\nchain egress_"), "egress and", text.count("\nchain ingress_"), "ingress chains", flush=True)
-            else:
-                changed.wait(AGAIN_AFTER)
-                continue
-        changed.wait()
-        time.sleep(TOGETHER)
-        changed.clear()
+    arrivals = Arrivals(changed)
+    listen(Path(os.environ["GANTRY_SOCKET"]), arrivals)
+    enforce(mirrors, arrivals, changed)
 
 
 if __name__ == "__main__":

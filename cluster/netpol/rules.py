@@ -11,6 +11,7 @@ from typing import Any
 
 TABLE = "gantry_netpol"
 Labels = Mapping[str, str]
+Objects = Iterable[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Pod:
     ports: tuple[tuple[str, str, int], ...]  # name, protocol, number
 
     @classmethod
-    def from_object(cls, body: Mapping[str, Any]) -> "Pod | None":
-        """None for a pod that has no address of its own (yet, or any more)."""
+    def from_object(cls, body: Mapping[str, Any], given: str | None = None) -> "Pod | None":
+        """None for a pod that has no address of its own (yet, or any more). `given` is newer than what the status says."""
         spec, status, metadata = body.get("spec") or {}, body.get("status") or {}, body.get("metadata") or {}
-        address = status.get("podIP")
+        address = given or status.get("podIP")
         if not address or ":" in address or spec.get("hostNetwork") or status.get("phase") not in ("Pending", "Running"):
             return None
         containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
@@ -62,8 +63,9 @@ class World:
     policies: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def from_objects(cls, pods: Iterable[Mapping[str, Any]], namespaces: Iterable[Mapping[str, Any]], policies: Iterable[Mapping[str, Any]]) -> "World":
-        seen = (Pod.from_object(pod) for pod in pods)
+    def from_objects(cls, pods: Objects, namespaces: Objects, policies: Objects, given: Mapping[str, str] | None = None) -> "World":
+        """`given`: addresses by pod uid that the network plugin has just handed out."""
+        seen = (Pod.from_object(pod, (given or {}).get(pod["metadata"]["uid"])) for pod in pods)
         return cls(
             pods=tuple(sorted((pod for pod in seen if pod), key=lambda pod: pod.uid)),
             namespaces={ns["metadata"]["name"]: ns["metadata"].get("labels") or {} for ns in namespaces},

@@ -147,8 +147,8 @@ def test_a_policy_holds_from_a_pods_first_moment(namespace: str) -> None:
     web = serve(namespace, "web", {"app": "web"})
     kubectl("apply", "-n", namespace, "-f", "-", stdin=policy("nothing", {"locked": "yes"}, policyTypes=["Egress"], egress=[]))
     code = f"import socket; print(socket.socket().connect_ex(('{web}', 8080)))"
-    slow = f"import socket\nsocket.setdefaulttimeout(2)\n{code}"
-    for number in range(3):
+    slow = f"import socket\nsocket.setdefaulttimeout(1)\n{code}"
+    for number in range(2):
         assert end_of(namespace, pod(f"locked-{number}", "-S", "-c", slow, labels={"locked": "yes"})) != "0"
 
 
