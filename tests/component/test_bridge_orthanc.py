@@ -113,7 +113,7 @@ async def test_a_result_written_back_starts_nothing(server: OrthancServer) -> No
     async with following(server, FakeHost(a_candidate())) as bridge:
         images(server, "a", 1, 2)
         await bridge.has_runs(1)
-        server.upload(a_ct("a", series="result", number=1), a_ct("a", series="report", number=1, Modality="SR"))
+        server.upload(*(a_ct("a", series=name, patient="a", Modality=kind) for name, kind in (("capture", "CT"), ("report", "SR"))))
         await until(lambda: len(bridge.host.seen(Decided)) >= 2, "the study is stable again", tell=bridge.tell)
         await bridge.polls(3)
     assert bridge.instances == [2]

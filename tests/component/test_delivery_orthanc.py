@@ -1,0 +1,193 @@
+"""Results on their way from a real Orthanc to real receivers."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom import Dataset
+from tests.builders_slices import a_ct, uid
+from tests.component.control_plane import free_port
+from tests.component.dicom_receiver import Receiver, dicom_receiver
+from tests.component.orthanc_server import OrthancServer, orthanc_server
+
+from gantry.api.run import DeliveryStatus, Result
+from gantry.delivery import Courier, Target, pending
+from gantry.orthanc import Credentials, Modality, Orthanc
+
+NAME = "gantry_radiology_main_pacs"
+STEPS = 200
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
+    with orthanc_server(tmp_path_factory.mktemp("orthanc")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
+    with orthanc_server(tmp_path_factory.mktemp("pacs"), name="PACS") as started:
+        yield started
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with dicom_receiver(tmp_path / "received") as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause after a failed send: 5 s and more, here 0.1 s and more."""
+    monkeypatch.setattr("gantry.delivery.plan.FIRST_PAUSE", timedelta(seconds=0.1))
+
+
+def a_result(server: OrthancServer, name: str) -> Result:
+    dicom = a_ct(name, series="result", Modality="SR")
+    (stored,) = server.upload(dicom)
+    return Result.model_validate(
+        {
+            "kind": "SR", "sopClassUID": "1.2.840.10008.5.1.4.1.1.2", "sopInstanceUID": uid(name, "result", 1), "seriesInstanceUID": uid(name, "result"),
+            "orthancID": stored["ID"], "md5": hashlib.md5(dicom).hexdigest(), "bytes": len(dicom),
+        }
+    )  # fmt: skip
+
+
+async def delivered(
+    server: OrthancServer,
+    result: Result,
+    node: Modality,
+    *,
+    between: Callable[[DeliveryStatus], None] = lambda delivery: None,
+    limit: float = 60.0,
+) -> DeliveryStatus:
+    """Steps until it is final; `between` may change the world after each step."""
+    courier = Courier(clock=lambda: datetime.now(UTC), jitter=lambda: 0.5)
+    deliveries = pending(["pacs"])
+    deadline = datetime.now(UTC) + timedelta(seconds=limit)
+    async with Orthanc(server.url, credentials=Credentials(server.username, server.password)) as orthanc:
+        for _ in range(STEPS):
+            progress = await courier.advance(
+                orthanc, targets={"pacs": Target(NAME, node)}, results=[result], deliveries=deliveries, deadline=deadline
+            )
+            deliveries = progress.deliveries
+            if progress.again_after is None:
+                return deliveries[0]
+            between(deliveries[0])
+            await asyncio.sleep(progress.again_after)
+    raise AssertionError(f"not final after {STEPS} steps: {deliveries[0]}")
+
+
+def content(server: OrthancServer, result: Result) -> Dataset:
+    """What a server holds of the result. The receiver writes a file header of its own, so files differ and elements must not."""
+    return pydicom.dcmread(BytesIO(server.rest("GET", f"/instances/{result.orthanc_id}/file")))
+
+
+def same_content(sent: Dataset, pacs: OrthancServer, result: Result) -> bool:
+    return content(pacs, result) == sent
+
+
+def node_of(server: OrthancServer) -> Modality:
+    return Modality(server.aet, "127.0.0.1", server.dicom_port)
+
+
+def node_at(receiver: Receiver) -> Modality:
+    return Modality(receiver.aet, "127.0.0.1", receiver.port)
+
+
+async def test_a_result_reaches_a_pacs_whose_name_orthanc_did_not_know(server: OrthancServer, pacs: OrthancServer) -> None:
+    result = a_result(server, "first")
+    server_copy = content(server, result)
+    assert NAME not in server.rest("GET", "/modalities")
+    sent = await delivered(server, result, node_of(pacs))
+    assert (sent.state, sent.attempts, sent.message) == ("Sent", 1, None)
+    assert same_content(server_copy, pacs, result)
+
+
+async def test_a_result_sent_twice_is_there_once(server: OrthancServer, pacs: OrthancServer) -> None:
+    result = a_result(server, "twice")
+    for _ in range(2):
+        assert (await delivered(server, result, node_of(pacs))).state == "Sent"
+    found = pacs.rest("POST", "/tools/lookup", json=None, content=result.sop_instance_uid.encode())
+    assert len(found) == 1
+
+
+async def test_a_result_reaches_a_receiver_that_is_not_orthanc(server: OrthancServer, receiver: Receiver) -> None:
+    receiver.start()
+    result = a_result(server, "storescp")
+    server.rest("PUT", f"/modalities/{NAME}", json={"AET": receiver.aet, "Host": "127.0.0.1", "Port": receiver.port})
+    assert (await delivered(server, result, node_at(receiver))).state == "Sent"
+    assert [one.SOPInstanceUID for one in receiver.received()] == [result.sop_instance_uid]
+
+
+async def test_a_pacs_that_is_away_gets_the_result_when_it_is_back(server: OrthancServer, receiver: Receiver) -> None:
+    result = a_result(server, "away")
+    server.rest("PUT", f"/modalities/{NAME}", json={"AET": receiver.aet, "Host": "127.0.0.1", "Port": receiver.port})
+    seen: list[DeliveryStatus] = []
+
+    def come_back(delivery: DeliveryStatus) -> None:
+        seen.append(delivery)
+        if delivery.attempts == 2 and delivery.state == "Pending":
+            receiver.start()
+
+    sent = await delivered(server, result, node_at(receiver), between=come_back)
+    assert (sent.state, sent.attempts) == ("Sent", 3)
+    assert any("Connection refused" in (one.message or "") for one in seen)
+    assert len(receiver.received()) == 1
+
+
+async def test_a_pacs_that_refuses_until_the_deadline_is_told_by_its_words(server: OrthancServer, receiver: Receiver) -> None:
+    receiver.start(refuse=True)
+    result = a_result(server, "refused")
+    server.rest("PUT", f"/modalities/{NAME}", json={"AET": receiver.aet, "Host": "127.0.0.1", "Port": receiver.port})
+    failed = await delivered(server, result, node_at(receiver), limit=2.0)
+    assert failed.state == "Failed"
+    assert failed.attempts >= 2
+    assert f'connecting to AET "{receiver.aet}"' in (failed.message or "")
+    assert receiver.received() == []
+
+
+async def test_a_result_that_was_deleted_from_orthanc_is_said_to_be_gone(server: OrthancServer, pacs: OrthancServer) -> None:
+    result = a_result(server, "deleted")
+    server.rest("DELETE", f"/instances/{result.orthanc_id}")
+    failed = await delivered(server, result, node_of(pacs), limit=1.0)
+    assert (failed.state, failed.message) == ("Failed", "Orthanc does not have the results any more")
+
+
+async def test_an_orthanc_killed_during_the_send_sends_again(tmp_path: Path, pacs: OrthancServer) -> None:
+    """It forgets the job (or not, by when it was killed) and the name of the destination; the PACS gets the result all the same."""
+    with orthanc_server(tmp_path / "killed") as server:
+        result = a_result(server, "killed")
+        server_copy = content(server, result)
+        killed: list[int] = []
+
+        def kill_once(delivery: DeliveryStatus) -> None:
+            if delivery.state == "Sending" and not killed:
+                killed.append(server.pid)
+                server.restart()
+
+        sent = await delivered(server, result, node_of(pacs), between=kill_once)
+    assert (sent.state, len(killed)) == ("Sent", 1)
+    assert same_content(server_copy, pacs, result)
+
+
+async def test_a_job_that_fell_out_of_the_history_is_sent_again(tmp_path: Path, pacs: OrthancServer) -> None:
+    """JobsHistorySize is 10 by default: the answer 404 says nothing of how the job ended."""
+    with orthanc_server(tmp_path / "forgetful", config={"JobsHistorySize": 1}) as server:
+        result, other = a_result(server, "forgotten"), a_result(server, "other")
+        server.rest("PUT", "/modalities/nobody", json={"AET": "X", "Host": "127.0.0.1", "Port": free_port()})
+        pushed: list[str] = []
+
+        def push_out(delivery: DeliveryStatus) -> None:
+            if delivery.state == "Sending" and not pushed:
+                for _ in range(3):
+                    pushed.append(server.rest("POST", "/modalities/nobody/store", json={"Resources": [other.orthanc_id], "Synchronous": False})["ID"])
+
+        sent = await delivered(server, result, node_of(pacs), between=push_out)
+    assert sent.state == "Sent"
+    assert pushed
