@@ -1,0 +1,109 @@
+"""The commands, their options and exit codes. What a command does stands in a module of its own, imported when it runs.
+
+Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gantry import __version__
+
+from .failure import Failure
+
+_EXIT_CODES = "Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage."
+
+app = typer.Typer(
+    help="Radiology AI on Kubernetes: what ran, and what it found.",
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sr = typer.Typer(help="DICOM structured reports.", no_args_is_help=True)
+schema = typer.Typer(help="Schemas of what applications hand over.", no_args_is_help=True)
+app.add_typer(sr, name="sr")
+app.add_typer(schema, name="schema")
+
+
+class Output(StrEnum):
+    """How a command answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")]
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@schema.command("findings")
+def schema_findings(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file in place of standard output.")] = None,
+) -> None:
+    """Print the JSON Schema of findings.json, which an application writes."""
+    import json
+
+    from gantry.report import findings_schema
+
+    text = json.dumps(findings_schema(), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror}") from error
+
+
+@sr.command("show")
+def sr_show(
+    file: Annotated[Path, typer.Argument(help="A DICOM file that holds a measurement report (TID 1500).")],
+    output: OutputOption = Output.TEXT,
+    patient: Annotated[bool, typer.Option("--patient", help="Also say whose report it is.")] = False,
+) -> None:
+    """Show a report as a radiologist reads it: algorithm, findings with measurements, what is absent, impression."""
+    from .sr_reader import read_report
+
+    report = read_report(file)
+    if output is Output.JSON:
+        from .sr_json import as_json
+
+        typer.echo(as_json(report, patient=patient))
+    else:
+        from .sr_text import show
+
+        show(report, patient=patient)
+
+
+@app.command()
+def runs(
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Default: the one of your kubeconfig's context.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of the whole cluster.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List InferenceRuns, the newest first: how far each is, what it found, how long it took and why it failed."""
+    from .runs import list_runs, runs_json, show_runs
+
+    found = list_runs(namespace, everywhere=everywhere)
+    if output is Output.JSON:
+        typer.echo(runs_json(found))
+    else:
+        show_runs(found, everywhere=everywhere)
+
+
+def main() -> None:
+    """Entry point of `gantry`."""
+    try:
+        app(prog_name="gantry")
+    except Failure as failure:
+        typer.echo(f"gantry: {failure}", err=True)
+        sys.exit(1)
