@@ -4,11 +4,23 @@
 docker_answers() { command -v docker >/dev/null && timeout 10 docker info >/dev/null 2>&1; }
 
 chosen_cluster() {
-  if [ -n "${CLUSTER:-}" ]; then echo "$CLUSTER"; return; fi
-  if [ -s "$STATE/kind" ]; then cat "$STATE/kind"; return; fi
-  if [ -n "${CONTEXT:-}" ]; then echo context; return; fi
-  if docker_answers; then echo kind; return; fi
-  echo onenode
+  local wanted=${CLUSTER:-} present=""
+  if [ -z "$wanted" ] && [ -n "${CONTEXT:-}" ]; then wanted=context; fi
+  if [ -s "$STATE/kind" ]; then present=$(cat "$STATE/kind"); fi
+  case $wanted in
+    "" | onenode | kind | context) ;;
+    *) die "CLUSTER=$wanted is none of onenode, kind and context" ;;
+  esac
+  if [ -n "$present" ]; then
+    [ "${wanted:-$present}" = "$present" ] || die "this checkout's cluster is of kind $present; take it down first (cluster/down without CLUSTER and CONTEXT)"
+    echo "$present"
+  elif [ -n "$wanted" ]; then
+    echo "$wanted"
+  elif docker_answers; then
+    echo kind
+  else
+    echo onenode
+  fi
 }
 
 # image_reference NAME: what a pod writes to get it
