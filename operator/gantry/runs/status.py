@@ -136,8 +136,10 @@ def _revised(seen: Observed, state: State, *words: Word) -> RunStatus:
     facts: dict[str, object] = {"observed_generation": seen.run.generation, "state": state}
     if job is not None:
         facts |= {"job_ref": JobReference(name=job.name, uid=job.uid), "start_time": timestamp(job.created)}
-        facts["attempts"] = accounting.attempts(seen)
-    if pod is not None and pod.node:
+    # A pod that was made or bound to a node but has not started is no news worth a write.
+    if job is not None and (pod is None or pod.started or pod.over):
+        facts["attempts"] = accounting.attempts(seen) if pod else (before.attempts or 0)
+    if pod is not None and pod.node and pod.started:
         facts["node"] = pod.node
     return _with(seen, before.model_copy(update=facts), *words)
 

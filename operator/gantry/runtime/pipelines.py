@@ -106,6 +106,8 @@ class Pipelines:
         if record is None:
             self._compiled.pop(key, None)
             return
+        if not self._store.complete:
+            return  # looked at again when the Runs are counted
         bridge = self._store.bridges.get(Key("bridge", key.namespace, record.spec.bridge_ref.name))
         judgement = judge(record, bridge.view if bridge else None, self._rules(key, record))
         status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock())

@@ -191,10 +191,14 @@ async def run(settings: Settings) -> None:
 async def _first_census(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:
     while True:
         try:
-            return await take_census(kube, parts.store, metrics, settings.namespaces)
+            await take_census(kube, parts.store, metrics, settings.namespaces)
+            break
         except KubeError as error:
             log.warning("the first full list failed; trying again", error=str(error))
             await asyncio.sleep(CENSUS_PAUSE)
+    parts.store.complete = True
+    for key in parts.store.pipelines:
+        parts.queue.add(key)
 
 
 async def _census_regularly(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:

@@ -55,6 +55,8 @@ class Store:
         self.pipelines: dict[Key, PipelineRecord] = {}
         self.bridges: dict[Key, BridgeRecord] = {}
         self.tallies = Tallies()
+        self.complete = False
+        """Whether a first full list is done: before, Runs can be worked on, but not counted."""
         self._censuses: dict[str, Census] = {}
         self._put: dict[str, Callable[[Key, Object], bool]] = {
             "inferenceruns": self._put_run,
