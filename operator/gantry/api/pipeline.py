@@ -157,7 +157,7 @@ class Step(Part):
     env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] = []
     """Environment variables."""
     settings: Free = {}
-    """Free object, handed over as /gantry/settings/settings.json (GANTRY_SETTINGS)."""
+    """Free object, handed over as /gantry/settings.json (GANTRY_SETTINGS)."""
     resources: Resources = Resources()
     """CPU, memory, GPU."""
     timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1s')", "timeout is 1s or more")))] = "10m"
