@@ -154,8 +154,8 @@ def test_other_content_under_the_runs_uid_is_told_and_not_taken_for_the_result(s
     assert code == 1
     assert receipt.failure is not None
     assert receipt.failure.reason == "UploadFailed"
-    assert "Orthanc holds another SC under the UID of this Run's" in receipt.failure.message
-    assert "AlreadyStored" in receipt.failure.message
+    assert receipt.failure.message.startswith("Orthanc holds other bytes than this Run's SC under its UID (instance ")
+    assert "AlreadyStored): an earlier attempt left other content" in receipt.failure.message
 
 
 ENDS: dict[str, tuple[str, str, str, str, int]] = {

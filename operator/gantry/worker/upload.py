@@ -29,6 +29,12 @@ class Object:
     encode: Callable[[], bytes]
 
 
+_WHY = {
+    "AlreadyStored": "an earlier attempt left other content and Orthanc keeps it; delete that instance and start the Run again",
+    "Success": "it changes what it stores; exempt Gantry's user from IngestTranscoding and from plugins that rewrite instances",
+}
+
+
 async def store(orthanc: Orthanc, objects: Iterable[Object], patience: Patience) -> tuple[Result, ...]:
     """In the given order. Raises Stop(UploadFailed)."""
     try:
@@ -43,10 +49,7 @@ async def _store(orthanc: Orthanc, one: Object, patience: Patience) -> Result:
     ours = hashlib.md5(dicom, usedforsecurity=False).hexdigest()
     theirs = await persistently(lambda: orthanc.md5(stored.id), patience)
     if theirs != ours:
-        words = (
-            f"Orthanc holds another {one.kind} under the UID of this Run's (instance {stored.id}, {stored.status}) and keeps it: "
-            "an earlier attempt left other content, or OverwriteInstances or a plugin changed it. Delete that instance and start the Run again"
-        )
+        words = f"Orthanc holds other bytes than this Run's {one.kind} under its UID (instance {stored.id}, {stored.status}): {_WHY[stored.status]}"
         raise Stop(RunReason.UPLOAD_FAILED, words, step="publish")
     tell("stored", {"kind": one.kind, "instance": stored.id, "status": stored.status, "bytes": len(dicom)})
     return Result(
