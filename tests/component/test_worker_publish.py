@@ -13,6 +13,8 @@ from typing import Any
 
 import pydicom
 import pytest
+from tests.builders_dicom import a_segmentation, as_file, ct_series
+from tests.builders_findings import a_document, a_finding
 from tests.builders_slices import a_ct, encoded, uid
 from tests.component.flaky_proxy import flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
@@ -273,17 +275,42 @@ def test_a_bad_output_has_a_reason_and_stores_nothing(case: tuple[Callable[[Pod]
     assert [end.code for end in receipt.steps] == [0]
 
 
-def test_no_name_in_a_document_is_ever_opened(pod: Pod, server: OrthancServer) -> None:
-    """`..` in findings.json names no file of the output, so it is only a name that nothing answers to."""
-    region = {"kind": "segment", "object": "../../input/1/0001.dcm", "segment": 1}
-    finding = {"id": "f1", "algorithm": "a", "type": FINDINGS["evaluatedFor"][0], "presence": "present", "where": [region]}
-    leave(pod, findings__json=json.dumps(FINDINGS | {"findings": [finding]}).encode())
+@pytest.mark.parametrize(("name", "reason"), [("../../input/1/0001.dcm", "InvalidFindings"), ("/etc/passwd", "InvalidFindings"), ("0001.dcm", "InvalidReport")])
+def test_no_name_in_a_document_is_ever_opened(name: str, reason: str, pod: Pod, server: OrthancServer) -> None:
+    """A name in findings.json is looked for among the files that were collected, and nowhere else."""
+    finding = a_finding(region={"kind": "segment", "file": name, "segmentNumber": 1})
+    leave(pod, findings__json=json.dumps(a_document(finding)).encode())
     pod.step("detect")
     code, receipt = pod.publish()
     assert code == 65
     assert receipt.failure is not None
-    assert receipt.failure.reason in ("InvalidFindings", "InvalidReport")
+    assert receipt.failure.reason == reason
+    assert "findings[0]" in receipt.failure.message
     assert stored(server) == []
+
+
+def test_a_report_refers_to_the_segmentation_under_its_new_uid(shared: OrthancServer, tmp_path: Path, program: Path) -> None:
+    for study in shared.studies():
+        shared.rest("DELETE", f"/studies/{study}")
+    slices = ct_series(pixels=True)
+    shared.upload(*(as_file(one) for one in slices))
+    pod = fetched(shared, tmp_path / "pod", program)
+    finding = a_finding(region={"kind": "segment", "file": "mask.dcm", "segmentNumber": 1})
+    leave(pod, findings__json=json.dumps(a_document(finding)).encode(), mask__dcm=as_file(a_segmentation(slices)))
+    pod.step("detect")
+    code, receipt = pod.publish()
+    assert code == 0, pod.log
+    segmentation, report = receipt.results
+    assert (segmentation.kind, report.kind) == ("SEG", "SR")
+    content = pydicom.dcmread(io.BytesIO(shared.rest("GET", f"/instances/{report.orthanc_id}/file")))
+    referred = {str(element.value) for element in content.iterall() if element.keyword == "ReferencedSOPInstanceUID"}
+    assert segmentation.sop_instance_uid in referred
+    mask = pydicom.dcmread(io.BytesIO(shared.rest("GET", f"/instances/{segmentation.orthanc_id}/file")))
+    assert mask.SOPInstanceUID == mask.file_meta.MediaStorageSOPInstanceUID == segmentation.sop_instance_uid
+    sources = {str(item.ReferencedSOPInstanceUID) for item in mask.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert sources <= {str(one.SOPInstanceUID) for one in slices}
+    assert receipt.findings is not None
+    assert receipt.findings.present == 1
 
 
 @pytest.mark.parametrize("make", ["rm -f lock", "rm -f lock; mkfifo lock", "rm -f lock; ln -s /etc/passwd lock", "rm -f started lock"])
