@@ -47,7 +47,6 @@ SOP_CLASSES = {
     "SC": "1.2.840.10008.5.1.4.1.1.7",
     "Enhanced CT": "1.2.840.10008.5.1.4.1.1.2.1",
     "Enhanced MR": "1.2.840.10008.5.1.4.1.1.4.1",
-    "unknown": "1.2.826.0.1.3680043.9.9999.1",
 }
 
 
@@ -97,7 +96,7 @@ def an_image(kind: str, **changes: Any) -> Dataset:
     """The header of one image of a kind named in SOP_CLASSES, with no more than such images are sure to have."""
     modality = kind.split()[-1] if kind.startswith("Enhanced") else kind.split()[0]
     image = _image(kind, kind, series=kind, study="study")
-    image.Modality = {"unknown": "OT", "SC": "OT"}.get(modality, modality)
+    image.Modality = {"SC": "OT"}.get(modality, modality)
     if kind in ("MR", "Enhanced CT", "Enhanced MR"):
         image.FrameOfReferenceUID = uid("study-space")
     if kind in ("US multi-frame", "Enhanced CT", "Enhanced MR"):

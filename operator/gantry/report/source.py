@@ -11,6 +11,8 @@ from pydicom import Dataset
 from .errors import InvalidReport
 from .verbatim import integer, text
 
+STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
+
 
 @dataclass(frozen=True)
 class Source:
@@ -56,12 +58,15 @@ def find(source: Source, uids: Sequence[str], *, where: str) -> list[Dataset]:
     """The images of these UIDs."""
     found = [source.images.get(uid) for uid in uids]
     if None in found:
-        raise InvalidReport(f"{where}: names an image that is not in the input; take SOPInstanceUID from the files under /gantry/input")
+        raise InvalidReport(f"{where}: names an image that is not in the input (or of a private class); take SOPInstanceUID from the files there")
     return [image for image in found if image is not None]
 
 
 def _is_image(dataset: Dataset) -> bool:
-    uids = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    """Of a class of the standard: readers (dcmtk) refuse a whole report that refers to an image of a private class."""
+    if not text(dataset, "SOPClassUID").startswith(STANDARD_STORAGE):
+        return False
+    uids = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     return "Rows" in dataset and "Columns" in dataset and all(text(dataset, uid) for uid in uids)
 
 

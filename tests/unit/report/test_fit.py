@@ -32,7 +32,7 @@ Json = dict[str, Any]
 SOURCE = ct_series()
 ENHANCED = an_image("Enhanced CT")
 OUTSIDE = "lies outside its image of 128 x 128 pixels; coordinates are column, row in pixels of that image, 0,0 being the top-left corner of the top-left pixel"
-NOT_IN_INPUT = "names an image that is not in the input; take SOPInstanceUID from the files under /gantry/input"
+NOT_IN_INPUT = "names an image that is not in the input (or of a private class); take SOPInstanceUID from the files there"
 
 
 def refusal(document: Json, source: list[Dataset] | None = None, objects: dict[str, Dataset] | None = None, **context: Any) -> str:
@@ -150,6 +150,7 @@ def test_a_tracking_uid_other_than_the_segments_is_refused() -> None:
 SOURCES: dict[str, tuple[list[Dataset], str]] = {
     "nothing": ([], "the input holds no image that a report could be about"),
     "no image": ([a_pdf(SOURCE[0])], "the input holds no image that a report could be about"),
+    "an image of a private class": ([an_image("CT", SOPClassUID="1.2.826.0.1.3680043.9.9999.1")], "the input holds no image that a report could be about"),
     "two patients": ([*ct_series(1), *ct_series(1, series="b", PatientID="PAT-0043")], "the input images belong to several patients; a report is about one"),
     "two studies": ([*ct_series(1), *ct_series(1, study="b")], "the input images belong to several studies; a report is about one"),
 }

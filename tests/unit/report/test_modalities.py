@@ -21,7 +21,7 @@ def test_a_region_and_a_negative_result_on_any_kind_of_image(kind: str) -> None:
     assert (reference.ReferencedSOPClassUID, reference.get("ReferencedFrameNumber")) == (SOP_CLASSES[kind], 3 if kind in FRAMED else None)
 
 
-PROCEDURES = {"CT": "25045-6", "MR": "25056-3", "DX": "363679005", "MG": "363679005", "US": "363679005", "unknown": "363679005"}
+PROCEDURES = {"CT": "25045-6", "MR": "25056-3", "DX": "363679005", "MG": "363679005", "US": "363679005"}
 
 
 @pytest.mark.parametrize(("kind", "procedure"), PROCEDURES.items())

@@ -1,0 +1,81 @@
+"""The validators an SR has to pass, each as a function from a file to its complaints. Missing programs are failures, never skips.
+
+dciodvfy looks at the modules, dsrdump at the tree, PixelMed at the templates, srread at what highdicom's users read; none alone notices
+every fault (facts measured with planted faults), and faults of content are found by `tests.sr_structure`.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import highdicom
+from pydicom import dcmread
+from tests.sr_structure import faults
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+# JDK 17 limits XPath expressions; without these the validator dies with a stack trace in which no line begins with "Error".
+PIXELMED_LIMITS = ("-Djdk.xml.xpathExprGrpLimit=0", "-Djdk.xml.xpathExprOpLimit=0", "-Djdk.xml.xpathTotalOpLimit=0")
+PACKAGES = {"dciodvfy": "dicom3tools", "dsrdump": "dcmtk", "dcmdump": "dcmtk", "java": "default-jre-headless"}
+
+
+def _run(program: str, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    assert found, f"{program} is missing: apt-get install {PACKAGES.get(program, 'dcmqi (requirements/dev.lock)')}"
+    return subprocess.run([found, *arguments], capture_output=True, text=True, errors="replace", timeout=seconds, check=False)
+
+
+def dciodvfy(path: Path) -> list[str]:
+    """Modules and attributes. Warnings are not asked for: the tool is older than Device UID in Contributing Equipment."""
+    done = _run("dciodvfy", str(path))
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+
+
+def dsrdump(path: Path) -> list[str]:
+    """The content tree, by its relationships."""
+    done = _run("dsrdump", str(path))
+    return [] if done.returncode == 0 else [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["dsrdump failed"]
+
+
+def srread(path: Path) -> list[str]:
+    """highdicom's reader."""
+    try:
+        highdicom.sr.srread(path)
+    except (ValueError, AttributeError, TypeError, RuntimeError) as fault:
+        return [f"{type(fault).__name__}: {fault}"]
+    return []
+
+
+def structure(path: Path) -> list[str]:
+    """What no validator notices."""
+    return faults(dcmread(path))
+
+
+def pixelmed(path: Path) -> list[str]:
+    """Templates. It always ends with 0, also for files it does not know: the lines of a complete run must be there."""
+    assert PIXELMED.exists(), f"{PIXELMED} is missing: apt-get install libpixelmed-java"
+    done = _run("java", *PIXELMED_LIMITS, "-cp", str(PIXELMED), "com.pixelmed.validate.DicomSRValidator", str(path), seconds=300)
+    lines = (done.stdout + done.stderr).splitlines()
+    wanted = ("Found Root Template TID_1500", "Root Template Validation Complete", "IOD validation complete")
+    missing = [f"not said: {words}" for words in wanted if not any(line.startswith(words) for line in lines)]
+    return missing + [line for line in lines if line.startswith("Error")]
+
+
+def dcmqi(path: Path) -> dict[str, Any]:
+    """What an independent reader finds."""
+    extracted = path.with_suffix(".dcmqi.json")
+    done = _run("tid1500reader", "--inputDICOM", str(path), "--outputMetadata", str(extracted))
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(extracted.read_text("utf-8"))
+    return result
+
+
+GATE: dict[str, Callable[[Path], list[str]]] = {"dciodvfy": dciodvfy, "dsrdump": dsrdump, "srread": srread, "structure": structure}
+
+
+def complaints(path: Path) -> list[str]:
+    """Of all that take milliseconds."""
+    return [f"{name}: {complaint}" for name, validator in GATE.items() for complaint in validator(path)]

@@ -1,0 +1,259 @@
+"""The gate every report has to pass: real validators on real files, and planted faults that prove the gate sees.
+
+PixelMed's validator takes 20 s a file and Java; its tests run with `pytest -m pixelmed tests/component/test_sr_gate.py`.
+"""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import DataElement, Dataset, config, dcmread
+from tests.builders_dicom import (
+    SOP_CLASSES,
+    a_pdf,
+    a_secondary_capture,
+    a_segmentation,
+    an_image,
+    as_file,
+    ct_series,
+    read_back,
+    write_series,
+)
+from tests.builders_findings import (
+    ABNORMAL,
+    NODULE,
+    a_box,
+    a_context,
+    a_document,
+    a_finding,
+    a_segment,
+    an_ellipse,
+    everything,
+    many,
+    negative,
+    parsed,
+)
+from tests.component.sr_validators import complaints, dciodvfy, dcmqi, pixelmed, structure
+from tests.sr_structure import walk
+
+from gantry.report import build_report, reidentify
+
+Json = dict[str, Any]
+SOURCE = ct_series(20, pixels=True)
+SEGMENTATION = reidentify(a_segmentation(SOURCE), a_context().uid("seg"), a_context().uid("seg-series"))
+FRAMED = ("US multi-frame", "Enhanced CT", "Enhanced MR")
+
+DOCUMENTS: dict[str, Json] = {
+    "everything there is": everything() | {"findings": [*everything()["findings"], a_finding("segment", region=a_segment())]},
+    "a negative result": negative(),
+    "one region": a_document(a_finding(region=an_ellipse())),
+    "one finding without region": a_document(a_finding(), evaluatedFor=[NODULE]),
+    "a segment beside something absent": a_document(a_finding(region=a_segment()), evaluatedFor=[NODULE, ABNORMAL]),
+    "thirty findings": many(30),
+    "a finding of bare minimum": a_document({"id": "x", "type": NODULE}),
+}
+
+
+def written(document: Json, folder: Path, source: list[Dataset] | None = None, **context: Any) -> list[Path]:
+    built = build_report(parsed(document), source or SOURCE, a_context(**context), {"seg.dcm": SEGMENTATION})
+    paths = [folder / f"{number}.dcm" for number in range(len(built))]
+    for path, sr in zip(paths, built, strict=True):
+        path.write_bytes(sr.dicom)
+    return paths
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_every_validator_takes_every_report(document: Json, tmp_path: Path) -> None:
+    assert [complaint for path in written(document, tmp_path) for complaint in complaints(path)] == []
+
+
+def test_every_validator_takes_a_comprehensive_sr(tmp_path: Path) -> None:
+    document = everything()
+    document["findings"] = [finding for finding in document["findings"] if "3d" not in str(finding)]
+    assert [complaint for path in written(document, tmp_path, sop_class="ComprehensiveSR") for complaint in complaints(path)] == []
+
+
+@pytest.mark.parametrize("kind", SOP_CLASSES)
+def test_every_validator_takes_a_report_on_any_kind_of_image(kind: str, tmp_path: Path) -> None:
+    image = an_image(kind)
+    region = a_box(sopInstanceUID=image.SOPInstanceUID) | ({"frame": 3} if kind in FRAMED else {})
+    assert [complaint for path in written(a_document(a_finding(region=region)), tmp_path, [image]) for complaint in complaints(path)] == []
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192"])
+def test_every_validator_takes_names_that_are_not_ascii(character_set: str, tmp_path: Path) -> None:
+    source = ct_series(2, SpecificCharacterSet=character_set, PatientName="Müller^Jürgen", ReferringPhysicianName="Größe^Änne")
+    source = [read_back(as_file(image)) for image in source]
+    assert [complaint for path in written(negative(), tmp_path, source) for complaint in complaints(path)] == []
+
+
+def test_an_invalid_date_of_the_source_is_all_that_is_complained_about(tmp_path: Path) -> None:
+    """It is copied, because the archive holds it so."""
+    date = DataElement(0x00080020, "DA", "2026-11-20", validation_mode=config.IGNORE)
+    source = ct_series(2)
+    for image in source:
+        image[0x00080020] = date
+    (path,) = written(negative(), tmp_path, source)
+    found = dciodvfy(path)
+    assert found
+    assert [line for line in found if "Study Date" not in line and "invalid data values for Value Representations" not in line] == []
+
+
+def test_an_independent_reader_finds_what_the_document_says(tmp_path: Path) -> None:
+    document = everything()
+    said = {finding["id"]: finding for finding in document["findings"]}
+    read = {group["TrackingIdentifier"]: group for path in written(document, tmp_path) for group in dcmqi(path)["Measurements"]}
+    assert list(read) == list(said)
+    for identifier, finding in said.items():
+        group = read[identifier]
+        assert group["Finding"] == dicom_code(finding["type"]), identifier
+        numbers = [(item["quantity"]["CodeValue"], item["units"]["CodeValue"], float(item["value"])) for item in group["measurementItems"]]
+        assert numbers == expected_numbers(finding), identifier
+        coded = [item for item in group["qualitativeEvaluations"] if isinstance(item["conceptValue"], dict)]
+        answers = {item["conceptCode"]["CodeValue"]: item["conceptValue"]["CodeValue"] for item in coded}
+        assert answers.get("705057003") == PRESENCE.get(finding.get("presence")), identifier
+        assert group.get("Laterality", {}).get("CodeMeaning") == ("Right" if finding.get("sites") else None), identifier
+
+
+PRESENCE = {"present": "52101004", "absent": "2667000", "indeterminate": "82334004"}
+
+
+def dicom_code(concept: Json) -> Json:
+    return {"CodeValue": concept["value"], "CodingSchemeDesignator": concept["scheme"], "CodeMeaning": concept["meaning"]}
+
+
+def expected_numbers(finding: Json) -> list[tuple[str, str, float]]:
+    numbers = [(m["name"]["value"], m["unit"], float(m["value"])) for m in finding.get("measurements", [])]
+    return numbers + ([("111012", "%", finding["confidence"]["value"] * 100)] if "confidence" in finding else [])
+
+
+def test_an_independent_reader_finds_the_segment(tmp_path: Path) -> None:
+    (path,) = written(a_document(a_finding(region=a_segment())), tmp_path)
+    (group,) = dcmqi(path)["Measurements"]
+    assert (group["segmentationSOPInstanceUID"], group["ReferencedSegment"]) == (SEGMENTATION.SOPInstanceUID, 1)
+
+
+def test_an_independent_reader_finds_the_negative_result(tmp_path: Path) -> None:
+    (path,) = written(negative(), tmp_path)
+    groups = dcmqi(path)["Measurements"]
+    absent = [{item["conceptCode"]["CodeMeaning"]: item["conceptValue"]["CodeMeaning"] for item in group["qualitativeEvaluations"]}["Presence"] for group in groups]
+    assert ([group["Finding"]["CodeMeaning"] for group in groups], absent) == (["Solitary nodule of lung", "Pneumothorax"], ["Absent", "Absent"])
+
+
+def test_the_test_images_are_valid_themselves(tmp_path: Path) -> None:
+    paths = write_series(SOURCE, tmp_path)
+    consistent = subprocess.run(["dcentvfy", *map(str, paths)], capture_output=True, text=True, timeout=60, check=True)
+    assert (dciodvfy(paths[0]), consistent.stdout + consistent.stderr) == ([], "")
+
+
+PASSED_THROUGH: dict[str, Dataset] = {"a segmentation": SEGMENTATION, "a PDF": reidentify(a_pdf(SOURCE[0]), "1.2.3", "1.2.4")}
+
+
+@pytest.mark.parametrize("dataset", PASSED_THROUGH.values(), ids=PASSED_THROUGH)
+def test_an_object_under_new_uids_is_still_valid(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "object.dcm"
+    path.write_bytes(as_file(dataset))
+    assert dciodvfy(path) == []
+
+
+def test_a_secondary_capture_under_new_uids_has_no_further_faults(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.dcm", tmp_path / "after.dcm"
+    before.write_bytes(as_file(a_secondary_capture(SOURCE[0])))
+    after.write_bytes(as_file(reidentify(a_secondary_capture(SOURCE[0]), "1.2.3", "1.2.4")))
+    assert dciodvfy(after) == dciodvfy(before)
+
+
+def drop(name: str) -> Callable[[Dataset], None]:
+    def change(report: Dataset) -> None:
+        for item in [report, *walk(report)]:
+            for child in [child for child in item.get("ContentSequence") or [] if child.ConceptNameCodeSequence[0].get("CodeValue") == name]:
+                item.ContentSequence.remove(child)
+
+    return change
+
+
+def set_on(name: str, **values: Any) -> Callable[[Dataset], None]:
+    def change(report: Dataset) -> None:
+        item = next(item for item in walk(report) if item.ConceptNameCodeSequence[0].get("CodeValue") == name)
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+
+    return change
+
+
+def without(keyword: str) -> Callable[[Dataset], None]:
+    return lambda report: delattr(report, keyword)
+
+
+def no_unit(report: Dataset) -> None:
+    number = next(item for item in walk(report) if item.ValueType == "NUM")
+    del number.MeasuredValueSequence[0].MeasurementUnitsCodeSequence
+
+
+def a_unit_in_words(report: Dataset) -> None:
+    number = next(item for item in walk(report) if item.ConceptNameCodeSequence[0].CodeValue == "81827009")
+    number.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue = "millimetres"
+
+
+def a_class_without_3d(report: Dataset) -> None:
+    item = next(item for item in walk(report) if item.ValueType == "SCOORD")
+    item.ValueType, item.ReferencedFrameOfReferenceUID = "SCOORD3D", "1.2.3"
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+
+
+def one_tracking_uid_for_all(report: Dataset) -> None:
+    for item in walk(report):
+        if item.ConceptNameCodeSequence[0].get("CodeValue") == "112040":
+            item.UID = "1.2.3"
+
+
+FAULTS: dict[str, Callable[[Dataset], None]] = {
+    "no completion flag": without("CompletionFlag"),
+    "no evidence": without("CurrentRequestedProcedureEvidenceSequence"),
+    "a number without unit": no_unit,
+    "a unit in words": a_unit_in_words,
+    "a wrong relationship": set_on("126010", RelationshipType="HAS PROPERTIES"),
+    "3D coordinates in a Comprehensive SR": a_class_without_3d,
+    "no procedure reported": drop("121058"),
+    "no tracking UID": drop("112040"),
+    "no language": drop("121049"),
+    "no observer": drop("121012"),
+    "no image library": drop("111028"),
+    "no finding type": drop("121071"),
+    "no measurement group": drop("125007"),
+    "one tracking UID for all": one_tracking_uid_for_all,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_the_gate_notices_a_planted_fault(fault: Callable[[Dataset], None], tmp_path: Path) -> None:
+    (path,) = written(many(2), tmp_path)
+    report = dcmread(path)
+    fault(report)
+    report.save_as(path, enforce_file_format=True)
+    assert complaints(path) != []
+
+
+@pytest.mark.pixelmed
+@pytest.mark.parametrize("name", ["everything there is", "a negative result"])
+def test_pixelmed_takes_the_report(name: str, tmp_path: Path) -> None:
+    assert [complaint for path in written(DOCUMENTS[name], tmp_path) for complaint in pixelmed(path)] == []
+
+
+@pytest.mark.pixelmed
+def test_pixelmed_notices_a_wrong_relationship_and_a_file_it_does_not_know(tmp_path: Path) -> None:
+    (path,) = written(many(1), tmp_path)
+    report = dcmread(path)
+    set_on("126010", RelationshipType="HAS PROPERTIES")(report)
+    report.save_as(path, enforce_file_format=True)
+    image = tmp_path / "image.dcm"
+    image.write_bytes(as_file(SOURCE[0]))
+    assert pixelmed(path) != []
+    assert pixelmed(image) != []
+
+
+def test_the_structural_test_passes_a_good_report(tmp_path: Path) -> None:
+    (path,) = written(many(2), tmp_path)
+    assert structure(path) == []
