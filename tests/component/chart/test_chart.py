@@ -10,6 +10,7 @@ from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, 
 
 from gantry.api.crdgen import RESOURCES
 from gantry.kube.permissions import PERMISSIONS
+from gantry.runtime.settings import Settings
 
 
 def verbs(rules: list[Manifest]) -> dict[tuple[str, str], frozenset[str]]:
@@ -111,9 +112,18 @@ def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -
         "GANTRY_WORKER_IMAGE": {"value": "r.example/w@sha256:" + "a" * 64},
         "GANTRY_WORKER_PULL_POLICY": {"value": "Always"},
         "GANTRY_PORT": {"value": "8080"},
-        "GANTRY_LOG_LEVEL": {"value": "debug"},
+        "GANTRY_LOG_LEVEL": {"value": "DEBUG"},
+        "GANTRY_API_RATE": {"value": "100"},
+        "GANTRY_WORKERS": {"value": "16"},
         "HOME": {"value": "/tmp"},
     }
+
+
+def test_the_operator_takes_the_settings_that_the_chart_gives(render: Render) -> None:
+    given = environment(render("logLevel=warning", "watchNamespaces={mr,ct}", "apiRate=20", "workers=4"))
+    settings = Settings.from_environment({name: variable.get("value", "an-id") for name, variable in given.items()})
+    assert (settings.namespaces, settings.log_level, settings.api_rate, settings.workers) == (("ct", "mr"), "WARNING", 20.0, 4)
+    assert (settings.installation, settings.worker_image, settings.port) == ("an-id", "registry.example/gantry/worker:1", 8080)
 
 
 def test_there_is_never_a_second_operator(render: Render) -> None:
