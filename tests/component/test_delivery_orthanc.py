@@ -137,7 +137,9 @@ async def test_a_pacs_that_is_away_gets_the_result_when_it_is_back(server: Ortha
 
     sent = await delivered(server, result, node_at(receiver), between=come_back)
     assert (sent.state, sent.attempts) == ("Sent", 3)
-    assert any("Connection refused" in (one.message or "") for one in seen)
+    waited = [one.message or "" for one in seen if one.state == "Pending"]
+    assert waited
+    assert all(f'connecting to AET "{receiver.aet}"' in message for message in waited), waited
     assert len(receiver.received()) == 1
 
 

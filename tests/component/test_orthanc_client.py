@@ -124,7 +124,7 @@ async def test_modalities_come_and_go(orthanc: Orthanc) -> None:
     with pytest.raises(NotFound):
         await orthanc.delete_modality("gantry_a_b_c")
     with pytest.raises(NotFound):
-        await orthanc.store("gantry_a_b_c", ["11111111-22222222-33333333-44444444-55555555"])
+        await orthanc.store("gantry_a_b_c", [(await orthanc.upload(a_ct("to nowhere"))).id])
     with pytest.raises(Refused, match="Only alphanumeric"):
         await orthanc.put_modality("a b", node)
 

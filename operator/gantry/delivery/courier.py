@@ -1,7 +1,7 @@
 """Carries results from Orthanc to their destinations: does what `plan.py` says, one step for each delivery, and says when to come again.
 
 It keeps nothing: all state is in the Run's `status.deliveries`. A step that is done and not recorded is done again, which is harmless.
-At most three requests a destination and step.
+At most four requests a destination and step; a further one for each result only when Orthanc does not start the send.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.orthanc import Modality, NotFound, Orthanc, OrthancError
+from gantry.orthanc import Modality, NotFound, Orthanc, OrthancError, ServerFault
 
 from .plan import (
     NO_DESTINATION,
@@ -28,6 +28,8 @@ from .plan import (
     poll_pause,
     sending,
 )
+
+GONE = "Orthanc does not have the results any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,22 @@ class Courier:
             except NotFound:
                 await orthanc.put_modality(target.modality, target.node)
                 job = await orthanc.store(target.modality, instances)
-        except NotFound:
-            return not_begun(delivery, "Orthanc does not have the results any more", self._clock())
         except OrthancError as error:
-            return not_begun(delivery, f"Orthanc did not start the send: {error}", self._clock())
+            words = GONE if await self._gone(orthanc, instances, error) else f"Orthanc did not start the send: {error}"
+            return not_begun(delivery, words, self._clock())
         return sending(delivery, job, self._clock())
+
+    async def _gone(self, orthanc: Orthanc, instances: Sequence[str], error: OrthancError) -> bool:
+        """Orthanc 1.10 answers 404 to a send of what it does not have, 1.13 an internal error 500: only asking for it tells."""
+        if isinstance(error, NotFound):
+            return True
+        if not isinstance(error, ServerFault):
+            return False
+        try:
+            for instance in instances:
+                await orthanc.instance_metadata(instance)
+        except NotFound:
+            return True
+        except OrthancError:
+            return False  # in trouble: nothing is known, and the error that was met first says more
+        return False

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import pytest
 from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
 
 from gantry.api.run import DeliveryStatus, Result
@@ -26,6 +26,8 @@ class Delivery:
 
     def __init__(self, *destinations: str, targets: dict[str, Target] | None = None) -> None:
         self.fake = FakeOrthanc(Clock())
+        study = self.fake.images("of the result", count=1)
+        self.result = RESULT.model_copy(update={"orthanc_id": self.fake.series[self.fake.studies[study].series[0]].instances[0]})
         self.fake.modalities["gantry_pacs"] = {"AET": "PACS", "Host": "pacs", "Port": 104}
         self.targets = {"pacs": Target("gantry_pacs", PACS)} if targets is None else targets
         self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0)
@@ -35,7 +37,7 @@ class Delivery:
     async def step(self) -> DeliveryStatus:
         async with self.fake.client() as orthanc:
             self.last = await self.courier.advance(
-                orthanc, targets=self.targets, results=[RESULT], deliveries=self.last.deliveries, deadline=DEADLINE
+                orthanc, targets=self.targets, results=[self.result], deliveries=self.last.deliveries, deadline=DEADLINE
             )
         return self.last.deliveries[0]
 
@@ -61,7 +63,7 @@ async def test_a_result_is_sent_in_two_requests() -> None:
     last = await delivery.step()
     assert (last.state, last.message) == ("Sent", None)
     assert delivery.last.again_after is None
-    assert delivery.fake.sent == [("gantry_pacs", [identifier("sr")])]
+    assert delivery.fake.sent == [("gantry_pacs", [delivery.result.orthanc_id])]
     assert len(delivery.fake.calls) == 2
 
 
@@ -81,10 +83,18 @@ async def test_a_modality_orthanc_forgot_is_put_again() -> None:
     assert len(delivery.fake.calls) == 4
 
 
-async def test_results_that_are_gone_are_said_to_be() -> None:
+@pytest.mark.parametrize("status", [404, 500], ids=["Orthanc 1.10", "Orthanc 1.13"])
+async def test_results_that_are_gone_are_said_to_be(status: int) -> None:
     delivery = Delivery()
-    delivery.fake.faults["POST /modalities"] = lambda request: httpx.Response(404)
+    delivery.fake.delete(identifier("of the result"))
+    delivery.fake.fails("POST /modalities", status)
     assert (await delivery.step()).message == "Orthanc does not have the results any more"
+
+
+async def test_an_orthanc_in_trouble_is_not_taken_for_one_without_results() -> None:
+    delivery = Delivery()
+    delivery.fake.fails("POST /modalities", 500, {"Message": "Database error"})
+    assert "Database error" in ((await delivery.step()).message or "")
 
 
 async def test_a_job_nobody_knows_is_sent_again_at_once() -> None:
