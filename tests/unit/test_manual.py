@@ -1,0 +1,85 @@
+"""Pages of the manual that people write: they name everything there is, and nothing that is not."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typer.main import get_command
+
+from gantry.cli.main import app
+from gantry.kube.permissions import PERMISSIONS
+from gantry.runtime.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    """Cells of all tables."""
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+
+
+def test_every_metric_is_explained_with_its_labels() -> None:
+    """Names made while running (gauges that are read when asked) are found in the source."""
+    registered: dict[str, set[str]] = {}
+    for metric in vars(Metrics(version="0")).values():
+        if hasattr(metric, "_labelnames"):
+            suffix = {"counter": "_total", "info": "_info"}.get(metric._type, "")
+            registered[metric._name + suffix] = set(metric._labelnames)
+    process = (ROOT / "operator" / "gantry" / "runtime" / "process.py").read_text(encoding="utf-8")
+    read = re.findall(r'metrics\.collect\("(\w+)", "[^"]*", "(\w*)"', process)
+    registered |= {name: {label} - {""} for name, label in read}
+    registered["gantry_build_info"] = {"version"}
+    explained = {row[0].strip("`"): {label for label in row[2].split(", ") if label} for row in rows(page("reference/metrics.md")) if len(row) == 4}
+    explained.pop("metric", None)
+    assert explained == registered
+
+
+def test_every_value_of_the_chart_is_explained() -> None:
+    def names(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+        for name, value in values.items():
+            inner = isinstance(value, dict) and value and name != "resources"
+            yield from names(value, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+
+    values = yaml.safe_load((ROOT / "charts" / "gantry" / "values.yaml").read_text(encoding="utf-8"))
+    first_cells = " ".join(row[0] for row in rows(page("install.md")))
+    for name in names(values):
+        assert f"`{name}`" in first_cells or f"`.{name.rpartition('.')[2]}`" in first_cells, name
+
+
+def test_the_permissions_that_are_told_are_those_that_are_granted() -> None:
+    told: dict[str, set[str]] = {}
+    for row in rows(page("install.md")):
+        if len(row) == 3 and re.fullmatch(r"[a-z, ]+", row[1]) and {"get", "list", "patch"} & set(row[1].split(", ")):
+            for resource in re.findall(r"`([a-z/]+)`", row[0]):
+                told[resource] = set(row[1].split(", "))
+    granted = {one.name: set(one.verbs) for one in PERMISSIONS if not one.subresource}
+    assert {name: verbs for name, verbs in told.items() if not name.startswith("/")} == granted
+    assert told["/status"] == {verb for one in PERMISSIONS if one.subresource for verb in one.verbs}
+
+
+def test_every_command_is_explained() -> None:
+    def commands(command: Any, path: str) -> Iterator[str]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield path
+        else:
+            for name, child in inner.items():
+                yield from commands(child, f"{path} {name}")
+
+    explained = page("reference/cli.md")
+    found = list(commands(get_command(app), "gantry"))
+    assert len(found) == explained.count("| `gantry ")
+    assert all(f"`{command} " in explained or f"`{command}`" in explained for command in found)
+
+
+def test_links_inside_the_manual_lead_somewhere() -> None:
+    for name in ("install.md", "reference/cli.md", "reference/metrics.md", "reference/api.md"):
+        for link in re.findall(r"\]\(([^)#]+\.md|[^)#]+\.json)", page(name)):
+            assert (DOCS / name).parent.joinpath(link).exists(), f"{name} -> {link}"
