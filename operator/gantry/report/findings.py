@@ -17,12 +17,15 @@ from gantry.api.base import DicomUID, Part
 from .shapes import Planar, Region, SegmentRegion, Spatial
 from .units import advice, is_ucum
 
-_ONE_LINE = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
-Line = Annotated[str, Field(min_length=1, max_length=64, pattern=_ONE_LINE)]
+ONE_LINE = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
+Line = Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
 """One line for a DICOM LO: the backslash separates values there (PS3.5 6.2)."""
-Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=SEVERAL_LINES)]
 """Free text for a DICOM UT: no control characters but tab and line ends."""
-Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=IDENTIFIER)]
+LANGUAGE_TAG = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -39,13 +42,13 @@ Unit = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_ucum)]
 class Concept(Code):
     """A coded concept (PS3.3 section 8.8): scheme, value, meaning."""
 
-    scheme: Annotated[str, Field(min_length=1, max_length=16, pattern=_ONE_LINE)]
+    scheme: Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)]
     """Coding scheme designator: SCT, DCM, LN, RADLEX, 99LOCAL."""
-    value: Annotated[str, Field(min_length=1, max_length=64, pattern=_ONE_LINE)]
+    value: Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
     """Code value."""
     meaning: Line
     """Code meaning in words, at most 64 characters."""
-    scheme_version: Annotated[str, Field(min_length=1, max_length=16, pattern=_ONE_LINE)] | None = None
+    scheme_version: Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)] | None = None
     """Version of the coding scheme, where it matters."""
 
     @property
@@ -214,7 +217,7 @@ class Findings(Part):
 
     schema_version: Literal["v1alpha1"]
     """v1alpha1"""
-    language: Annotated[str, Field(max_length=16, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = "en-US"
+    language: Annotated[str, Field(max_length=16, pattern=LANGUAGE_TAG)] = "en-US"
     """Language of the texts (RFC 5646)."""
     algorithms: Annotated[tuple[FindingsAlgorithm, ...], Field(min_length=1, max_length=16)]
     """The algorithms; the first is the one the report is named after."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydicom import DataElement, Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from .document import IMPLEMENTATION
@@ -101,6 +102,8 @@ def _referring_to(renamed: Mapping[str, str], dataset: Dataset) -> Dataset:
         if element.VR == "SQ":
             value = [_referring_to(renamed, item) for item in element.value or ()]
             result[element.tag] = DataElement(element.tag, "SQ", value)
-        elif element.VR == "UI" and isinstance(element.value, str) and element.value in renamed:
-            result[element.tag] = DataElement(element.tag, "UI", renamed[element.value])
+        elif element.VR == "UI":
+            uids = [str(uid) for uid in element.value] if isinstance(element.value, MultiValue) else [str(element.value or "")]
+            if any(uid in renamed for uid in uids):
+                result[element.tag] = DataElement(element.tag, "UI", [renamed.get(uid, uid) for uid in uids])
     return result

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from .errors import InvalidFindings
-from .findings import Findings, repeated
-from .shapes import KINDS
+from .findings import IDENTIFIER, LANGUAGE_TAG, ONE_LINE, SEVERAL_LINES, Findings, repeated
+from .shapes import FILE_NAME, KINDS
 
 LARGEST = 16 * 1024 * 1024
 """Bytes. 1000 findings with outlines of 500 points take 10 MiB; a document larger than this is a mistake, not a report."""
@@ -26,10 +26,17 @@ _RULES = {
     "extra_forbidden": "the schema has no such field",
     "union_tag_invalid": f"kind is one of {', '.join(sorted(KINDS))}",
     "union_tag_not_found": "a region needs a kind",
-    "string_pattern_mismatch": "holds a character that is not allowed here (backslash, control character, or one that is none of A-Z a-z 0-9 . _ -)",
     "finite_number": "a number that is finite",
 }
 """Rules in words of the contract, by pydantic's type of error; the others read well as they are."""
+_PATTERNS = {
+    ONE_LINE: "one line without backslash or control characters",
+    SEVERAL_LINES: "text without control characters, but for tab and line ends",
+    IDENTIFIER: "letters, digits, dot, underscore and hyphen, a letter or digit first",
+    LANGUAGE_TAG: "a language tag such as en-US",
+    FILE_NAME: "the name of a file in /gantry/output, without folder",
+}
+"""The same for what a text may look like; a UID is what remains."""
 _QUOTED_FIELDS = frozenset(("kind", "unit", "presence", "laterality", "schemaVersion", "scheme", "schemeVersion", "language"))
 
 
@@ -41,7 +48,7 @@ def parse_findings(document: bytes) -> Findings:
     try:
         return Findings.model_validate_json(document, strict=True)
     except ValidationError as fault:
-        raise InvalidFindings(_in_one_line(fault.errors(include_url=False, include_context=False))) from None
+        raise InvalidFindings(_in_one_line(fault.errors(include_url=False))) from None
 
 
 def _refuse_what_json_leaves_open(document: bytes) -> None:
@@ -78,9 +85,15 @@ def _in_one_line(faults: list[ErrorDetails]) -> str:
     first, more = faults[0], len(faults) - 1
     path = _path(first["loc"])
     value = _shown(first, path)
-    rule = _PARAMETER if _AFTER_A_PARAMETER.search(path) else _RULES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    rule = _PARAMETER if _AFTER_A_PARAMETER.search(path) else _rule(first)
     line = ": ".join(part for part in ("findings.json", path, value, rule) if part)
     return f"{line} (and {more} more)" if more else line
+
+
+def _rule(fault: ErrorDetails) -> str:
+    if fault["type"] == "string_pattern_mismatch":
+        return _PATTERNS.get(fault.get("ctx", {}).get("pattern", ""), "a DICOM UID, digits and dots")
+    return _RULES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -18,6 +18,7 @@ Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Radius = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Point2D = tuple[Coordinate, Coordinate]
 Point3D = tuple[Coordinate, Coordinate, Coordinate]
+FILE_NAME = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$"
 LARGEST = 10_000
 """Points in one region: a contour of a 5000 x 5000 mammogram stays below."""
 
@@ -193,7 +194,7 @@ class SegmentRegion(Part):
 
     kind: Literal["segment"]
     """segment"""
-    file: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$")]
+    file: Annotated[str, Field(min_length=1, max_length=255, pattern=FILE_NAME)]
     """Name of the file in /gantry/output."""
     segment_number: Annotated[int, Field(ge=1, le=65535)]
     """Segment Number in that file."""

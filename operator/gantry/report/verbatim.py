@@ -19,7 +19,10 @@ _CHARACTER_SET = 0x00080005
 
 @contextmanager
 def tolerated() -> Iterator[None]:
-    """pydicom takes invalid values without a word: it would warn about faults of the source, with the patient's values in the warning."""
+    """pydicom takes invalid values without a word: it would warn about faults of the source, with the patient's values in the warning.
+
+    Both settings are the process's: no other thread builds or reads DICOM meanwhile.
+    """
     with config.disable_value_validation(), catch_warnings():
         simplefilter("ignore")
         yield

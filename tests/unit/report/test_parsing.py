@@ -82,11 +82,11 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
     "a meaning of 65 characters": (finding(type=code("SCT", "1", "m" * 65)), "findings[0].type.meaning: text of 65 characters: String should have at most 64 characters"),
     "a backslash, which separates values in DICOM": (
         finding(type=code("SCT", "1\\2", "two")),
-        "findings[0].type.value: text of 3 characters: holds a character that is not allowed here (backslash, control character, or one that is none of A-Z a-z 0-9 . _ -)",
+        "findings[0].type.value: text of 3 characters: one line without backslash or control characters",
     ),
     "an escape character in a comment": (
         finding(comment="\x1b$B"),
-        "findings[0].comment: text of 3 characters: holds a character that is not allowed here (backslash, control character, or one that is none of A-Z a-z 0-9 . _ -)",
+        "findings[0].comment: text of 3 characters: text without control characters, but for tab and line ends",
     ),
     "a question without answer": (finding(evaluations=[{"name": NODULE}]), "findings[0].evaluations[0]: an evaluation takes either value (a code) or text"),
     "region and regions": (finding(region=a_box(), regions=[a_box()]), "findings[0]: takes either region or regions, not both"),
@@ -118,8 +118,11 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
     "two segments of one finding": (finding(regions=[a_segment(), a_segment()]), "findings[0]: takes one segment and no other region; write a finding for each segment"),
     "a file outside the output folder": (
         finding(region=a_segment(file="../../etc/passwd")),
-        "findings[0].region.file: text of 16 characters: holds a character that is not allowed here (backslash, control character, or one that is none of A-Z a-z 0-9 . _ -)",
+        "findings[0].region.file: text of 16 characters: the name of a file in /gantry/output, without folder",
     ),
+    "an id with a blank": (finding(id="nodule 1"), "findings[0].id: text of 8 characters: letters, digits, dot, underscore and hyphen, a letter or digit first"),
+    "a language in words": (a_document(language="German"), 'language: "German": a language tag such as en-US'),
+    "a UID that is a name": (finding(region=a_box(sopInstanceUID="slice-3")), "findings[0].region.sopInstanceUID: text of 7 characters: a DICOM UID, digits and dots"),
     "something absent that lies somewhere": (finding(presence="absent", region=a_box()), "findings[0]: a finding that is absent has no region"),
     "images beside a region": (
         finding(region=a_box(), images=["1.2"]),
