@@ -8,7 +8,7 @@
     └── Transient            asking again later may help; `retry_after` is the server's wish in seconds
         ├── Conflict         409, the object changed meanwhile or is another one of the same name
         ├── NotPermitted     401, 403 of RBAC: someone must mend a Role; the work itself is fine
-        └── Unavailable      429, 5xx, no connection, no answer in time
+        └── Unavailable      429, 5xx, no connection, no answer in time, 403 of a server that is still starting
 
 The message is the server's own, without the URL. Nothing but `client` raises these.
 """
@@ -58,6 +58,8 @@ class Unavailable(Transient):
     """No answer, or none that says anything about the object."""
 
 
+_PASSING_403 = ("not yet ready to handle request", "status unknown for quota")
+"""Words of admission plugins (apiserver, pkg/admission; plugin/resourcequota) of a server or a quota that is just starting."""
 _PERMANENT_STATUS = frozenset({400, 405, 413, 415, 422})
 
 
@@ -75,8 +77,10 @@ def error_of(status: int, body: Mapping[str, Any], retry_after: str | None = Non
             return NotPermitted(message, status=status)
         case 403:
             # RBAC's words (apiserver, pkg/endpoints/handlers/responsewriters): User "x" cannot create resource "jobs" …
-            by_role = " cannot " in message and " resource " in message
-            return NotPermitted(message, status=status) if by_role else Rejected(message, status=status)
+            if " cannot " in message and " resource " in message:
+                return NotPermitted(message, status=status)
+            passing = any(words in message for words in _PASSING_403)
+            return Unavailable(message, status=status) if passing else Rejected(message, status=status)
         case _ if status in _PERMANENT_STATUS:
             return Rejected(message, status=status)
         case _:

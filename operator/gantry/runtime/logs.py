@@ -24,10 +24,10 @@ def set_up(level: str, *, clock: Callable[[], float]) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        Repeats(clock),
     ]
+    repeats = Repeats(clock)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *shared, repeats.process, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -39,6 +39,7 @@ def set_up(level: str, *, clock: Callable[[], float]) -> None:
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    handler.addFilter(repeats.filter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -47,25 +48,42 @@ def set_up(level: str, *, clock: Callable[[], float]) -> None:
 
 
 class Repeats:
-    """Drops warnings and errors whose words, numbers and addresses aside, were told within the last minute."""
+    """Drops warnings and errors whose words, numbers and addresses aside, were told within the last minute.
+
+    Two doors: a processor for our own loggers, a filter for all others. Never a processor for those: DropEvent is no Exception, so `logging` lets it
+    through into the code that wanted to log, and kopf ended by it.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._told: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    def process(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """For structlog's loggers."""
         if event.get("level") not in ("warning", "error", "critical"):
             return event
-        # Structured fields tell one key from another; only the words of foreign loggers hold addresses and counters.
-        key = (str(event.get("logger", "")), _VARYING.sub("#", str(event.get("event", ""))) + str(event.get("key", "")))
-        now = self._clock()
-        at, dropped = self._told.get(key, (float("-inf"), 0))
-        if now - at < REPEAT_AFTER:
-            self._told[key] = (at, dropped + 1)
+        # `key` tells one object's trouble from another's.
+        dropped = self._since_told(str(event.get("logger", "")), f"{event.get('event')} {event.get('key', '')}")
+        if dropped is None:
             raise structlog.DropEvent
-        if len(self._told) > 1000:
-            self._told = {one: told for one, told in self._told.items() if now - told[0] < REPEAT_AFTER}
-        self._told[key] = (now, 0)
         if dropped:
             event["repeated"] = dropped
         return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """For everybody else's."""
+        if isinstance(record.msg, dict) or record.levelno < logging.WARNING:
+            return True  # structlog's own have been looked at
+        return self._since_told(record.name, _VARYING.sub("#", record.getMessage())) is not None
+
+    def _since_told(self, logger: str, words: str) -> int | None:
+        """How often it was dropped since it was told; None: it is to be dropped again."""
+        now = self._clock()
+        at, dropped = self._told.get((logger, words), (float("-inf"), 0))
+        if now - at < REPEAT_AFTER:
+            self._told[logger, words] = (at, dropped + 1)
+            return None
+        if len(self._told) > 1000:
+            self._told = {one: told for one, told in self._told.items() if now - told[0] < REPEAT_AFTER}
+        self._told[logger, words] = (now, 0)
+        return dropped

@@ -165,6 +165,8 @@ ERRORS: dict[str, tuple[int, dict[str, Any], type[KubeError], type[KubeError]]] 
     "a malformed object": (400, {"message": "strict decoding error"}, Rejected, Permanent),
     "too large": (413, {"message": "request entity too large"}, Rejected, Permanent),
     "a quota or policy": (403, {"message": QUOTA}, Rejected, Permanent),
+    "a server whose admission is not ready": (403, {"message": "jobs.batch \"x\" is forbidden: not yet ready to handle request"}, Unavailable, Transient),
+    "a quota nobody has counted yet": (403, {"message": "jobs.batch \"x\" is forbidden: status unknown for quota: gpus"}, Unavailable, Transient),
     "a missing permission": (403, {"message": RBAC}, NotPermitted, Transient),
     "a token that ran out": (401, {"message": "Unauthorized"}, NotPermitted, Transient),
     "a server that is starting": (503, {"message": "apiserver is shutting down"}, Unavailable, Transient),
