@@ -13,10 +13,10 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import structlog
 
+from gantry import __version__
 from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Courier
 from gantry.kube import AioKube, Freshness, KubeError, Throttle, Transient, api_client, configuration
@@ -141,7 +141,7 @@ async def run(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises RuntimeError when a part ends that should not; the caller exits."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     _take_signals(loop, stop)
-    metrics = Metrics(version=version("gantry"))
+    metrics = Metrics(version=__version__)
     freshness = Freshness(time.monotonic)
     watches = len(handlers.WATCHED) * max(1, len(settings.namespaces))
     health = Health(freshness, watches=watches, clock=time.monotonic)

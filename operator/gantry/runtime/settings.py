@@ -68,10 +68,12 @@ class _Reader:
         return value
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        """In whatever case it is written."""
         value = self._environment.get(name, "") or default
-        if value not in allowed:
+        chosen = {one.lower(): one for one in allowed}.get(value.lower())
+        if chosen is None:
             self.problems.append(f"{name} is {value!r}: give one of {', '.join(allowed)}")
-        return value
+        return chosen or default
 
     def number(self, name: str, default: float, *, least: float, most: float) -> float:
         text = self._environment.get(name, "") or str(default)
