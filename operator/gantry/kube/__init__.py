@@ -3,8 +3,10 @@
 It must not decide anything; the work queue in `runtime` retries.
 """
 
+from kubernetes.aio.client import Configuration
+
 from .client import AioKube, Kube, Object
-from .connection import CallObserver, Configuration, Freshness, api_client, configuration, watch_session
+from .connection import CallObserver, Freshness, api_client, configuration, watch_session
 from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotPermitted, Permanent, Rejected, Transient, Unavailable
 from .permissions import PERMISSIONS, Permission
 from .resources import BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource

@@ -1,0 +1,111 @@
+"""Logs that do not repeat themselves, metrics without identifiers, and health by the watches."""
+
+import logging
+
+import pytest
+import structlog
+from tests.builders_runs import a_run, sent
+
+from gantry.kube import Freshness
+from gantry.runs import plan
+from gantry.runtime.health import Health
+from gantry.runtime.logs import Repeats
+from gantry.runtime.metrics import Metrics
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def a_record(message: str, *, level: int = logging.ERROR, name: str = "kopf.watching") -> logging.LogRecord:
+    return logging.LogRecord(name, level, "file", 1, message, None, None)
+
+
+def test_the_same_trouble_of_five_watches_is_told_once_a_minute(clock: Clock) -> None:
+    """kopf tells it at each attempt, with the whole URL."""
+    repeats = Repeats(clock)
+    lines = [f"Request attempt #{n}/69 failed; will retry: GET https://10.0.0.1/{what}?x={n} -> ClientConnectorError()" for n, what in enumerate("abcde")]
+    assert [repeats.filter(a_record(line)) for line in lines] == [True, False, False, False, False]
+    clock.now += 61
+    assert repeats.filter(a_record(lines[0]))
+
+
+def test_information_is_never_dropped(clock: Clock) -> None:
+    repeats = Repeats(clock)
+    assert all(repeats.filter(a_record("listening", level=logging.INFO)) for _ in range(3))
+
+
+def test_a_dropped_line_of_our_own_is_counted(clock: Clock) -> None:
+    repeats = Repeats(clock)
+    event = {"event": "a pass failed", "level": "warning", "logger": "x", "key": "run/a"}
+    assert "repeated" not in repeats.process(None, "warning", dict(event))
+    for _ in range(2):
+        with pytest.raises(structlog.DropEvent):
+            repeats.process(None, "warning", dict(event))
+    assert "repeated" not in repeats.process(None, "warning", {**event, "key": "run/b"}), "another Run's trouble is not the same"
+    clock.now += 61
+    assert repeats.process(None, "warning", dict(event))["repeated"] == 2
+
+
+def test_the_filter_never_raises_what_logging_lets_through(clock: Clock) -> None:
+    """DropEvent is a BaseException: raised within a handler's formatter it went through `logging` into kopf's watch and ended the operator."""
+    repeats = Repeats(clock)
+    assert [repeats.filter(a_record("again")) for _ in range(2)] == [True, False]
+
+
+def test_a_finished_run_is_measured_by_pipeline_stage_and_reason() -> None:
+    metrics = Metrics(version="1")
+    done = plan(a_run().with_gpu(2).published().delivered(sent()).observed()).status
+    failed = plan(a_run().with_template(retries=0).failed(1, publish=137).observed()).status
+    assert done is not None
+    assert failed is not None
+    metrics.run_finished("chest-ct-nodules", done)
+    metrics.run_finished("chest-ct-nodules", failed)
+    text = metrics.text().decode()
+    for line in (
+        'gantry_runs_finished_total{pipeline="chest-ct-nodules",reason="",state="Succeeded"} 1.0',
+        'gantry_runs_finished_total{pipeline="chest-ct-nodules",reason="StepFailed",state="Failed"} 1.0',
+        'gantry_stage_seconds_sum{pipeline="chest-ct-nodules",stage="step/detect"} 6.5',
+        'gantry_gpu_seconds_total{pipeline="chest-ct-nodules",resource="nvidia.com/gpu"} 5.0',
+        'gantry_deliveries_total{destination="pacs",state="Sent"} 1.0',
+        'gantry_build_info{version="1"} 1.0',
+    ):
+        assert line in text
+    assert "11111111-22222222" not in text
+
+
+def test_a_gauge_is_read_when_it_is_scraped() -> None:
+    metrics = Metrics(version="1")
+    runs = {"Queued": 1.0}
+    metrics.collect("gantry_runs", "Runs by state", "state", lambda: runs)
+    runs["Queued"] = 5.0
+    assert 'gantry_runs{state="Queued"} 5.0' in metrics.text().decode()
+
+
+def test_a_watch_silent_for_150_seconds_is_a_complaint(clock: Clock) -> None:
+    freshness = Freshness(clock)
+    health = Health(freshness, watches=1, clock=clock)
+    freshness.touch("/pods")
+    clock.now += 149
+    assert health.complaints() == []
+    clock.now += 2
+    assert health.complaints() == ["the watch of /pods is silent for 151 s"]
+    freshness.touch("/pods")
+    assert health.complaints() == []
+
+
+def test_watches_that_never_begin_are_a_complaint(clock: Clock) -> None:
+    health = Health(Freshness(clock), watches=5, clock=clock)
+    clock.now += 149
+    assert health.complaints() == []
+    clock.now += 2
+    assert health.complaints() == ["5 of 5 watches never began"]

@@ -1,0 +1,82 @@
+"""Whether a pipeline is ready, and the status it gets."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.builders import PIPELINE, changed
+from tests.builders_runs import A_BRIDGE, at, told
+
+from gantry.api import PipelineReason
+from gantry.routing import InvalidRequirement
+from gantry.runs import BridgeView
+from gantry.runtime.pipelines import Judgement, judge, status_of
+from gantry.runtime.records import PipelineRecord
+from gantry.runtime.tallies import Tally
+
+METADATA = {**PIPELINE["metadata"], "uid": "p-uid", "resourceVersion": "5", "generation": 3, "creationTimestamp": "2026-03-01T00:00:00Z"}
+RULES: Any = object()
+READY = Judgement(PipelineReason.READY, "studies that match start Runs", RULES)
+
+
+def a_record(**changes: Any) -> PipelineRecord:
+    body = changed(PIPELINE, "metadata", METADATA)
+    for path, value in changes.items():
+        body = changed(body, path.replace("__", "."), value)
+    return PipelineRecord.from_object(body)
+
+
+BRIDGE = BridgeView.from_object(A_BRIDGE)
+
+CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, str]] = {
+    "all is well": (a_record(), BRIDGE, RULES, PipelineReason.READY, "studies that match start Runs"),
+    "no bridge": (
+        a_record(), None, RULES, PipelineReason.BRIDGE_MISSING, "no OrthancBridge main in this namespace; create it or change spec.bridgeRef",
+    ),
+    "a destination the bridge does not have": (
+        a_record(spec__template__delivery__destinations=["pacs", "vna"]), BRIDGE, RULES,
+        PipelineReason.DESTINATION_UNKNOWN, "the bridge has no destination vna; it has: pacs",
+    ),
+    "a bridge without destinations": (
+        a_record(), BridgeView.from_object(changed(A_BRIDGE, "spec.destinations", [])), RULES,
+        PipelineReason.DESTINATION_UNKNOWN, "the bridge has no destination pacs; it has: none",
+    ),
+    "rules that cannot be compiled": (
+        a_record(), BRIDGE, InvalidRequirement("spec.match.study: no"), PipelineReason.INVALID_REQUIREMENT, "spec.match.study: no",
+    ),
+    "a history shorter than the lookback": (
+        a_record(spec__history={"ttl": "23h"}), BRIDGE, RULES, PipelineReason.INVALID_HISTORY,
+        "spec.history.ttl (23h) is shorter than the bridge's watch.lookback (24h): a deleted Run's study would be analysed again; make it longer",
+    ),
+    "suspended": (
+        a_record(spec__suspend=True), BRIDGE, RULES, PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("record", "bridge", "rules", "reason", "message"), CASES.values(), ids=CASES.keys())
+def test_the_first_that_does_not_hold_is_the_reason(
+    record: PipelineRecord, bridge: BridgeView | None, rules: Any, reason: PipelineReason, message: str
+) -> None:
+    judgement = judge(record, bridge, rules)
+    assert (judgement.reason, judgement.message) == (reason, message)
+    assert (judgement.rules is not None) == (reason is PipelineReason.READY)
+
+
+def test_a_pipelines_status_counts_and_names_its_newest_run() -> None:
+    status = status_of(a_record(), READY, Tally(active=2, succeeded=3, failed=1, newest=at(5)), at(60))
+    assert status.runs is not None
+    assert (status.runs.active, status.runs.succeeded, status.runs.failed, status.last_run_time) == (2, 3, 1, told(5))
+    conditions = {c.type: (c.status, c.reason, c.last_transition_time, c.observed_generation) for c in status.conditions or ()}
+    assert conditions == {"Ready": ("True", "Ready", told(60), 3), "Active": ("True", "Running", told(60), 3)}
+
+
+def test_nothing_changes_without_a_change() -> None:
+    first = status_of(a_record(), READY, Tally(), at(60))
+    later = status_of(a_record(status=first.model_dump(by_alias=True, exclude_none=True)), READY, Tally(), at(60) + timedelta(hours=1))
+    assert later == first
+
+
+def test_the_newest_runs_time_outlives_the_run() -> None:
+    record = a_record(status={"lastRunTime": told(5)})
+    assert status_of(record, READY, Tally(), at(60)).last_run_time == told(5)

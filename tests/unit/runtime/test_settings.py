@@ -1,0 +1,42 @@
+"""Settings from the environment: every mistake is told at once, with its variable."""
+
+import pytest
+
+from gantry.runtime import InvalidSettings, Settings
+
+LEAST = {"GANTRY_INSTALLATION": "hospital-a", "GANTRY_WORKER_IMAGE": "gantry/worker@sha256:1"}
+
+
+def test_two_variables_are_enough() -> None:
+    made = Settings.from_environment(LEAST)
+    assert (made.namespaces, made.port, made.log_level, made.worker_pull_policy) == ((), 8080, "INFO", "IfNotPresent")
+
+
+def test_namespaces_are_a_list() -> None:
+    assert Settings.from_environment({**LEAST, "GANTRY_NAMESPACES": " b, a,,b"}).namespaces == ("a", "b")
+
+
+WRONG = {
+    "GANTRY_INSTALLATION is not set": {"GANTRY_INSTALLATION": " "},
+    "GANTRY_WORKER_IMAGE is not set": {"GANTRY_WORKER_IMAGE": ""},
+    "GANTRY_PORT is 'http': give a number from 0 to 65535": {"GANTRY_PORT": "http"},
+    "GANTRY_PORT is '70000': give a number from 0 to 65535": {"GANTRY_PORT": "70000"},
+    "GANTRY_LOG_LEVEL is 'verbose': give one of DEBUG, INFO, WARNING, ERROR": {"GANTRY_LOG_LEVEL": "verbose"},
+    "GANTRY_WORKER_PULL_POLICY is 'Sometimes': give one of Always, IfNotPresent, Never": {"GANTRY_WORKER_PULL_POLICY": "Sometimes"},
+    "GANTRY_WORKERS is 'nan': give a number from 1 to 256": {"GANTRY_WORKERS": "nan"},
+}
+
+
+@pytest.mark.parametrize(("message", "change"), WRONG.items(), ids=WRONG.keys())
+def test_a_wrong_variable_is_named_with_its_value_and_what_to_write(message: str, change: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_environment(LEAST | change)
+    assert message in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_environment({"GANTRY_PORT": "-1"})
+    assert [word for word in ("GANTRY_INSTALLATION", "GANTRY_WORKER_IMAGE", "GANTRY_PORT") if word in str(caught.value)] == [
+        "GANTRY_INSTALLATION", "GANTRY_WORKER_IMAGE", "GANTRY_PORT",
+    ]  # fmt: skip

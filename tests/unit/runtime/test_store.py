@@ -1,0 +1,222 @@
+"""What the store keeps, whom it wakes, and how it finds what was deleted unseen."""
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.builders import PIPELINE, changed
+from tests.builders_runs import A_BRIDGE, NAME, RunBuilder, a_run, at
+
+from gantry.runtime.records import Key
+from gantry.runtime.store import Store
+
+RUN = Key("run", "default", NAME)
+PIPELINE_KEY = Key("pipeline", "default", "chest-ct-nodules")
+
+
+class Seen:
+    """A store and whom it woke."""
+
+    def __init__(self) -> None:
+        self.woken: list[Key] = []
+        self.counted: list[Key] = []
+        self.store = Store(changed=self.woken.append, counted=self.counted.append, clock=lambda: at(10))
+
+    def take(self, builder: RunBuilder) -> "Seen":
+        run, job, pods = builder.objects()
+        self.store.observe("inferenceruns", run)
+        if job:
+            self.store.observe("jobs", job)
+        for pod in pods:
+            self.store.observe("pods", pod)
+        return self
+
+    def census(self, plural: str, *objects: dict[str, Any]) -> int:
+        self.store.begin_census(plural, "default")
+        for one in objects:
+            self.store.listed(plural, one)
+        return self.store.end_census(plural)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+def version(obj: dict[str, Any], number: int) -> dict[str, Any]:
+    return changed(obj, "metadata.resourceVersion", str(number))
+
+
+def test_job_and_pods_wake_their_run(seen: Seen) -> None:
+    seen.take(a_run().running())
+    assert seen.woken == [RUN] * 3
+    assert seen.store.jobs[RUN].name == f"{NAME}-1"
+    assert list(seen.store.pods[RUN]) == [f"{NAME}-1-pod1"]
+
+
+def test_a_pod_without_our_label_is_not_ours(seen: Seen) -> None:
+    pod = changed(a_run().running().pods[0], "metadata.labels", {})
+    seen.store.observe("pods", pod)
+    assert (seen.woken, seen.store.pods) == ([], {})
+
+
+def test_what_is_known_already_wakes_nobody(seen: Seen) -> None:
+    """A list after a watch, or the watch's echo of our own write."""
+    builder = a_run().running()
+    seen.take(builder)
+    seen.woken.clear()
+    seen.take(builder)
+    assert seen.woken == []
+
+
+def test_an_older_version_does_not_replace_a_newer(seen: Seen) -> None:
+    run = a_run().run
+    seen.store.observe("inferenceruns", version(changed(run, "spec.cancel", True), 12))
+    seen.store.observe("inferenceruns", version(run, 11))
+    assert seen.store.runs[RUN].cancel
+
+
+def test_another_object_of_the_name_counts_whatever_its_version(seen: Seen) -> None:
+    run = a_run().run
+    seen.store.observe("inferenceruns", version(run, 12))
+    seen.store.observe("inferenceruns", changed(version(run, 3), "metadata.uid", "another"))
+    assert seen.store.runs[RUN].uid == "another"
+
+
+def test_the_late_news_of_an_old_objects_deletion_leaves_the_new_one(seen: Seen) -> None:
+    run = a_run().run
+    seen.store.observe("inferenceruns", changed(run, "metadata.uid", "another"))
+    seen.store.observe("inferenceruns", run, deleted=True)
+    assert RUN in seen.store.runs
+
+
+def test_a_heartbeat_of_a_pod_wakes_nobody(seen: Seen) -> None:
+    builder = a_run().running()
+    seen.take(builder)
+    seen.woken.clear()
+    pod = copy.deepcopy(builder.pods[0])
+    pod["metadata"]["resourceVersion"] = "99"
+    pod["status"]["qosClass"] = "Burstable"
+    seen.store.observe("pods", pod)
+    assert seen.woken == []
+
+
+def test_our_own_write_wakes_nobody(seen: Seen) -> None:
+    seen.store.observe("inferenceruns", a_run().run, quiet=True)
+    assert seen.woken == []
+    assert RUN in seen.store.runs
+
+
+def test_a_finished_run_is_kept_small_and_its_pods_are_dropped(seen: Seen) -> None:
+    builder = a_run().running()
+    seen.take(builder)
+    done = version(builder.finished("Succeeded", ago=timedelta(0)).run, 50)
+    seen.store.observe("inferenceruns", done)
+    run = seen.store.runs[RUN]
+    assert (run.spec, run.status, run.finished) == (None, None, True)
+    assert (seen.store.pods, seen.store.unfinished) == ({}, set())
+    seen.woken.clear()
+    seen.store.observe("pods", version(builder.pods[0], 60))
+    assert (seen.woken, seen.store.pods) == ([], {})
+
+
+def test_when_trouble_began_is_remembered_over_events(seen: Seen) -> None:
+    builder = a_run().waiting("ErrImagePull", "no such host")
+    seen.take(builder)
+    pod = copy.deepcopy(builder.pods[0])
+    pod["metadata"]["resourceVersion"] = "99"
+    pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] = "ImagePullBackOff"
+    seen.store._clock = lambda: at(200)
+    seen.store.observe("pods", pod)
+    kept = seen.store.pods[RUN][pod["metadata"]["name"]]
+    assert (kept.trouble, kept.troubled_since) == ("ImagePullBackOff", at(10))
+
+
+def test_a_run_without_job_goes_first(seen: Seen) -> None:
+    seen.take(a_run())
+    assert seen.store.lacks_job(RUN)
+    seen.take(a_run().with_job())
+    assert not seen.store.lacks_job(RUN)
+    assert not seen.store.lacks_job(PIPELINE_KEY)
+
+
+def test_runs_are_counted_by_state_and_pipeline(seen: Seen) -> None:
+    seen.take(a_run())
+    seen.take(a_run().named("b"))
+    seen.store.observe("inferenceruns", version(a_run().named("b").finished("Failed", ago=timedelta(0)).run, 20))
+    seen.store.observe("inferenceruns", version(a_run().named("c").finished("Succeeded", ago=timedelta(0)).run, 20))
+    tally = seen.store.tallies.pipelines[PIPELINE_KEY]
+    assert (tally.active, tally.succeeded, tally.failed, tally.newest) == (1, 1, 1, at(0))
+    assert dict(seen.store.tallies.states) == {"Queued": 1, "Failed": 1, "Succeeded": 1}
+    seen.store.observe("inferenceruns", a_run().run, deleted=True)
+    assert tally.active == 0
+    assert seen.counted == [PIPELINE_KEY] * 5
+
+
+def test_what_a_full_list_lacks_was_deleted_while_no_watch_was_open(seen: Seen) -> None:
+    seen.take(a_run())
+    seen.take(a_run().named("ghost"))
+    ghost = Key("run", "default", "ghost")
+    # Same uid for both in the builder; a ghost has its own.
+    seen.store.observe("inferenceruns", changed(a_run().named("ghost").run, "metadata.uid", "ghost-uid"))
+    seen.woken.clear()
+    assert seen.census("inferenceruns", a_run().run) == 1
+    assert (list(seen.store.runs), seen.woken) == ([RUN], [ghost])
+
+
+def test_what_came_while_the_list_was_read_is_no_ghost(seen: Seen) -> None:
+    seen.take(a_run())
+    seen.store.begin_census("inferenceruns", "default")
+    seen.store.observe("inferenceruns", changed(a_run().named("new").run, "metadata.uid", "new-uid"))
+    seen.store.listed("inferenceruns", a_run().run)
+    assert seen.store.end_census("inferenceruns") == 0
+    assert len(seen.store.runs) == 2
+
+
+def test_what_was_deleted_while_the_list_was_read_does_not_come_back(seen: Seen) -> None:
+    seen.take(a_run())
+    seen.store.begin_census("inferenceruns", "default")
+    seen.store.observe("inferenceruns", a_run().run, deleted=True)
+    seen.store.listed("inferenceruns", a_run().run)
+    assert seen.store.end_census("inferenceruns") == 0
+    assert seen.store.runs == {}
+
+
+def test_a_list_of_one_namespace_says_nothing_of_another(seen: Seen) -> None:
+    elsewhere = changed(changed(a_run().run, "metadata.namespace", "elsewhere"), "metadata.uid", "other-uid")
+    seen.store.observe("inferenceruns", elsewhere)
+    assert seen.census("inferenceruns") == 0
+    assert Key("run", "elsewhere", NAME) in seen.store.runs
+
+
+@pytest.mark.parametrize("plural", ["jobs", "pods", "inferencepipelines", "orthancbridges"])
+def test_ghosts_of_every_kind_are_dropped(seen: Seen, plural: str) -> None:
+    builder = a_run().running()
+    objects = {"jobs": builder.job, "pods": builder.pods[0], "inferencepipelines": A_PIPELINE, "orthancbridges": A_BRIDGE_SEEN}
+    seen.take(a_run())
+    found = objects[plural]
+    assert found is not None
+    seen.store.observe(plural, found)
+    assert seen.census(plural) == 1
+    kept = {"jobs": seen.store.jobs, "pods": seen.store.pods, "inferencepipelines": seen.store.pipelines, "orthancbridges": seen.store.bridges}
+    assert not kept[plural]
+
+
+A_PIPELINE = changed(
+    PIPELINE, "metadata", {**PIPELINE["metadata"], "uid": "p-uid", "resourceVersion": "5", "generation": 1, "creationTimestamp": "2026-03-01T00:00:00Z"}
+)
+A_BRIDGE_SEEN = changed(A_BRIDGE, "metadata.resourceVersion", "5")
+
+
+def test_a_pipelines_own_status_wakes_nobody(seen: Seen) -> None:
+    seen.store.observe("inferencepipelines", A_PIPELINE)
+    seen.woken.clear()
+    seen.store.observe("inferencepipelines", version(changed(A_PIPELINE, "status", {"runs": {"active": 1}}), 6))
+    assert seen.woken == []
+    assert seen.store.pipelines[PIPELINE_KEY].status is not None
+
+
+def test_an_object_of_a_newer_version_is_left_out_and_told(seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
+    seen.store.observe("inferencepipelines", changed(A_PIPELINE, "spec.mode", "Shadow"))
+    assert (seen.store.pipelines, seen.woken) == ({}, [])
