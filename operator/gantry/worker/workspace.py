@@ -57,9 +57,10 @@ def emptied(folder: Path) -> None:
 
 
 def made(folder: Path) -> Path:
-    """The folder, readable for every user."""
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chmod(folder, FOLDER_MODE)
+    """The folder, readable for every user. One that exists stays as it is: a volume's root belongs to the kubelet, which made it so."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        os.chmod(folder, FOLDER_MODE)
     return folder
 
 
