@@ -35,7 +35,8 @@ registry_here() {
   [ -z "${HERE:-}" ] || return 0
   mkdir -p "$REGISTRY_STORE"
   local port
-  for port in $(shuf -i 20000-29999 -n 20); do
+  # The same port each time, if it is free: buildah remembers by host and port which layers a registry has.
+  for port in $((20000 + 0x$(printf %s "$REGISTRY_STORE" | sha256sum | cut -c1-4) % 10000)) $(shuf -i 20000-29999 -n 20); do
     printf 'version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: "%s"}}\nhttp: {addr: "127.0.0.1:%s"}\n' \
       "$REGISTRY_STORE" "$port" >"$work/registry.yaml"
     docker-registry serve "$work/registry.yaml" >"$work/registry.log" 2>&1 &
@@ -53,8 +54,7 @@ registry_here() {
 
 publish() { # NAME KEY IMAGE: pushes an image of buildah's storage and writes its digest down
   registry_here
-  # Not compressed: on one machine, packing and unpacking takes longer than copying.
-  build_tool push -q --tls-verify=false --disable-compression --digestfile "$work/digest" "$3" "docker://$HERE/$1:latest" >/dev/null
+  build_tool push -q --tls-verify=false --digestfile "$work/digest" "$3" "docker://$HERE/$1:latest" >/dev/null
   mkdir -p "$IMAGES"
   echo "$2 $(cat "$work/digest")" >"$IMAGES/${1//\//_}.new"
   mv "$IMAGES/${1//\//_}.new" "$IMAGES/${1//\//_}"

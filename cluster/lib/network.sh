@@ -20,7 +20,8 @@ refuse_strangers() {
   if bridge_is_there; then
     owner=$(bridge_owner)
     if [ "$owner" = "$STATE" ]; then return; fi
-    die "another cluster is up on bridge $BRIDGE, its state is in ${owner:-an unknown place}; take it down first (${owner:+${owner%/build/*}/cluster/down})"
+    [ -n "$owner" ] || die "there is a link $BRIDGE that no cluster of Gantry made; remove it (ip link del $BRIDGE) if it is nobody's"
+    die "another checkout's cluster is up, with its state in $owner; take it down first: ${owner%/build/*}/cluster/down"
   fi
   route=$(ip -o route show to match "$NODE_IP" | grep -v '^default' || true)
   [ -z "$route" ] || die "$NET.0.0/16 is in use on this machine ($route); choose another range, for example GANTRY_NET=10.213"

@@ -29,7 +29,7 @@ recipe_coredns() {
 python_base() { # leaves the image's name in BASE
   local packages="python3 libstdc++6 media-types tzdata ca-certificates netbase base-files busybox-static" key root version
   # shellcheck disable=SC2086
-  key=$( (closure $packages; cat "$SCRIPTS/lib/rootfs.sh"; declare -f python_base; echo $PIP_VERSION) | hash_of)
+  key=$( (closure $packages; declare -f unpack_closure busybox_names accounts python_base; echo $PIP_VERSION) | hash_of)
   BASE=localhost/gantry/python:$key
   if have_image "$BASE"; then return; fi
   say "building the Python base from the distribution's packages"
@@ -123,7 +123,7 @@ recipe_algorithm() { # FOLDER of examples/algorithms
 recipe_orthanc() {
   local packages="orthanc orthanc-dicomweb media-types tzdata ca-certificates base-files busybox-static" key root
   # shellcheck disable=SC2086
-  key=$( (closure $packages; cat "$SCRIPTS/lib/rootfs.sh"; declare -f recipe_orthanc; hash_files cluster/orthanc) | hash_of)
+  key=$( (closure $packages; declare -f unpack_closure busybox_names accounts recipe_orthanc; hash_files cluster/orthanc/start cluster/orthanc/orthanc.json) | hash_of)
   up_to_date gantry/orthanc "$key" && return
   if ! have_image "localhost/gantry/orthanc:$key"; then
     say "building Orthanc from the distribution's packages"

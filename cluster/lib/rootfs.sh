@@ -8,7 +8,6 @@ NOT_IN_IMAGES+='|libpam.*|libaudit.*|libsemanage.*|libsepol.*|libcap-ng.*|libgdb
 NOT_IN_IMAGES+='|libselinux.*|libacl.*|libmd0|libpcre2.*|libsystemd.*|debianutils|coreutils|python3-distutils|python3-lib2to3)$'
 
 apt_closure() { # PACKAGE...: "uri file" of each package of the closure, as if nothing were installed
-  : >"$work/no-packages"
   apt-get -qq -y --print-uris --no-install-recommends -o Dir::State::status="$work/no-packages" -o Debug::NoLocking=1 install "$@" |
     awk '{gsub("\x27", "", $1); print $1, $2}' |
     while read -r uri file; do
@@ -16,10 +15,17 @@ apt_closure() { # PACKAGE...: "uri file" of each package of the closure, as if n
     done
 }
 
-# closure PACKAGE...: the same, after an apt-get update if this machine has never had one
+# closure PACKAGE...: the same, worked out once for each state of apt's lists; after an apt-get update if there are none
 closure() {
-  apt_closure "$@" 2>/dev/null || { apt-get update -qq >&2 && apt_closure "$@"; } ||
-    die "apt does not know how to get: $*; see apt-get install --simulate $*"
+  local answer
+  answer=$CACHE/closures/$( (echo "$*$NOT_IN_IMAGES"; stat -c '%n %Y' /var/lib/apt/lists /var/lib/apt/lists/*Packages* 2>/dev/null) | sha256sum | cut -c1-16)
+  if [ ! -s "$answer" ]; then
+    mkdir -p "$CACHE/closures"
+    apt_closure "$@" >"$answer.new" 2>/dev/null || { apt-get update -qq >&2 && apt_closure "$@" >"$answer.new"; } ||
+      die "apt does not know how to get: $*; see apt-get install --simulate $*"
+    mv "$answer.new" "$answer"
+  fi
+  cat "$answer"
 }
 
 unpack_closure() { # FOLDER PACKAGE...
