@@ -17,6 +17,8 @@ from .shapes import FILE_NAME, KINDS
 
 LARGEST = 16 * 1024 * 1024
 """Bytes. 1000 findings with outlines of 500 points take 10 MiB; a document larger than this is a mistake, not a report."""
+MOST = 1_000_000
+"""Arrays and objects, a point being one. Five million empty arrays fit into LARGEST and would take 1.4 GiB of memory to read."""
 _QUOTABLE = re.compile(r"[A-Za-z0-9_.%/*^\[\]{}'-]{1,24}")
 _AFTER_A_REGION = re.compile(r"\.region$|\.regions\[[0-9]+\]$")
 _AFTER_A_PARAMETER = re.compile(r"\.parameters\.[^.]+$")
@@ -44,6 +46,8 @@ def parse_findings(document: bytes) -> Findings:
     """Reads findings.json. Raises InvalidFindings, and nothing else, whatever the bytes are."""
     if len(document) > LARGEST:
         raise InvalidFindings(f"findings.json: {len(document)} bytes; at most {LARGEST} are read. Write masks as a DICOM SEG, not as points")
+    if document.count(b"[") + document.count(b"{") > MOST:
+        raise InvalidFindings(f"findings.json: more than {MOST} arrays, objects and points. Write masks as a DICOM SEG, not as points")
     _refuse_what_json_leaves_open(document)
     try:
         return Findings.model_validate_json(document, strict=True)

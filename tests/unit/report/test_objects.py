@@ -125,3 +125,10 @@ def test_an_object_that_refers_to_another_still_finds_it() -> None:
     for dataset, expected in ((result, "1.2.5"), (original, uid("seg"))):
         text = str(dataset)
         assert (expected in text, len({"1.2.5", uid("seg")} & set(text.split()))) == (True, 1)
+
+
+def test_uids_in_a_list_are_followed_too() -> None:
+    original = pdf(FailedSOPInstanceUIDList=[uid("seg"), uid("other")])
+    result = reidentify(original, "1.2.3", "1.2.4", renamed={uid("seg"): "1.2.5"})
+    assert list(result.FailedSOPInstanceUIDList) == ["1.2.5", uid("other")]
+    assert list(original.FailedSOPInstanceUIDList) == [uid("seg"), uid("other")]

@@ -47,6 +47,7 @@ BYTES: dict[str, tuple[bytes, str]] = {
     "nesting without end": (b"[" * 200_000, "findings.json: nested too deeply; the schema needs 9 levels"),
     "NaN": (b'{"findings": [NaN]}', "findings.json: NaN is not a number of JSON; leave a measurement out that has no value"),
     "Infinity": (b'{"findings": [-Infinity]}', "findings.json: -Infinity is not a number of JSON; leave a measurement out that has no value"),
+    "millions of arrays": (b"[" + b"[]," * 1_000_000 + b"1]", "findings.json: more than 1000000 arrays, objects and points. Write masks as a DICOM SEG, not as points"),
     "too much": (b" " * (16 * 1024 * 1024 + 1), "findings.json: 16777217 bytes; at most 16777216 are read. Write masks as a DICOM SEG, not as points"),
 }
 
