@@ -79,7 +79,9 @@ images:
 
 ## generate: CRDs, the chart's CRDs, the findings schema and the reference from the models
 generate: $(BIN)/.installed
-	@$(BIN)/python -m gantry.api.crdgen crds
+	@$(BIN)/python -m gantry.api.crdgen crds charts/gantry/templates/crds
+	@$(BIN)/python -m gantry.api.docgen docs/reference
+	@$(BIN)/gantry schema findings -o docs/reference/findings.schema.json
 	@$(BIN)/python -m gantry.report.schemagen docs/reference/findings.schema.json
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
