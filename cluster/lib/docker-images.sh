@@ -27,6 +27,7 @@ docker_images() { # [NAME...]
 
 # write_references: build/images.json, with the entries of earlier calls kept
 write_references() {
+  mkdir -p "$BUILD"
   local name
   for name in "${!references[@]}"; do printf '%s %s\n' "$name" "${references[$name]}"; done |
     python3 -c '

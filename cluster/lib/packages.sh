@@ -3,6 +3,7 @@
 
 PACKAGES="containerd runc containernetworking-plugins iptables nftables conntrack ipset ebtables iproute2 socat openssl
   buildah skopeo docker-registry python3 ca-certificates util-linux procps"
+TEST_PACKAGES="orthanc orthanc-dicomweb dcmtk dicom3tools" # what component tests start or check with
 
 missing_packages() { # PACKAGE...: those that are not installed
   local have
@@ -29,6 +30,7 @@ install_packages() { # PACKAGE...
   # shellcheck disable=SC2086
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
+  [ "$(id -u)" = 0 ] || die "these packages are missing: sudo apt-get install $(echo $missing)"
   command -v apt-get >/dev/null || die "these are missing and there is no apt-get to install them: $(echo $missing)"
   say "installing Debian packages: $(echo $missing)"
   # shellcheck disable=SC2086
