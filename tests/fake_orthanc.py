@@ -153,11 +153,11 @@ class FakeOrthanc:
     def fails(self, path: str, status: int = 500, body: Any = None) -> None:
         self.faults[path] = lambda request: httpx.Response(status, json=body or {"Message": "Database error"})
 
-    def down(self) -> None:
+    def down(self, path: str = "") -> None:
         def refuse(request: httpx.Request) -> httpx.Response:
             raise httpx.ConnectError("Connection refused", request=request)
 
-        self.faults[""] = refuse
+        self.faults[path] = refuse
 
     def hangs(self, path: str = "") -> None:
         def wait(request: httpx.Request) -> httpx.Response:

@@ -38,6 +38,15 @@ async def test_it_says_who_it_is(orthanc: Orthanc) -> None:
     assert await orthanc.now() is not None
 
 
+async def test_proxies_of_the_environment_are_not_used(server: OrthancServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images must not take the way of a proxy that happens to stand in a pod's environment."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with connected(server) as orthanc:
+        assert (await orthanc.system()).name == "ORTHANC"
+
+
 async def test_the_same_file_again_is_already_stored_and_writes_no_change(orthanc: Orthanc) -> None:
     first = await orthanc.upload(a_ct("again"))
     last = await orthanc.last_change()

@@ -194,7 +194,7 @@ class Follower:
         if study := self._cursor.due(now):
             await self._attempt(study, self._cursor.waiting[study].seq, seen=now)
             return True
-        return await self._recovery.piece(caught_up=self._lag == 0)
+        return await self._recovery.piece()
 
     async def _poll(self, began: datetime) -> None:
         """Reads the log to its end."""

@@ -83,10 +83,10 @@ class Recovery:
         """Left alone for one interval."""
         self._aside[study] = self._clock() + self._interval
 
-    async def piece(self, *, caught_up: bool) -> bool:
-        """The most urgent piece of work; False when there is none. Lost events are looked for only when the log is read to its end."""
+    async def piece(self) -> bool:
+        """The most urgent piece of work; False when there is none. Only to be called when the log is read to its end: what came is then not lost."""
         now = self._clock()
-        if caught_up and (suspect := self.missed.due(now)):
+        if suspect := self.missed.due(now):
             await self._look_at(suspect, now)
         elif self._backlog:
             await self._work_off(next(iter(self._backlog)), now)

@@ -33,6 +33,7 @@ COST: dict[str, tuple[list[Candidate], list[str]]] = {
     "refused by the study's own elements: one request": ([a_candidate(study=[requirement("StudyDescription", "Matches", "Knee")])], ["studies/"]),
     "refused by the modalities in the study: two": ([a_candidate(study=[requirement("ModalitiesInStudy", "In", "US")])], ["studies/", "studies/series"]),
     "refused by every series' modality: two": ([a_candidate(series=[US, THIN])], ["studies/", "studies/series"]),
+    "too few series whatever else they are: two": ([a_candidate(series=[CT, THIN], min=2)], ["studies/", "studies/series"]),
     "matched by what Orthanc keeps: who stored the one series in question": ([a_candidate(series=[CT])], ["studies/", "studies/series", "instances/metadata"]),
     "matched by an element it does not keep: one instance of the series in question": (
         [a_candidate(series=[CT, THIN])], ["studies/", "studies/series", "instances/metadata", "instances/tags"],

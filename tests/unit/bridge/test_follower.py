@@ -141,8 +141,33 @@ async def test_an_event_of_a_study_that_grows_again_waits_for_the_next_one() -> 
         bridge.fake.arrived("a")
         bridge.fake.images("a", count=1)
 
-    await bridge.run(stable_and_growing, 3, lambda: bridge.fake.stable(identifier("a")))
-    assert [run["spec"]["study"]["instances"] for run in bridge.runs] == [3]
+    def complete() -> None:
+        bridge.fake.images("a", count=1)
+        bridge.fake.stable(identifier("a"))
+
+    await bridge.run(stable_and_growing, 3, complete)
+    assert [run["spec"]["study"]["instances"] for run in bridge.runs] == [4]
+
+
+async def test_an_event_that_waits_for_the_next_one_is_not_lost_when_that_never_comes() -> None:
+    bridge = Bridge()
+
+    def stable_and_growing() -> None:
+        bridge.fake.arrived("a")
+        bridge.fake.images("a", count=1)
+
+    await bridge.run(stable_and_growing, 3, bridge.fake.restarted, 120)
+    assert [(run["spec"]["study"]["instances"], run["spec"]["trigger"]) for run in bridge.runs] == [(3, "Reconcile")]
+
+
+async def test_two_events_of_one_study_in_one_page_are_one_look() -> None:
+    bridge = Bridge()
+
+    def twice() -> None:
+        bridge.fake.stable(bridge.fake.arrived("a"))
+
+    await bridge.run(1, twice, 2)
+    assert bridge.outcomes() == ["Created"]
 
 
 async def test_our_own_results_do_not_start_it_again() -> None:
@@ -350,6 +375,70 @@ async def test_a_study_orthanc_hangs_on_is_given_up_too() -> None:
     assert bridge.host.condition("Ready") == ("True", "Ready")
 
 
+async def test_an_outage_in_the_middle_of_many_studies_is_not_counted_against_each() -> None:
+    bridge = Bridge()
+
+    def many_and_away() -> None:
+        for number in range(5):
+            bridge.fake.arrived(f"s{number}")
+        bridge.fake.down("/studies/")
+        bridge.fake.calls.clear()
+
+    def back() -> None:
+        asked = {call for call in bridge.fake.calls if call.startswith("GET /studies/")}
+        assert len(asked) == 1, "the first failure ends the turn"
+        bridge.fake.up()
+
+    await bridge.run(1, many_and_away, back, 20)
+    assert [run["spec"]["trigger"] for run in bridge.runs] == ["StableStudy"] * 5
+
+
+async def test_refused_credentials_are_not_counted_against_a_study() -> None:
+    bridge = Bridge()
+
+    def refused() -> None:
+        bridge.fake.arrived("a")
+        bridge.fake.fails("/studies", 401)
+
+    await bridge.run(1, refused, 10, bridge.fake.up, 40)
+    assert [run["spec"]["trigger"] for run in bridge.runs] == ["StableStudy"]
+    assert bridge.host.seen(Dropped) == []
+
+
+def slow(bridge: Bridge, seconds: float) -> None:
+    """Every look at the change log takes so long."""
+    quick = bridge.fake._changes
+
+    def answer(params: httpx.QueryParams) -> dict[str, Any]:
+        bridge.clock.pass_by(seconds)
+        return quick(params)
+
+    bridge.fake._changes = answer  # type: ignore[method-assign]
+
+
+async def test_a_log_that_takes_long_to_read_is_said_to_be_behind() -> None:
+    bridge = Bridge(watch__startFrom="Beginning")
+    bridge.fake.arrived("a", count=4500)
+    slow(bridge, 4.0)
+    await bridge.run(2)
+    behind = [status for status in bridge.host.statuses for one in status.conditions or () if one.reason == "Behind"]
+    assert behind
+    assert (behind[0].lag or 0) > 0
+    assert bridge.host.condition("CaughtUp") == ("True", "CaughtUp")
+
+
+async def test_polls_that_take_longer_than_their_interval_do_not_starve_the_scan() -> None:
+    bridge = Bridge(watch__reconcileInterval="60s")
+    slow(bridge, 2.0)
+
+    def cleared() -> None:
+        bridge.fake.arrived("a")
+        bridge.fake.rows.clear()
+
+    await bridge.run(1, cleared, 80)
+    assert [run["spec"]["trigger"] for run in bridge.runs] == ["Reconcile"]
+
+
 # -- what the log does not tell ----------------------------------------------------------------------------------------
 
 
@@ -402,6 +491,35 @@ async def test_the_scan_finds_what_a_cleared_log_lost() -> None:
 
     await bridge.run(1, cleared, 130)
     assert [run["spec"]["trigger"] for run in bridge.runs] == ["Reconcile"]
+
+
+async def test_a_study_of_the_scan_orthanc_fails_on_stops_no_other() -> None:
+    bridge = Bridge(watch__reconcileInterval="60s")
+
+    def cleared() -> None:
+        for name in "abc":
+            bridge.fake.arrived(name)
+        bridge.fake.rows.clear()
+        bridge.fake.fails(f"/studies/{identifier('b')}", 500)
+
+    await bridge.run(1, cleared, 130)
+    assert {run["spec"]["study"]["orthancID"] for run in bridge.runs} == {identifier("a"), identifier("c")}
+    assert bridge.host.condition("Ready") == ("True", "Ready")
+
+
+async def test_a_scan_after_a_restart_does_not_take_half_a_study() -> None:
+    """IsStable is true at once after a restart, although images came a moment ago and more may come."""
+    bridge = Bridge()
+    early: list[int] = []
+
+    def away() -> None:
+        bridge.fake.images("a")
+        bridge.fake.restarted()
+        bridge.fake.down()
+
+    await bridge.run(1, away, 2, bridge.fake.up, 10, lambda: early.append(len(bridge.runs)), 60)
+    assert early == [0]
+    assert len(bridge.runs) == 1
 
 
 async def test_a_scan_does_not_ask_again_about_what_was_decided() -> None:
@@ -577,9 +695,10 @@ async def test_without_credentials_it_works_and_warns() -> None:
     assert len(bridge.runs) == 1
 
 
-async def test_a_wrong_clock_of_orthanc_does_not_hide_studies_from_the_scan() -> None:
+@pytest.mark.parametrize("hours", [-7, 7])
+async def test_a_wrong_clock_of_orthanc_does_not_hide_studies_from_the_scan(hours: int) -> None:
     fake = FakeOrthanc()
-    fake.clock_ahead = -7 * 3600
+    fake.clock_ahead = hours * 3600
     bridge = Bridge(fake, watch__reconcileInterval="60s")
 
     def cleared() -> None:

@@ -60,15 +60,6 @@ async def test_it_asks_for_no_compression_and_sends_its_credentials_below_the_pr
     assert request.headers["authorization"] == "Basic " + base64.b64encode(b"gantry:secret").decode()
 
 
-async def test_proxies_and_credentials_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    wire = Wire(ok(STUDY))
-    async with wire.client() as orthanc:
-        assert (await orthanc.study("s")).id == "s"
-    assert "authorization" not in wire.requests[0].headers
-
-
 def test_a_password_is_never_shown() -> None:
     assert "secret" not in repr(Credentials("gantry", "secret"))
 
