@@ -48,7 +48,7 @@ free_ports() {
   local taken
   taken=$(ss -Hltn "( sport = :6443 or sport = :5000 or sport = :10250 or sport = :2379 )" |
     awk '{print $4}' | grep -E "^(0\.0\.0\.0|\*|\[::\]|$NODE_IP|$LOCAL_IP):" || true)
-  [ -z "$taken" ] || die "another program listens on $(echo $taken); the cluster needs 2379, 5000, 6443 and 10250 on its own addresses"
+  [ -z "$taken" ] || die "another program listens on ${taken//$'\n'/ and }; the cluster needs 2379, 5000, 6443 and 10250 on its own addresses"
 }
 
 network_down() {

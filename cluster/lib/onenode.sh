@@ -76,6 +76,10 @@ cgroup_up() {
   local hierarchy
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     mkdir -p "/sys/fs/cgroup/$CGROUP"
+    # The kubelet refuses a root that lacks a controller which the machine has.
+    for hierarchy in cpu cpuset memory hugetlb pids; do
+      echo "+$hierarchy" >/sys/fs/cgroup/cgroup.subtree_control || true
+    done 2>/dev/null
   else
     for hierarchy in /sys/fs/cgroup/*/; do mkdir -p "$hierarchy$CGROUP" 2>/dev/null || true; done
     # An empty cpuset takes no process.

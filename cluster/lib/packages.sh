@@ -27,12 +27,11 @@ without_services() {
 
 install_packages() { # PACKAGE...
   local missing
-  # shellcheck disable=SC2086
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
-  [ "$(id -u)" = 0 ] || die "these packages are missing: sudo apt-get install $(echo $missing)"
-  command -v apt-get >/dev/null || die "these are missing and there is no apt-get to install them: $(echo $missing)"
-  say "installing Debian packages: $(echo $missing)"
+  [ "$(id -u)" = 0 ] || die "these packages are missing: sudo apt-get install ${missing//$'\n'/ }"
+  command -v apt-get >/dev/null || die "these are missing and there is no apt-get to install them: ${missing//$'\n'/ }"
+  say "installing Debian packages: ${missing//$'\n'/ }"
   # shellcheck disable=SC2086
   if ! apt-get install -qq -y --no-install-recommends --dry-run $missing >/dev/null 2>&1; then apt-get update -qq >&2; fi
   # shellcheck disable=SC2086

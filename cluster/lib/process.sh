@@ -8,6 +8,7 @@ start_time() {
   read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
   stat=${stat##*) } # a command's name may hold spaces and parentheses
   case $stat in Z* | X*) return 0 ;; esac
+  # shellcheck disable=SC2086
   set -- $stat
   echo "${20}"
 }

@@ -99,9 +99,10 @@ recipe_worker() {
   ours worker --build-arg GO="$BASE" --volume "$go_root:/usr/local/go:ro" --volume "$modules:/go/pkg/mod:ro" --volume "$go_cache:/root/.cache/go-build"
 }
 ours() { # TARGET ARGUMENTS...
-  local target=$1 key
+  local target=$1 key made_of=(operator/Dockerfile operator/gantry "requirements/$1.lock")
   shift
-  key=$( (echo "$BASE"; hash_files operator/Dockerfile operator/gantry "requirements/$target.lock" $([ "$target" = worker ] && echo launcher)) | hash_of)
+  if [ "$target" = worker ]; then made_of+=(launcher); fi
+  key=$( (echo "$BASE"; hash_files "${made_of[@]}") | hash_of)
   up_to_date "gantry/$target" "$key" && return
   wheels "$ROOT/requirements/$target.lock"
   build "$ROOT" "localhost/gantry/$target:$key" "$WHEELS" -f "$ROOT/operator/Dockerfile" --target "$target" "$@"
