@@ -81,7 +81,6 @@ images:
 generate: $(BIN)/.installed
 	@$(BIN)/python -m gantry.api.crdgen crds charts/gantry/templates/crds
 	@$(BIN)/python -m gantry.api.docgen docs/reference
-	@$(BIN)/gantry schema findings -o docs/reference/findings.schema.json
 	@$(BIN)/python -m gantry.report.schemagen docs/reference/findings.schema.json
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)

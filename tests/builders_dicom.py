@@ -166,7 +166,7 @@ def a_segmentation(source: Sequence[Dataset], *, tracking_uid: str | None = None
     """A SEG with one segment on slices 6 to 13; `source` needs its pixels."""
     mask = np.zeros((len(source), SIZE, SIZE), np.uint8)
     mask[6:14, 52:68, 62:78] = 1
-    algorithm = highdicom.AlgorithmIdentificationSequence("LungNoduleNet", CodedConcept("123109", "DCM", "Artificial Intelligence"), "2.1.0")
+    algorithm = highdicom.AlgorithmIdentificationSequence("LungNoduleNet", CodedConcept("123110", "DCM", "Artificial Intelligence"), "2.1.0")
     segment = highdicom.seg.SegmentDescription(
         1,
         "nodule-1",

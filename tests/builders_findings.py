@@ -28,7 +28,7 @@ ALGORITHM: Json = {
     "version": "2.1.0",
     "manufacturer": "ACME AI",
     "parameters": {"threshold": 0.5, "minDiameterMm": 4, "fast": True},
-    "family": code("DCM", "123109", "Artificial Intelligence"),
+    "family": code("DCM", "123110", "Artificial Intelligence"),
 }
 CREATED = datetime(2026, 11, 20, 12, 30, 15, tzinfo=UTC)
 

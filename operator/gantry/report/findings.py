@@ -73,7 +73,7 @@ class FindingsAlgorithm(Part):
     device_uid: Annotated[DicomUID | None, Field(alias="deviceUID")] = None
     """UID of the algorithm as a device. Absent: derived from manufacturer, name, version and image digest."""
     family: Concept | None = None
-    """Family of the algorithm, for example (123109, DCM, Artificial Intelligence)."""
+    """Family of the algorithm, for example (123110, DCM, Artificial Intelligence)."""
     parameters: Annotated[dict[Identifier, Line | bool | int | Number], Field(max_length=64)] = {}
     """Parameters the analysis was run with."""
 

@@ -43,7 +43,7 @@ def test_the_image_that_ran_is_recorded() -> None:
 def test_parameters_and_family_stand_with_the_algorithm() -> None:
     (first, _) = groups(built())
     assert texts(first, "111002") == ["fast=true", "minDiameterMm=4", "threshold=0.5"]
-    assert children(first, "111000")[0].ConceptCodeSequence[0].CodeValue == "123109"
+    assert children(first, "111000")[0].ConceptCodeSequence[0].CodeValue == "123110"
 
 
 def test_the_pipeline_overrides_the_first_algorithm() -> None:
