@@ -172,6 +172,7 @@ class Hospital:
             yield one
         finally:
             one.kill()
+            one.http.close()
 
 
 def ended(code: int, message: str = "") -> Object:
@@ -195,6 +196,7 @@ class Operator:
     environment: dict[str, str]
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=5, trust_env=False))
 
     def start(self, *, ready: bool = True) -> None:
         assert self.process is None
@@ -233,13 +235,16 @@ class Operator:
 
     def probe(self, path: str) -> int:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/{path}", timeout=5, trust_env=False).status_code
+            return self.http.get(f"http://127.0.0.1:{self.port}/{path}").status_code
         except httpx.TransportError:
             return 0
 
     def metrics(self) -> dict[str, float]:
-        """Samples by name with labels."""
-        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5, trust_env=False).text
+        """Samples by name with labels; none while it does not listen."""
+        try:
+            text = self.http.get(f"http://127.0.0.1:{self.port}/metrics").text
+        except httpx.TransportError:
+            return {}
         return {name: float(value) for name, value in re.findall(r"^(gantry_\S+?(?:\{.*?\})?) (\S+)$", text, re.MULTILINE)}
 
     def calls(self) -> dict[tuple[str, str, str], float]:
