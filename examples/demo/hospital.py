@@ -71,7 +71,9 @@ class Server:
 
     def port(self, remote: int) -> int:
         """The local port that leads to the server's; opened again when the forward has ended (it does with the server's container)."""
-        if self.forward is None or self.forward.poll() is not None:
+        if self.forward is not None and self.forward.poll() is not None:
+            self.close()
+        if self.forward is None:
             self._open()
         return self.ports[remote]
 
@@ -89,9 +91,15 @@ class Server:
 
     def close(self) -> None:
         if self.forward is not None:
-            self.forward.terminate()
-            self.forward.wait()
+            self._ended(self.forward)
             self.forward = None
+
+    @staticmethod
+    def _ended(forward: subprocess.Popen[str]) -> None:
+        forward.terminate()
+        forward.wait()
+        assert forward.stdout is not None
+        forward.stdout.close()
 
     @property
     def api(self) -> OrthancApiClient:

@@ -29,7 +29,7 @@ APPLICATIONS = {
     "crashes": (python("raise SystemExit(7)"), "StepFailed", {"exitCode": 7}),
     "refuses-input": (python("raise SystemExit(65)"), "StepRejectedInput", {"exitCode": 65}),
     "killed": (python("os.kill(os.getpid(), 9)"), "StepFailed", {"exitCode": 137}),
-    "hangs": (python("import threading; threading.Event().wait()"), "StepTimedOut", {}),
+    "hangs": (python("import threading; threading.Event().wait()"), "StepTimedOut", {"exitCode": 124}),
     "eats-memory": (python("x = bytearray(2 << 30)\nfor i in range(0, len(x), 4096): x[i] = 1\nnegative()"), "OutOfMemory", {}),
     "writes-nothing": (python("pass"), "NoOutput", {}),
     "writes-garbage": (python("(OUT / 'findings.json').write_text('{]')"), "InvalidFindings", {}),
@@ -42,7 +42,7 @@ APPLICATIONS = {
 
 
 def test_every_kind_of_bad_application_has_its_own_reason_and_good_ones_go_on(hospital: Hospital, study: list[Path]) -> None:
-    bad = [pipeline(name, command, step={"timeout": "15s"}) for name, (command, _, _) in APPLICATIONS.items()]
+    bad = [pipeline(name, command, step={"timeout": "10s" if name == "hangs" else "3m"}) for name, (command, _, _) in APPLICATIONS.items()]
     good = [pipeline("good", detector()), pipeline("isolated", ISOLATED)]
     missing = pipeline("no-image", python("negative()"), step={"image": "localhost/there-is-no-such-image:1"})
     apply(hospital, *bad, missing, *good)

@@ -12,7 +12,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -21,7 +21,7 @@ from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Courier
 from gantry.kube import AioKube, Freshness, KubeError, Throttle, Transient, api_client, configuration
 from gantry.orthanc import Credentials, Orthanc
-from gantry.runs import Installation
+from gantry.runs import Installation, Limits
 
 from . import handlers
 from .bridges import Bridges
@@ -123,6 +123,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         bridges=bridges,
         courier=Courier(clock=now, jitter=random.random),
         installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy),
+        limits=Limits(image_pull=timedelta(seconds=settings.image_pull_limit)),
         metrics=metrics,
         wake_after=queue.add_after,
         clock=now,

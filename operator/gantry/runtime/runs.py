@@ -16,7 +16,7 @@ from gantry.bridge import node_of
 from gantry.delivery import Courier, Target
 from gantry.kube import JOBS, PODS, RUNS, AlreadyExists, Conflict, Kube, NotFound, Rejected
 from gantry.orthanc import modality_name
-from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Installation, JobView, LookUp, Observed, PodView, plan
+from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Installation, JobView, Limits, LookUp, Observed, PodView, plan
 
 from .bridges import Bridges
 from .metrics import Metrics
@@ -42,12 +42,14 @@ class RunReconciler:
         bridges: Bridges,
         courier: Courier,
         installation: Installation,
+        limits: Limits,
         metrics: Metrics,
         wake_after: Callable[[Key, float], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
-        self._installation, self._metrics, self._wake_after, self._clock = installation, metrics, wake_after, clock
+        self._installation, self._limits = installation, limits
+        self._metrics, self._wake_after, self._clock = metrics, wake_after, clock
 
     async def reconcile(self, key: Key) -> None:
         """One pass."""
@@ -84,6 +86,7 @@ class RunReconciler:
             pods=tuple(self._store.pods.get(key, {}).values()),
             bridge=self._store.bridge_of(run),
             ttl=parse_duration(pipeline.spec.history.ttl) if pipeline else runs.HISTORY,
+            limits=self._limits,
         )
 
     # ---- actions: each gives what was learnt, None when the plan need not be made again ----

@@ -35,6 +35,9 @@ class Settings:
     workers: int = 16
     """GANTRY_WORKERS: reconciles at once; each mostly waits for one answer of the API server (7 ms)."""
 
+    image_pull_limit: float = 300.0
+    """GANTRY_IMAGE_PULL_LIMIT: seconds an image that cannot be pulled is waited for. A registry's restart or a late pull secret takes minutes."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises InvalidSettings naming every variable that is wrong."""
@@ -48,6 +51,7 @@ class Settings:
             log_level=read.choice("GANTRY_LOG_LEVEL", LEVELS, cls.log_level),
             api_rate=read.number("GANTRY_API_RATE", cls.api_rate, least=1, most=10_000),
             workers=int(read.number("GANTRY_WORKERS", cls.workers, least=1, most=256)),
+            image_pull_limit=read.number("GANTRY_IMAGE_PULL_LIMIT", cls.image_pull_limit, least=1, most=86_400),
         )
         if read.problems:
             raise InvalidSettings("; ".join(read.problems))

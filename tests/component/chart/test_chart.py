@@ -115,14 +115,16 @@ def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -
         "GANTRY_LOG_LEVEL": {"value": "DEBUG"},
         "GANTRY_API_RATE": {"value": "100"},
         "GANTRY_WORKERS": {"value": "16"},
+        "GANTRY_IMAGE_PULL_LIMIT": {"value": "300"},
         "HOME": {"value": "/tmp"},
     }
 
 
 def test_the_operator_takes_the_settings_that_the_chart_gives(render: Render) -> None:
-    given = environment(render("logLevel=warning", "watchNamespaces={mr,ct}", "apiRate=20", "workers=4"))
+    given = environment(render("logLevel=warning", "watchNamespaces={mr,ct}", "apiRate=20", "workers=4", "imagePullLimitSeconds=20"))
     settings = Settings.from_environment({name: variable.get("value", "an-id") for name, variable in given.items()})
     assert (settings.namespaces, settings.log_level, settings.api_rate, settings.workers) == (("ct", "mr"), "WARNING", 20.0, 4)
+    assert settings.image_pull_limit == 20.0
     assert (settings.installation, settings.worker_image, settings.port) == ("an-id", "registry.example/gantry/worker:1", 8080)
 
 
