@@ -89,6 +89,7 @@ lock:
 
 ## clean: what the repository's own targets made; clean-cache: what was built for all checkouts
 clean:
+	@cluster/down 2>/dev/null || true
 	rm -rf $(VENV) build
 
 clean-cache:
