@@ -20,6 +20,8 @@ from tests.component.flaky_proxy import flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.worker_pod import ROOT, Pod, a_task, launcher
 
+from gantry.runs import PublishReceipt
+
 FINDINGS: dict[str, Any] = {
     "schemaVersion": "v1alpha1",
     "algorithms": [{"id": "a", "name": "Nodules", "version": "1.0", "manufacturer": "Test"}],
@@ -79,8 +81,13 @@ def a_capture(name: str = "capture", **elements: Any) -> bytes:
 
 def stored(server: OrthancServer) -> list[pydicom.Dataset]:
     """What is in Orthanc beside the fixture's slices, in the order it came."""
+    return [pydicom.dcmread(io.BytesIO(server.rest("GET", f"/instances/{one}/file"))) for one in stored_ids(server)]
+
+
+def stored_ids(server: OrthancServer) -> list[str]:
+    """Orthanc's ids of those."""
     ids = [row["ID"] for row in server.rest("GET", "/changes?limit=1000")["Changes"] if row["ChangeType"] == "NewInstance"]
-    return [pydicom.dcmread(io.BytesIO(server.rest("GET", f"/instances/{one}/file"))) for one in ids[ORIGINALS:]]
+    return ids[ORIGINALS:]
 
 
 def test_a_report_is_built_stored_and_read_back(pod: Pod, server: OrthancServer) -> None:
@@ -144,20 +151,42 @@ def test_a_second_attempt_gives_the_same_bytes(server: OrthancServer, tmp_path: 
     assert len(stored(server)) == 2
 
 
-def test_other_content_under_the_runs_uid_is_told_and_not_taken_for_the_result(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+def attempts_with_other_content(server: OrthancServer, tmp_path: Path, program: Path) -> Iterator[tuple[Pod, int, PublishReceipt]]:
+    """Two attempts of one Run whose application never writes the same bytes."""
     task = a_task(server)
-    for attempt, summary in (("first", "one"), ("second", "two")):
+    for attempt in ("first", "second"):
         (tmp_path / attempt).mkdir()
         pod = Pod(tmp_path / attempt, task, program)
         pod.fetch()
-        leave(pod, capture__dcm=a_capture(ImageComments=summary))
+        leave(pod, capture__dcm=a_capture(ImageComments=attempt))
         pod.step("detect")
-        code, receipt = pod.publish()
+        yield pod, *pod.publish()
+
+
+def test_a_later_attempt_replaces_what_an_earlier_one_left(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    """The first was killed after its upload and before its receipt was read: without replacing, no attempt could ever succeed."""
+    (_, first, _), (pod, second, receipt) = attempts_with_other_content(server, tmp_path, program)
+    assert (first, second) == (0, 0), pod.log
+    assert len(stored(server)) == 2, "the report and the capture, once each"
+    for result in receipt.results:
+        data = server.rest("GET", f"/instances/{result.orthanc_id}/file")
+        assert hashlib.md5(data).hexdigest() == result.md5
+    assert "replacing what an earlier attempt left" in pod.log
+
+
+def test_other_content_of_somebody_else_is_told_and_not_taken_for_the_result(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    attempts = attempts_with_other_content(server, tmp_path, program)
+    next(attempts)
+    for instance in stored_ids(server):
+        data = server.rest("GET", f"/instances/{instance}/file")
+        server.rest("DELETE", f"/instances/{instance}")
+        server.upload(data, user="other")
+    _, code, receipt = next(attempts)
     assert code == 1
     assert receipt.failure is not None
     assert receipt.failure.reason == "UploadFailed"
     assert receipt.failure.message.startswith("Orthanc holds other bytes than this Run's SC under its UID (instance ")
-    assert "AlreadyStored): an earlier attempt left other content" in receipt.failure.message
+    assert "AlreadyStored): somebody else stored it" in receipt.failure.message
 
 
 ENDS: dict[str, tuple[str, str, str, str, int]] = {

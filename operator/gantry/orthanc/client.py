@@ -5,6 +5,7 @@ what to send `delivery/`, what to fetch and store `worker/`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -140,6 +141,11 @@ class Orthanc:
         AlreadyStored does not mean equal: other content under the same UIDs is dropped silently. Compare `md5`.
         """
         return models.parse_stored(await self._http.upload("/instances", dicom))
+
+    async def delete_instance(self, instance: str) -> None:
+        """That it is not there is success."""
+        with contextlib.suppress(NotFound):
+            await self._http.send_json("DELETE", f"/instances/{_part(instance)}")
 
     async def md5(self, instance: str) -> str:
         """MD5 of the stored file, lower-case hexadecimal."""

@@ -157,7 +157,8 @@ def _context(task: Task) -> "ReportContext":
 
 async def _store_all(sink: Sink, objects: Sequence[Object]) -> tuple[Result, ...]:
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
-        return await store(orthanc, objects, sink.patience)
+        username = sink.credentials.username if sink.credentials else None
+        return await store(orthanc, objects, sink.patience, username=username)
 
 
 _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")

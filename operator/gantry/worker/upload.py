@@ -1,6 +1,8 @@
 """Stores results in Orthanc and proves that they are there: each is read back by its MD5.
 
 Orthanc answers AlreadyStored for a known UID and silently keeps the old content, so only the MD5 tells whether the Run's result is stored.
+The UIDs are the Run's own, so other content under one is what an earlier attempt of this Run left before it could say so; nobody was told of it
+and nothing was delivered. It is replaced, or a Run of an application that never writes the same bytes twice could not be tried again.
 It must not build or change an object.
 """
 
@@ -11,7 +13,7 @@ from typing import Literal, cast
 
 from gantry.api import RunReason
 from gantry.api.run import Result
-from gantry.orthanc import Orthanc, OrthancError
+from gantry.orthanc import Orthanc, OrthancError, Stored
 
 from .log import tell
 from .outcome import Stop
@@ -30,24 +32,27 @@ class Object:
 
 
 _WHY = {
-    "AlreadyStored": "an earlier attempt left other content and Orthanc keeps it; delete that instance and start the Run again",
+    "AlreadyStored": "somebody else stored it; delete that instance and start the Run again",
     "Success": "it changes what it stores; exempt Gantry's user from IngestTranscoding and from plugins that rewrite instances",
 }
 
 
-async def store(orthanc: Orthanc, objects: Iterable[Object], patience: Patience) -> tuple[Result, ...]:
-    """In the given order. Raises Stop(UploadFailed)."""
+async def store(orthanc: Orthanc, objects: Iterable[Object], patience: Patience, *, username: str | None) -> tuple[Result, ...]:
+    """In the given order, by the account `username`. Raises Stop(UploadFailed)."""
     try:
-        return tuple([await _store(orthanc, one, patience) for one in objects])
+        return tuple([await _store(orthanc, one, patience, username) for one in objects])
     except OrthancError as error:
         raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
 
 
-async def _store(orthanc: Orthanc, one: Object, patience: Patience) -> Result:
+async def _store(orthanc: Orthanc, one: Object, patience: Patience, username: str | None) -> Result:
     dicom = one.encode()
-    stored = await persistently(lambda: orthanc.upload(dicom), patience)
     ours = hashlib.md5(dicom, usedforsecurity=False).hexdigest()
-    theirs = await persistently(lambda: orthanc.md5(stored.id), patience)
+    stored, theirs = await _upload(orthanc, dicom, patience)
+    if theirs != ours and stored.status == "AlreadyStored" and await _is_of(username, orthanc, stored.id, patience):
+        tell("replacing what an earlier attempt left", {"kind": one.kind, "instance": stored.id})
+        await persistently(lambda: orthanc.delete_instance(stored.id), patience)
+        stored, theirs = await _upload(orthanc, dicom, patience)
     if theirs != ours:
         words = f"Orthanc holds other bytes than this Run's {one.kind} under its UID (instance {stored.id}, {stored.status}): {_WHY[stored.status]}"
         raise Stop(RunReason.UPLOAD_FAILED, words, step="publish")
@@ -61,3 +66,15 @@ async def _store(orthanc: Orthanc, one: Object, patience: Patience) -> Result:
         md5=ours,
         bytes=len(dicom),
     )
+
+
+async def _upload(orthanc: Orthanc, dicom: bytes, patience: Patience) -> tuple[Stored, str]:
+    """What Orthanc answers, and the MD5 of what it holds now."""
+    stored = await persistently(lambda: orthanc.upload(dicom), patience)
+    return stored, await persistently(lambda: orthanc.md5(stored.id), patience)
+
+
+async def _is_of(username: str | None, orthanc: Orthanc, instance: str, patience: Patience) -> bool:
+    """Whether our own account stored it. Without accounts nobody can tell, and the UID is what counts."""
+    metadata = await persistently(lambda: orthanc.instance_metadata(instance), patience)
+    return metadata.get("HttpUsername") == username
