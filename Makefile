@@ -49,7 +49,7 @@ test-launcher:
 ## test-e2e: the chart in a cluster of its own, in namespaces of its own
 test-e2e: $(BIN)/.installed
 	@cluster/prepare e2e
-	@$(TOOLS) cluster/sandbox $(BIN)/pytest tests/e2e
+	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest tests/e2e
 
 ## check: types, lint, layers, generated files
 check: $(BIN)/.installed
@@ -61,8 +61,9 @@ check: $(BIN)/.installed
 bench: $(BIN)/.installed
 	@cluster/prepare e2e
 	@rm -f build/bench.json
-	@$(TOOLS) $(BIN)/python -m tests.bench.on_loopback
-	@$(TOOLS) cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
+	@$(BIN)/python -m tests.bench.rooms
+	@$(BIN)/python -m tests.bench.operator_core
+	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
 
 ## cluster: the demo's cluster with all images; leaves build/kubeconfig
 cluster:
