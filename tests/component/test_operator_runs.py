@@ -268,6 +268,22 @@ def test_the_operator_used_no_right_it_does_not_have_and_has_none_it_does_not_us
         assert not [call for call in operator.calls() if call[2] == "403"]
 
 
+def test_people_and_the_operator_select_runs_by_state(hospital: Hospital) -> None:
+    """Ten thousand finished Runs are in no watch."""
+    with hospital.operator() as operator:
+        hospital.apply(named(A_RUN, "a"), named(A_RUN, "b"))
+        hospital.publishes(hospital.pod("a"), a_receipt())
+        hospital.says("a", "Complete", "True/Complete")
+        hospital.says("b", "Executed", "False/Pending")
+        shown = hospital.plane.kubectl("get", "irun", "-n", hospital.namespace, "--field-selector", "status.state=Succeeded", "-o", "name")
+        assert shown.stdout.split() == ["inferencerun.gantry.health/a"]
+        operator.kill()
+        operator.start()
+        wait(lambda: operator.metrics().get('gantry_runs{state="Succeeded"}') == 1, "the finished Run is counted")
+        operator.settled()
+        assert operator.metrics()['gantry_watch_events_total{resource="inferenceruns"}'] == 1
+
+
 _QUOTAS = type(JOBS)("v1", "ResourceQuota", "resourcequotas")
 
 

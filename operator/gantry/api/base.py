@@ -119,6 +119,8 @@ class Resource(Part):
     columns: ClassVar[tuple[tuple[str, str, str], ...]]
     """(header, OpenAPI type, JSON path); Age is added."""
     wide_columns: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    selectable: ClassVar[tuple[str, ...]] = ()
+    """JSON paths that field selectors may name (`kubectl get irun --field-selector status.state=Failed`); from Kubernetes 1.31."""
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

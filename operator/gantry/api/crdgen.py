@@ -105,6 +105,7 @@ def crd(model: type[Resource]) -> Schema:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
+                    **({"selectableFields": [{"jsonPath": path} for path in model.selectable]} if model.selectable else {}),
                     "additionalPrinterColumns": columns,
                     "schema": {"openAPIV3Schema": schema},
                 }

@@ -227,6 +227,7 @@ class InferenceRun(Resource):
         ("Node", "string", ".status.node"),
         ("Reason", "string", ".status.failure.reason"),
     )
+    selectable = (".status.state",)
     spec: RunSpec
     """What is analysed and how."""
     status: RunStatus | None = None

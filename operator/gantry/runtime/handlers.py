@@ -34,8 +34,8 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Nothing is kept at the object."""
 
 
-def settings(*, streaming: bool) -> kopf.OperatorSettings:
-    """`streaming`: the first list as a stream, from Kubernetes 1.34; it needs the least memory."""
+def settings(*, streaming: bool, runs: str) -> kopf.OperatorSettings:
+    """`streaming`: the first list as a stream, from Kubernetes 1.34; it needs the least memory. `runs`: field selector of the Runs to watch."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.peering.standalone = True
@@ -49,6 +49,8 @@ def settings(*, streaming: bool) -> kopf.OperatorSettings:
     made.networking.error_backoffs = (1,) * 8 + (2,) * 60  # the default grows to 21 s, and the API server is back long before
     for resource in OURS_BY_LABEL:
         made.watching.label_selectors[resource.plural] = labels.RUN
+    if runs:
+        made.watching.field_selectors[RUNS.plural] = runs
     return made
 
 

@@ -26,7 +26,7 @@ class Health:
         self._freshness, self._watches, self._clock = freshness, watches, clock
         self._began = clock()
         self.ready = False
-        """The first full list is done and the watches begin."""
+        """What is unfinished has been read and the watches begin."""
 
     def complaints(self) -> Sequence[str]:
         """Empty when all is well."""
@@ -45,7 +45,7 @@ async def serve(health: Health, metrics: Metrics, port: int) -> tuple[web.AppRun
         return web.Response(status=500 if complaints else 200, text="\n".join(complaints) or "ok")
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(status=200 if health.ready else 503, text="ok" if health.ready else "the first full list is not done yet")
+        return web.Response(status=200 if health.ready else 503, text="ok" if health.ready else "the first list is not done yet")
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=metrics.text(), content_type="text/plain", charset="utf-8", headers={"X-Content-Type-Options": "nosniff"})

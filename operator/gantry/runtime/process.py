@@ -25,7 +25,7 @@ from gantry.runs import Installation, Limits
 
 from . import handlers
 from .bridges import Bridges
-from .census import INTERVAL, take_census
+from .census import INTERVAL, first_look, take_census
 from .health import Health, serve
 from .metrics import Metrics
 from .pipelines import Pipelines
@@ -157,11 +157,10 @@ async def run(settings: Settings) -> None:
     ready = asyncio.Event()
 
     async def watch() -> None:
-        """The first full list, then the watches: a decision is never made on half a store."""
-        await _first_census(kube, parts, metrics, settings)
-        minor = await kube.server_minor()
+        """Everything a decision needs is read first, then the watches begin."""
+        selector, minor = await _first_look(kube, parts, metrics, settings)
         registry = handlers.registry(parts.store, metrics, made, freshness, metrics.called)
-        await handlers.feed(registry, handlers.settings(streaming=minor >= 34), namespaces=settings.namespaces, ready=ready)
+        await handlers.feed(registry, handlers.settings(streaming=minor >= 34, runs=selector), namespaces=settings.namespaces, ready=ready)
 
     async def look_after() -> None:
         """What begins once the watches do."""
@@ -169,6 +168,7 @@ async def run(settings: Settings) -> None:
         _take_signals(loop, stop)  # kopf has taken them for itself when it started, and would need 5 s to end
         health.ready = True
         log.info("watching", seconds=round(time.monotonic() - began, 2), runs=len(parts.store.runs))
+        await _count_all(kube, parts, metrics, settings)
         async with asyncio.TaskGroup() as group:
             group.create_task(_sweep(parts), name="sweep")
             group.create_task(_census_regularly(kube, parts, metrics, settings), name="census")
@@ -189,17 +189,28 @@ async def run(settings: Settings) -> None:
             raise RuntimeError(f"{task.get_name()} ended by itself") from (None if task.cancelled() else task.exception())
 
 
-async def _first_census(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:
+async def _first_look(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> tuple[str, int]:
+    """Until it works. Gives the field selector for Runs and the server's minor version."""
     while True:
         try:
+            return await first_look(kube, parts.store, metrics, settings.namespaces), await kube.server_minor()
+        except KubeError as error:
+            log.warning("the first list failed; trying again", error=str(error))
+            await asyncio.sleep(CENSUS_PAUSE)
+
+
+async def _count_all(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:
+    """Finished Runs too; only then pipelines can be counted."""
+    while not parts.store.complete:
+        try:
             await take_census(kube, parts.store, metrics, settings.namespaces)
-            break
+            parts.store.complete = True
         except KubeError as error:
             log.warning("the first full list failed; trying again", error=str(error))
             await asyncio.sleep(CENSUS_PAUSE)
-    parts.store.complete = True
     for key in parts.store.pipelines:
         parts.queue.add(key)
+    log.info("counted", runs=len(parts.store.runs))
 
 
 async def _census_regularly(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> None:

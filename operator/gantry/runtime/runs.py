@@ -109,6 +109,7 @@ class RunReconciler:
                 await self._kube.delete(JOBS, key.namespace, name, uid=uid)
             case DeleteRun():
                 await self._kube.delete(RUNS, key.namespace, key.name, uid=seen.run.uid)
+                self._store.forget(seen.run)
         return None
 
     async def _create_job(self, key: Key, seen: Observed) -> Observed | None:

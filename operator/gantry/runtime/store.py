@@ -77,13 +77,16 @@ class Store:
         if deleted:
             if census:
                 census.gone.add(uid)
-            news = self._remove(plural, place, uid)
-        elif census and uid in census.gone:
-            return  # from a page that was read before the deletion
+            news = self._remove(plural, place, uid, version=int(obj["metadata"]["resourceVersion"]))
         else:
             news = self._take(plural, place, obj)
         if news and not quiet:
             self._changed(place.key)
+
+    def forget(self, run: RunView) -> None:
+        """We deleted a finished Run: no watch tells."""
+        key = Key("run", run.namespace, run.name)
+        self._remove("inferenceruns", Place(key, run.name), run.uid)
 
     def begin_census(self, plural: str, namespace: str | None) -> None:
         """A full list of a kind begins."""
@@ -92,8 +95,10 @@ class Store:
 
     def listed(self, plural: str, obj: Object) -> None:
         """One object of that list."""
-        self._censuses[plural].seen.add(obj["metadata"]["uid"])
-        self.observe(plural, obj)
+        census, uid = self._censuses[plural], obj["metadata"]["uid"]
+        census.seen.add(uid)
+        if uid not in census.gone:  # else from a page that was read before the deletion
+            self.observe(plural, obj)
 
     def end_census(self, plural: str) -> int:
         """Drops what the list did not have; gives the number."""
@@ -195,12 +200,12 @@ class Store:
 
     # ---- forgetting ----
 
-    def _remove(self, plural: str, place: Place, uid: str) -> bool:
+    def _remove(self, plural: str, place: Place, uid: str, *, version: int | None = None) -> bool:
         """Unless another object has its place by now."""
         key = place.key
         match plural:
             case "inferenceruns":
-                return self._remove_run(key, uid)
+                return self._remove_run(key, uid, version)
             case "pods":
                 pods = self.pods.get(key, {})
                 if place.name not in pods or pods[place.name].uid != uid:
@@ -216,9 +221,10 @@ class Store:
             case _:
                 return _removed(self.bridges, key, uid)
 
-    def _remove_run(self, key: Key, uid: str) -> bool:
+    def _remove_run(self, key: Key, uid: str, version: int | None) -> bool:
+        """A watch of unfinished Runs calls it a deletion when one finishes, with the version of the write that finished it."""
         before = self.runs.get(key)
-        if before is None or before.uid != uid:
+        if before is None or before.uid != uid or (before.finished and version is not None and version <= before.version):
             return False
         del self.runs[key]
         self.unfinished.discard(key)

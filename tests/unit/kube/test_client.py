@@ -98,8 +98,8 @@ async def test_a_list_is_read_page_by_page(server: Made) -> None:
     pages = [page async for page in kube.pages(JOBS, "radiology", selector="gantry.health/run")]
     assert pages == [[{"page": 1}], [{"page": 2}]]
     assert [url for _, url, _ in made.asked] == [
-        "/apis/batch/v1/namespaces/radiology/jobs?limit=500&labelSelector=gantry.health/run",
-        "/apis/batch/v1/namespaces/radiology/jobs?limit=500&labelSelector=gantry.health/run&continue=next",
+        "/apis/batch/v1/namespaces/radiology/jobs?limit=100&labelSelector=gantry.health/run",
+        "/apis/batch/v1/namespaces/radiology/jobs?limit=100&labelSelector=gantry.health/run&continue=next",
     ]
     assert made.calls == [("list", "jobs", "200")] * 2
 
@@ -108,7 +108,7 @@ async def test_all_namespaces_are_one_collection(server: Made) -> None:
     made, kube = server
     made.answer = says(200, {"metadata": {}, "items": []})
     assert [page async for page in kube.pages(RUNS, None)] == [[]]
-    assert made.asked[0][1] == "/apis/gantry.health/v1alpha1/inferenceruns?limit=500"
+    assert made.asked[0][1] == "/apis/gantry.health/v1alpha1/inferenceruns?limit=100"
 
 
 async def test_a_status_is_applied_to_the_object_of_that_uid_only(server: Made) -> None:

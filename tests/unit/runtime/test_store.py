@@ -220,3 +220,34 @@ def test_a_pipelines_own_status_wakes_nobody(seen: Seen) -> None:
 def test_an_object_of_a_newer_version_is_left_out_and_told(seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
     seen.store.observe("inferencepipelines", changed(A_PIPELINE, "spec.mode", "Shadow"))
     assert (seen.store.pipelines, seen.woken) == ({}, [])
+
+
+def test_a_watch_of_unfinished_runs_calls_the_end_of_one_a_deletion(seen: Seen) -> None:
+    """With the old object and the version of the write that finished it: our own write has been seen, so the Run stays."""
+    run = version(a_run().run, 10)
+    seen.store.observe("inferenceruns", run)
+    seen.store.observe("inferenceruns", version(a_run().finished("Succeeded", ago=timedelta(0)).run, 50), quiet=True)
+    seen.store.observe("inferenceruns", version(run, 50), deleted=True)
+    assert seen.store.runs[RUN].finished
+    seen.store.observe("inferenceruns", version(run, 51), deleted=True)
+    assert seen.store.runs == {}, "a real deletion, by a watch of all Runs"
+
+
+def test_the_end_of_a_run_told_before_our_own_writes_answer(seen: Seen) -> None:
+    """It goes and comes back with the answer, also while a full list is read."""
+    run = version(a_run().run, 10)
+    seen.store.observe("inferenceruns", run)
+    seen.store.begin_census("inferenceruns", None)
+    seen.store.observe("inferenceruns", version(run, 50), deleted=True)
+    seen.store.observe("inferenceruns", version(a_run().finished("Succeeded", ago=timedelta(0)).run, 50), quiet=True)
+    seen.store.listed("inferenceruns", run)
+    seen.store.end_census("inferenceruns")
+    assert seen.store.runs[RUN].finished
+    assert dict(seen.store.tallies.states) == {"Queued": 0, "Succeeded": 1}
+
+
+def test_a_run_we_deleted_is_forgotten_at_once(seen: Seen) -> None:
+    seen.store.observe("inferenceruns", a_run().finished("Succeeded", ago=timedelta(0)).run)
+    seen.store.forget(seen.store.runs[RUN])
+    assert seen.store.runs == {}
+    assert seen.store.tallies.pipelines[PIPELINE_KEY].succeeded == 0
