@@ -1,6 +1,7 @@
 """C-STORE in, SR out: through the chart, real containers, Orthanc and a PACS."""
 
 import hashlib
+import io
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from examples.demo.demo import findings as found_in
 from examples.demo.hospital import Hospital, condition, finished, wait_for
 from pydicom import dcmread
+from tests.component.sr_validators import complaints, dcmqi
 from tests.e2e.pipelines import apply, detector, pipeline, python
 
 GPU = {"resources": {"requests": {"cpu": "100m"}, "limits": {"nvidia.com/gpu": "1", "memory": "1Gi"}}}
@@ -24,21 +26,27 @@ def test_findings_arrive_in_the_pacs_as_they_were_planted(hospital: Hospital, st
     hospital.orthanc.send(study)
     (run,) = hospital.wait_for_finished_runs(1)
     assert condition(run, "Complete")["status"] == "True", run["status"]
-    assert {c["type"]: c["status"] for c in run["status"]["conditions"]} >= {"Admitted": "True", "Executed": "True", "Reported": "True", "Delivered": "True"}
+    assert {kind: condition(run, kind)["status"] for kind in ("Admitted", "Executed", "Reported", "Delivered")} == dict.fromkeys(
+        ("Admitted", "Executed", "Reported", "Delivered"), "True"
+    )
 
     (received,) = hospital.pacs.instances(study_uid(study), "SR")
-    (stored,) = hospital.orthanc.instances(study_uid(study), "SR")
-    data = hospital.pacs.api.get_binary(f"/instances/{received}/file")
     (result,) = run["status"]["results"]
-    assert received == stored == result["orthancID"]
-    assert hashlib.md5(data).hexdigest() == result["md5"]
+    assert received == result["orthancID"]
+    stored = hospital.orthanc.api.get_binary(f"/instances/{received}/file")
+    assert hashlib.md5(stored).hexdigest() == result["md5"]
+    assert hospital.pacs.download(received) == dcmread(io.BytesIO(stored)), "the PACS rewrites the file's header and nothing else"
 
-    (tmp_path / "sr.dcm").write_bytes(data)
+    (tmp_path / "sr.dcm").write_bytes(stored)
+    assert complaints(tmp_path / "sr.dcm") == []
     truth = json.loads((study[0].parent / "truth.json").read_text())["spheres"]
     found = found_in(tmp_path / "sr.dcm")
     assert len(found) == len(truth) == run["status"]["findings"]["present"]
     for sphere in truth:
         assert min(math.dist(place, sphere["center_mm"]) for place, _ in found) < 2.0
+
+    read = {float(item["value"]) for group in dcmqi(tmp_path / "sr.dcm")["Measurements"] for item in group["measurementItems"]}
+    assert {diameter for _, diameter in found} <= read, "an independent reader finds the same diameters"
 
     stages = {stage["name"]: stage for stage in run["status"]["stages"]}
     assert {"created", "started", "fetch", "step/detect", "publish", "deliver"} <= set(stages)
