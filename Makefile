@@ -35,12 +35,12 @@ test: $(BIN)/.installed
 
 ## test-unit: pure tests, seconds
 test-unit: $(BIN)/.installed
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest -n 2 tests/unit
 
 ## test-component: one room against the real thing (Orthanc, API server)
 test-component: $(BIN)/.installed
 	@cluster/prepare component
-	@$(BIN)/pytest tests/component
+	@$(BIN)/pytest -n 3 --dist loadfile tests/component
 
 ## test-launcher: the launcher's own tests
 test-launcher:
