@@ -1,0 +1,120 @@
+"""What a Follower gets from the process: Runs made once, refusals told apart from faults, and observations as metrics."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+from tests.builders_runs import NAME, a_run, at
+
+from gantry.api.bridge import BridgeStatus
+from gantry.bridge import Decided, Discovered, Drop, Dropped, Faulted, Origin, Outcome, Polled, RunRefused
+from gantry.kube import AlreadyExists, Rejected, Resource, Unavailable
+from gantry.runtime.host import BridgeHost
+from gantry.runtime.metrics import Metrics
+from gantry.runtime.pipelines import Pipelines
+from gantry.runtime.records import Key
+from gantry.runtime.store import Store
+
+BRIDGE = Key("bridge", "default", "main")
+
+
+class FakeKube:
+    """Answers every call with what it was given."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.calls: list[tuple[str, str]] = []
+
+    def _say(self, verb: str, resource: Resource) -> Any:
+        self.calls.append((verb, resource.plural))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Any:
+        return self._say("get", resource)
+
+    async def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[Any]]:
+        yield self._say("list", resource)
+
+    async def create(self, resource: Resource, namespace: str, body: Any) -> Any:
+        return self._say("create", resource)
+
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Any, *, uid: str) -> Any:
+        return self._say("patch", resource)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+        self._say("delete", resource)
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
+        return {}
+
+
+class World:
+    def __init__(self, answer: Any) -> None:
+        self.woken: list[Key] = []
+        self.doubts = 0
+        self.store = Store(changed=self.woken.append, counted=lambda _: None, clock=lambda: at(0))
+        self.metrics = Metrics(version="1")
+        self.kube = FakeKube(answer)
+        pipelines = Pipelines(kube=self.kube, store=self.store, clock=lambda: at(0))
+        self.host = BridgeHost(
+            BRIDGE, "uid", kube=self.kube, store=self.store, pipelines=pipelines, metrics=self.metrics, unauthorized=self._doubt
+        )  # fmt: skip
+
+    def _doubt(self) -> None:
+        self.doubts += 1
+
+
+async def test_a_run_that_was_made_is_worked_on_without_waiting_for_the_watch() -> None:
+    world = World(a_run().run)
+    assert await world.host.create_run(a_run().run)
+    assert world.woken == [Key("run", "default", NAME)]
+    assert world.host.run_exists(NAME)
+
+
+async def test_a_run_that_is_there_already_is_no_fault() -> None:
+    assert not await World(AlreadyExists("exists")).host.create_run(a_run().run)
+
+
+async def test_a_run_the_server_will_never_take_is_refused() -> None:
+    with pytest.raises(RunRefused, match="spec: too long"):
+        await World(Rejected("spec: too long")).host.create_run(a_run().run)
+
+
+async def test_a_server_that_is_away_is_another_matter() -> None:
+    with pytest.raises(Unavailable):
+        await World(Unavailable("away")).host.create_run(a_run().run)
+
+
+async def test_the_status_written_last_is_kept_for_the_next_follower() -> None:
+    world = World({"metadata": {"name": "main", "namespace": "default", "uid": "uid", "resourceVersion": "7"}, "spec": {"url": "http://orthanc:8042"}})
+    await world.host.write_status(BridgeStatus(cursor=7))
+    assert world.host.status == BridgeStatus(cursor=7)
+    assert world.woken == []
+
+
+def test_observations_become_metrics_without_identifiers() -> None:
+    world = World(None)
+    for one in (
+        Polled(3, 2, 0.01), Discovered(Origin.RECONCILE, 0.1), Decided("chest", Outcome.NOT_MATCHED, "Modality In"),
+        Decided("chest", Outcome.CREATED, None, 0.2), Dropped(Drop.GONE), Faulted("orthanc", "Unreachable"),
+    ):  # fmt: skip
+        world.host.record(one)
+    text = world.metrics.text().decode()
+    for line in (
+        'gantry_bridge_lag{bridge="main"} 2.0',
+        'gantry_studies_discovered_total{bridge="main",origin="Reconcile"} 1.0',
+        'gantry_routing_decisions_total{check="Modality In",outcome="NotMatched",pipeline="chest"} 1.0',
+        "gantry_seen_to_run_seconds_sum 0.2",
+        'gantry_studies_dropped_total{bridge="main",reason="Gone"} 1.0',
+        'gantry_bridge_faults_total{bridge="main",kind="Unreachable",where="orthanc"} 1.0',
+    ):
+        assert line in text
+    assert world.doubts == 0
+
+
+def test_refused_credentials_raise_a_doubt_about_the_secret() -> None:
+    world = World(None)
+    world.host.record(Faulted("orthanc", "Unauthorized"))
+    assert world.doubts == 1
