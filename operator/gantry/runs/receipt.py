@@ -67,6 +67,7 @@ class PublishReceipt(Receipt):
     """Every step that began. Eight of them leave room for seven results."""
     findings: FindingCounts | None = None
     seconds: float = 0.0
+    """From the last step's end to this receipt: what publishing added."""
 
 
 def decode_publish(message: str | None) -> PublishReceipt | None:

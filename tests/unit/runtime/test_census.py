@@ -1,0 +1,88 @@
+"""What is read at the start and every ten minutes, and in which order."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+from tests.builders_runs import A_BRIDGE, a_run, at
+
+from gantry.kube import Rejected, Resource, Unavailable
+from gantry.runtime.census import UNFINISHED, first_look, take_census
+from gantry.runtime.metrics import Metrics
+from gantry.runtime.store import Store
+
+SEEN_BRIDGE = {**A_BRIDGE, "metadata": {**A_BRIDGE["metadata"], "resourceVersion": "1"}}
+
+
+class Lists:
+    """A Kube that only lists."""
+
+    def __init__(self, *, selectable: bool = True, breaks_at: str = "") -> None:
+        self.asked: list[tuple[str, str | None, str, str]] = []
+        self.selectable, self.breaks_at = selectable, breaks_at
+        self.objects: dict[str, list[list[dict[str, Any]]]] = {"orthancbridges": [[SEEN_BRIDGE]], "inferenceruns": [[a_run().run], []]}
+
+    async def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[dict[str, Any]]]:
+        self.asked.append((resource.plural, namespace, selector, fields))
+        if fields and not self.selectable:
+            raise Rejected("field label not supported: status.state")
+        for page in self.objects.get(resource.plural, []):
+            yield page
+        if resource.plural == self.breaks_at:
+            raise Unavailable("away")
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        raise AssertionError
+
+    async def create(self, resource: Resource, namespace: str, body: Any) -> dict[str, Any]:
+        raise AssertionError
+
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Any, *, uid: str) -> dict[str, Any]:
+        raise AssertionError
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+        raise AssertionError
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
+        raise AssertionError
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
+
+
+METRICS = Metrics(version="1")
+
+
+async def test_what_belongs_to_runs_is_read_before_them(store: Store) -> None:
+    kube = Lists()
+    assert await first_look(kube, store, METRICS, ("a", "b")) == UNFINISHED
+    assert [(plural, namespace) for plural, namespace, _, _ in kube.asked] == [
+        (plural, namespace) for plural in ("orthancbridges", "inferencepipelines", "jobs", "pods", "inferenceruns") for namespace in ("a", "b")
+    ]
+    assert {(plural, selector, fields) for plural, _, selector, fields in kube.asked if plural in ("jobs", "pods", "inferenceruns")} == {
+        ("jobs", "gantry.health/run", ""), ("pods", "gantry.health/run", ""), ("inferenceruns", "", UNFINISHED),
+    }  # fmt: skip
+    assert len(store.runs) == 1
+
+
+async def test_a_server_that_cannot_select_by_state_is_asked_for_all(store: Store) -> None:
+    kube = Lists(selectable=False)
+    assert await first_look(kube, store, METRICS, ()) == ""
+    assert kube.asked[-1] == ("inferenceruns", None, "", "")
+    assert len(store.runs) == 1
+
+
+async def test_half_a_list_makes_no_ghosts(store: Store) -> None:
+    await first_look(Lists(), store, METRICS, ())
+    kube = Lists(breaks_at="inferenceruns")
+    kube.objects["inferenceruns"] = [[]]
+    with pytest.raises(Unavailable):
+        await take_census(kube, store, METRICS, ())
+    assert len(store.runs) == 1
+    kube = Lists()
+    kube.objects["inferenceruns"] = [[]]
+    await take_census(kube, store, METRICS, ())
+    assert store.runs == {}
+    assert 'gantry_ghosts_dropped_total{resource="inferenceruns"} 1.0' in METRICS.text().decode()
