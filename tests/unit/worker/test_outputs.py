@@ -1,6 +1,8 @@
 """The limits of an output folder, each just kept and just broken; kinds of files are in tests/component/test_worker_publish.py."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,22 @@ def test_a_folder_in_place_of_findings_is_no_findings(tmp_path: Path) -> None:
     assert refused(tmp_path)[0] == "NoOutput"
 
 
-def test_a_file_that_only_its_owner_may_read_is_explained(folder: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads everything")
-    (folder / "a.dcm").write_bytes(DICOM)
-    (folder / "a.dcm").chmod(0)
-    assert "umask 022" in refused(folder)[1]
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are for one user."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_file_that_only_its_owner_may_read_is_explained(open_folder: Path) -> None:
+    (open_folder / "a.dcm").write_bytes(DICOM)
+    (open_folder / "a.dcm").chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root reads everything
+    try:
+        message = refused(open_folder)[1]
+    finally:
+        os.seteuid(user)
+    assert "umask 022" in message
