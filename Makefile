@@ -43,7 +43,7 @@ test-component: $(BIN)/.installed
 	@$(BIN)/pytest -n 3 --dist loadfile tests/component
 
 ## test-launcher: the launcher's own tests
-test-launcher:
+test-launcher: $(BIN)/.installed
 	@cd launcher && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...
 
 ## test-e2e: the chart in a cluster of its own, in namespaces of its own
@@ -66,16 +66,16 @@ bench: $(BIN)/.installed
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
 
 ## cluster: the demo's cluster with all images; leaves build/kubeconfig
-cluster:
+cluster: $(BIN)/.installed
 	@cluster/images
 	@cluster/up
 
 ## cluster-down: ends it, leaves nothing behind
-cluster-down:
+cluster-down: $(BIN)/.installed
 	@cluster/down
 
 ## images: Gantry's images, the examples' and Orthanc's, into the local registry
-images:
+images: $(BIN)/.installed
 	@cluster/images
 
 ## generate: CRDs, the chart's CRDs, the findings schema and the reference from the models
@@ -85,7 +85,7 @@ generate: $(BIN)/.installed
 	@$(BIN)/python -m gantry.report.schemagen docs/reference/findings.schema.json
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
-lock:
+lock: $(BIN)/.installed
 	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra pyproject.toml -o requirements/$$extra.lock; done
 
 ## clean: what the repository's own targets made; clean-cache: what was built for all checkouts
