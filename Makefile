@@ -49,7 +49,7 @@ test-launcher: $(BIN)/.installed
 ## test-e2e: the chart in a cluster of its own, in namespaces of its own
 test-e2e: $(BIN)/.installed
 	@cluster/prepare e2e
-	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest tests/e2e
+	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest -n 2 tests/e2e
 
 ## check: types, lint, layers, generated files
 check: $(BIN)/.installed

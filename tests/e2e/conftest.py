@@ -1,6 +1,7 @@
 """A hospital for each test: a namespace with Orthanc, a PACS and Gantry installed by its chart. The cluster is there already (KUBECONFIG)."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def crds() -> None:
 
 @pytest.fixture
 def hospital(request: pytest.FixtureRequest, crds: None) -> Iterator[Hospital]:
-    made = Hospital(f"e2e-{next(_numbers)}")
+    made = Hospital(f"e2e-{os.environ.get('PYTEST_XDIST_WORKER', 'one')}-{next(_numbers)}")
     try:
         made.create_namespace()
         made.start_servers()
