@@ -41,8 +41,7 @@ python_base() { # leaves the image's name in BASE
   ln -sf "$version" "$root/usr/bin/python"
   rm -rf "$root/usr/lib/$version"/{test,idlelib,tkinter,turtledemo,ensurepip,lib2to3,pydoc_data,EXTERNALLY-MANAGED}
   # pip from PyPI, for Dockerfiles that install packages.
-  python3 -m pip download -q --no-deps --no-cache-dir -d "$work/pip" "pip==$PIP_VERSION"
-  python3 -m zipfile -e "$work"/pip/pip-*.whl "$root/usr/lib/python3/dist-packages"
+  python3 -m zipfile -e "$(pip_wheel)" "$root/usr/lib/python3/dist-packages"
   printf '#!/usr/bin/python3\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n' >"$root/usr/bin/pip"
   chmod 755 "$root/usr/bin/pip"
   /usr/bin/python3 -m compileall -q -s "$root" -p / --invalidation-mode unchecked-hash "$root/usr/lib/$version" || true
@@ -53,24 +52,28 @@ python_base() { # leaves the image's name in BASE
 # A build sees them through a pip.conf, so that a Dockerfile says `pip install -r` and nothing else.
 wheels() { # leaves the folder in WHEELS
   local key file new
-  key=$( (python3 -V; cat "$@") | hash_of)
+  key=$( (/usr/bin/python3 -V; cat "$@") | hash_of)
   WHEELS=$CACHE/wheels/$key
   if [ -d "$WHEELS" ]; then return; fi
   new=$WHEELS.new.$$
   mkdir -p "$new"
   for file in "$@"; do
     # The interpreter of the image, which is this distribution's, decides which wheels fit; not a Python first on PATH.
-    PYTHONPATH=$(pip_folder) /usr/bin/python3 -m pip download -q --disable-pip-version-check --only-binary=:all: -d "$new" -r "$file" >&2 || {
+    PYTHONPATH=$(pip_wheel) /usr/bin/python3 -m pip download -q --disable-pip-version-check --only-binary=:all: -d "$new" -r "$file" >&2 || {
       rm -rf "$new"
       die "pip cannot download the wheels that $file names"
     }
   done
   mv -T "$new" "$WHEELS" 2>/dev/null || rm -rf "$new"
 }
-pip_folder() { # pip as a wheel runs from where it is
-  local folder=$CACHE/pip-$PIP_VERSION
+pip_wheel() { # pip as a wheel runs from where it is. A fresh Debian has no pip: the repository's virtual environment has
+  local folder=$CACHE/pip-$PIP_VERSION python=$ROOT/.venv/bin/python
   if [ ! -d "$folder" ]; then
-    python3 -m pip download -q --disable-pip-version-check --no-deps -d "$folder.new.$$" "pip==$PIP_VERSION" >&2
+    if ! "$python" -m pip --version >/dev/null 2>&1; then
+      python=$work/venv/bin/python
+      "$SCRIPTS/python-venv" /usr/bin/python3 "$work/venv" >&2
+    fi
+    "$python" -m pip download -q --disable-pip-version-check --no-deps -d "$folder.new.$$" "pip==$PIP_VERSION" >&2
     mv -T "$folder.new.$$" "$folder" 2>/dev/null || rm -rf "$folder.new.$$"
   fi
   echo "$folder"/pip-*.whl
