@@ -7,8 +7,10 @@ NOT_IN_IMAGES='^(dpkg|tar|mawk|debconf|usrmerge|init-system-helpers|sysvinit-uti
 NOT_IN_IMAGES+='|libpam.*|libaudit.*|libsemanage.*|libsepol.*|libcap-ng.*|libgdbm.*|libdb5.*|dcmtk|locales|libc-l10n|gcc-.*-base|openssl|readline-common'
 NOT_IN_IMAGES+='|libselinux.*|libacl.*|libmd0|libpcre2.*|libsystemd.*|debianutils|coreutils|python3-distutils|python3-lib2to3)$'
 
-apt_closure() { # PACKAGE...: "uri file" of each package of the closure, as if nothing were installed
-  apt-get -qq -y --print-uris --no-install-recommends -o Dir::State::status="$work/no-packages" -o Debug::NoLocking=1 install "$@" |
+apt_closure() { # PACKAGE...: "uri file" of each package of the closure, as if nothing were installed or downloaded
+  mkdir -p "$work/no-archives/partial"
+  apt-get -qq -y --print-uris --no-install-recommends -o Dir::State::status="$work/no-packages" -o Dir::Cache::archives="$work/no-archives" \
+    -o Debug::NoLocking=1 install "$@" |
     awk '{gsub("\x27", "", $1); print $1, $2}' |
     while read -r uri file; do
       [[ ${file%%_*} =~ $NOT_IN_IMAGES ]] || printf '%s %s\n' "$uri" "$file"
@@ -18,7 +20,7 @@ apt_closure() { # PACKAGE...: "uri file" of each package of the closure, as if n
 # closure PACKAGE...: the same, worked out once for each state of apt's lists; after an apt-get update if there are none
 closure() {
   local answer
-  answer=$CACHE/closures/$( (echo "$*$NOT_IN_IMAGES"; stat -c '%n %Y' /var/lib/apt/lists /var/lib/apt/lists/*Packages* 2>/dev/null) | sha256sum | cut -c1-16)
+  answer=$CACHE/closures/$( (echo "$*$NOT_IN_IMAGES"; declare -f apt_closure; stat -c '%n %Y' /var/lib/apt/lists /var/lib/apt/lists/*Packages* 2>/dev/null) | sha256sum | cut -c1-16)
   if [ ! -s "$answer" ]; then
     mkdir -p "$CACHE/closures"
     apt_closure "$@" >"$answer.new" 2>/dev/null || { apt-get update -qq >&2 && apt_closure "$@" >"$answer.new"; } ||
