@@ -26,7 +26,8 @@ from rich.table import Table
 NAMESPACE = "radiology"
 PIPELINE = "chest-ct-nodules"
 FOLDER = ROOT / "build" / "demo"
-LOOK = f"export KUBECONFIG={ROOT / 'build' / 'kubeconfig'}; kubectl -n {NAMESPACE} get gantry,pods"
+KUBECTL = Path(shutil.which("kubectl") or "").parent
+LOOK = f"export KUBECONFIG={ROOT / 'build' / 'kubeconfig'} PATH={KUBECTL}:$PATH; kubectl -n {NAMESPACE} get gantry,pods"
 console = Console(highlight=False, width=118)
 
 
@@ -50,8 +51,8 @@ def main() -> int:
     try:
         return demonstrate(hospital, seed=chosen.seed, slices=chosen.slices)
     except HospitalError as error:
-        console.print(f"[red]✘[/] {error}")
-        console.print(f"  look:  {LOOK}; the cluster's logs are in build/cluster/logs/")
+        console.print(f"[red]✘[/] {error}", soft_wrap=True)
+        console.print(f"  look:  {LOOK}\n  the cluster's logs are in build/cluster/logs/", soft_wrap=True)
         return 1
     finally:
         hospital.close()
@@ -174,7 +175,8 @@ def compare(reports: list[Path], truth: list[dict[str, Any]]) -> int:
     console.print(table)
     console.print(
         f"sent: {FOLDER / 'study'}\nplanted: {FOLDER / 'truth.json'}\nreceived by the PACS: {FOLDER / 'pacs'}\n"
-        f"look around: {LOOK}; end it with `make demo-down`"
+        f"look around: {LOOK}\nend it: make demo-down",
+        soft_wrap=True,
     )
     if missed or left:
         console.print(f"[red]✘[/] {missed} spheres missed, {len(left)} findings where nothing was planted")
