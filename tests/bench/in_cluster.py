@@ -116,7 +116,7 @@ def journeys(hospital: Hospital, rounds: int, *, slices: int, matrix: int) -> li
             known = {one["metadata"]["name"] for one in hospital.runs()}
             hospital.orthanc.send(files)
             sent = time.monotonic()
-            wait_for("the report in the PACS", lambda uid=uid: hospital.pacs.instances(uid, "SR"), seconds=120, pause=0.02)  # type: ignore[misc]
+            wait_for("the report in the PACS", lambda uid=uid: hospital.pacs.instances(uid, "SR"), seconds=120, pause=0.1)  # type: ignore[misc]
             seconds = time.monotonic() - sent
             wait_for("finished Runs", lambda known=known: all(condition(r, "Complete")["status"] == "True" for r in hospital.runs() if r["metadata"]["name"] not in known), seconds=30)  # type: ignore[misc]
             (new,) = [one for one in hospital.runs() if one["metadata"]["name"] not in known]

@@ -10,19 +10,21 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 from tests.bench.figures import Figure, median, percentile, write
 from tests.builders import BRIDGE, PIPELINE, RUN, changed
+from tests.builders_slices import a_ct
 from tests.component.conftest import CRDS
 from tests.component.control_plane import ControlPlane, control_plane
 from tests.component.operator_process import Api, Hospital, Operator, a_hospital, named, wait
-from tests.component.orthanc_server import orthanc_server
+from tests.component.orthanc_server import OrthancServer, orthanc_server
 
-from gantry.kube import JOBS, RUNS
+from gantry.kube import JOBS, RUNS, Resource
 
 A_BRIDGE = changed(changed(BRIDGE, "spec.url", "http://127.0.0.1:9"), "spec.credentialsSecretRef", ...)
 LABELS = {"gantry.health/pipeline": "chest-ct-nodules", "gantry.health/bridge": "main", "gantry.health/study": "11111111"}
@@ -43,21 +45,25 @@ def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 / 1024
 
 
-class JobTimes:
-    """When each Job was first seen by a watch of our own."""
+class FirstSeen:
+    """When each object of a kind was first seen by a watch of our own, by `key` of the object."""
 
-    def __init__(self, hospital: Hospital) -> None:
+    def __init__(self, hospital: Hospital, resource: Resource, key: Callable[[Any], str]) -> None:
         self.seen: dict[str, float] = {}
-        self._api = Api(hospital.plane)
-        self._path = f"{JOBS.path(hospital.namespace)}?watch=true"
+        self._api, self._key = Api(hospital.plane), key
+        self._path = f"{resource.path(hospital.namespace)}?watch=true"
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         # It ends with the API server, at the end of the bench.
         with contextlib.suppress(httpx.TransportError), self._api.http.stream("GET", self._path, timeout=None) as answer:
             for line in answer.iter_lines():
-                event = json.loads(line)
-                self.seen.setdefault(event["object"]["metadata"]["labels"]["gantry.health/run"], time.monotonic())
+                self.seen.setdefault(self._key(json.loads(line)["object"]), time.monotonic())
+
+
+def job_times(hospital: Hospital) -> FirstSeen:
+    """Jobs, by their Run."""
+    return FirstSeen(hospital, JOBS, lambda job: str(job["metadata"]["labels"]["gantry.health/run"]))
 
 
 def pid_of(operator: Operator) -> int:
@@ -67,7 +73,7 @@ def pid_of(operator: Operator) -> int:
 
 def at_a_rate(hospital: Hospital, operator: Operator, *, number: int, rate: float) -> list[Figure]:
     """Runs one after another; seconds from the answer to the POST until the Job is seen."""
-    jobs, made, before = JobTimes(hospital), {}, cpu(pid_of(operator))
+    jobs, made, before = job_times(hospital), {}, cpu(pid_of(operator))
     for index in range(number):
         due = time.monotonic() + 1 / rate
         name = f"rate{rate:g}-{index}"
@@ -88,7 +94,7 @@ def at_a_rate(hospital: Hospital, operator: Operator, *, number: int, rate: floa
 
 def burst(hospital: Hospital, operator: Operator, number: int) -> list[Figure]:
     """All at once from eight hands."""
-    jobs, before, began = JobTimes(hospital), cpu(pid_of(operator)), time.monotonic()
+    jobs, before, began = job_times(hospital), cpu(pid_of(operator)), time.monotonic()
     with ThreadPoolExecutor(8) as hands:
         made = list(hands.map(lambda index: _make(hospital, f"burst-{index}"), range(number)))
     wait(lambda: sum(name in jobs.seen for name, _ in made) == number, "all Runs have Jobs", limit=120)
@@ -147,7 +153,7 @@ def with_many(hospital: Hospital, operator: Operator, finished: int, live: int) 
     wait(lambda: operator.metrics().get('gantry_runs{state="Queued"}', 0) >= live and operator.probe("readyz") == 200, "all are known", limit=120)
     operator.settled()
     operator.kill()
-    jobs = JobTimes(hospital)
+    jobs = job_times(hospital)
     wait(lambda: len(jobs.seen) >= live, "the watch knows the Jobs there are")
     hospital.api.create(RUNS, hospital.namespace, named(A_RUN, "just-made"))
     began = time.monotonic()
@@ -188,6 +194,45 @@ def idle(hospital: Hospital, operator: Operator, folder: Path, seconds: float = 
         return [Figure("idle operator with one bridge", round(share * 100, 2), "% core", 1)]
 
 
+class StableTimes:
+    """When Orthanc's log first said that a study is stable, by Orthanc's id of it."""
+
+    def __init__(self, orthanc: OrthancServer) -> None:
+        self.seen: dict[str, float] = {}
+        self._orthanc = orthanc
+        self._last = 0
+
+    def look(self) -> None:
+        page = self._orthanc.rest("GET", f"/changes?since={self._last}&limit=1000")
+        for change in page["Changes"]:
+            self._last = change["Seq"]
+            if change["ChangeType"] == "StableStudy":
+                self.seen.setdefault(change["ID"], time.monotonic())
+
+
+def event_to_run(hospital: Hospital, folder: Path, interval: str, studies: int = 20) -> list[Figure]:
+    """Studies a third of a second apart; from the row in Orthanc's log to the Run in the API."""
+    with orthanc_server(folder) as orthanc, hospital.operator(**SETTINGS) as operator:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orthanc"}, "stringData": {"username": "gantry", "password": "secret"}}
+        bridge = changed(changed(BRIDGE, "spec.url", orthanc.url), "spec.watch", {"pollInterval": interval})
+        hospital.apply(secret, bridge)
+        wait(lambda: operator.metrics().get('gantry_bridge_poll_seconds_count{bridge="main"}', 0) >= 3, "the bridge is polled")
+        stable, runs = StableTimes(orthanc), FirstSeen(hospital, RUNS, lambda run: str(run["spec"]["study"]["orthancID"]))
+        for number in range(studies):
+            orthanc.upload(*(a_ct(f"{hospital.namespace}-{number}", number=slice_) for slice_ in (1, 2, 3)), user="other")
+            until = time.monotonic() + 1 / 3
+            while time.monotonic() < until:
+                stable.look()
+        wait(lambda: stable.look() or len(runs.seen) == studies == len(stable.seen), "every study has its Run", limit=60)
+    took = [runs.seen[study] - at for study, at in stable.seen.items()]
+    goal = 300 if interval == "200ms" else None
+    label = f"stable event -> InferenceRun exists, polled every {interval} ({studies})"
+    return [
+        Figure(f"{label}, p50", round(median(took) * 1000), "ms"),
+        Figure(f"{label}, p95", round(percentile(took, 0.95) * 1000), "ms", goal),
+    ]
+
+
 @contextlib.contextmanager
 def a_control_plane(folder: Path) -> Iterator[ControlPlane]:
     with control_plane(folder) as plane:
@@ -212,6 +257,10 @@ def main() -> None:
             figures += at_a_rate(hospital, operator, number=20, rate=1)
             figures += at_a_rate(hospital, operator, number=150, rate=10)
             figures += burst(hospital, operator, 500)
+        for interval in ("200ms", "1s"):
+            (folder / interval).mkdir()
+            followed = a_hospital(plane, folder / interval, f"polled-{interval}", bridge=None, pipeline=PIPELINE)
+            figures += event_to_run(followed, folder / f"orthanc-{interval}", interval)
         (folder / "many").mkdir()
         crowded = a_hospital(plane, folder / "many", "many", bridge=A_BRIDGE, pipeline=PIPELINE)
         with crowded.operator(**SETTINGS) as operator:
