@@ -144,7 +144,8 @@ def _worker_environment(run: RunView, spec: RunSpec, bridge: BridgeView, install
     ).model_dump_json(by_alias=True, exclude_none=True)
     if len(task.encode()) > TASK_LIMIT:
         raise UnfitRun(f"the Run's spec takes {len(task.encode())} bytes and {TASK_LIMIT} fit into its pod: shorten settings, args or seriesIDs")
-    made: list[dict[str, Any]] = [{"name": VARIABLE, "value": task}]
+    # The kubelet reads `$$` and `$(NAME)` in a variable's value (k8s.io/kubernetes/third_party/forked/golang/expansion): doubled, `$` stays `$`.
+    made: list[dict[str, Any]] = [{"name": VARIABLE, "value": task.replace("$", "$$")}]
     if secret := bridge.spec.credentials_secret_ref:
         made += [
             {"name": f"ORTHANC_{key.upper()}", "valueFrom": {"secretKeyRef": {"name": secret.name, "key": key}}}

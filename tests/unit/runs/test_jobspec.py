@@ -202,6 +202,14 @@ def test_fetch_and_publish_get_the_task_and_the_credentials() -> None:
         assert task.spec == a_run().view().parsed
 
 
+def test_the_task_reaches_the_worker_as_it_is_whatever_dollars_it_holds() -> None:
+    """The kubelet expands `$(NAME)` and `$$` in values: settings of "$$5" arrived as "$5", and `$(GANTRY_INPUT)` as something else."""
+    settings = {"price": "$$5", "path": "$(ORTHANC_PASSWORD)", "end": "$"}
+    value = environment("fetch", a_run().with_step(settings=settings))["GANTRY_TASK"]
+    assert Task.model_validate_json(value.replace("$$", "$")).spec.template.steps[0].settings == settings
+    assert "$" not in value.replace("$$", ""), "every one is doubled"
+
+
 def test_a_bridge_without_credentials_gives_none() -> None:
     bridge = {**A_BRIDGE, "spec": {"url": "http://orthanc:8042"}}
     names = {e["name"] for e in made(bridge=bridge)["spec"]["template"]["spec"]["initContainers"][0]["env"]}
