@@ -20,3 +20,6 @@ need_go() {
   echo "Go $GO_NEEDED or newer is needed (found: $(go env GOVERSION 2>/dev/null || echo none)): run cluster/prepare as root, or install it from https://go.dev/dl/ and put it on PATH" >&2
   return 1
 }
+
+# less_words COMMAND...: without the line that Go prints for each of hundreds of modules; everything else stays
+less_words() { "$@" 2> >(grep -v '^go: downloading ' >&2); }
