@@ -223,6 +223,7 @@ def event_to_run(hospital: Hospital, folder: Path, interval: str, studies: int =
             until = time.monotonic() + 1 / 3
             while time.monotonic() < until:
                 stable.look()
+                time.sleep(0.01)  # Orthanc has others to answer
         wait(lambda: stable.look() or len(runs.seen) == studies == len(stable.seen), "every study has its Run", limit=60)
     took = [runs.seen[study] - at for study, at in stable.seen.items()]
     goal = 300 if interval == "200ms" else None
