@@ -3,6 +3,8 @@
 import copy
 from typing import Any
 
+from gantry.api.run import DeliveryStatus
+
 BRIDGE: dict[str, Any] = {
     "apiVersion": "gantry.health/v1alpha1",
     "kind": "OrthancBridge",
@@ -61,3 +63,8 @@ def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     else:
         node[key] = value
     return result
+
+
+def pending(*destinations: str) -> tuple[DeliveryStatus, ...]:
+    """The deliveries of a Run whose results have just been reported."""
+    return tuple(DeliveryStatus(destination=one, state="Pending") for one in destinations)

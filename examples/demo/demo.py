@@ -132,7 +132,10 @@ def collect(hospital: Hospital, study_uid: str, sent: float) -> list[Path]:
 
 
 def show_resources(hospital: Hospital) -> None:
-    counted = lambda: hospital.get("ipl", PIPELINE).get("status", {}).get("runs", {}).get("active") == 0  # noqa: E731 - one look
+    def counted() -> bool:
+        """The pipeline counts its Runs every two seconds."""
+        return bool(hospital.get("ipl", PIPELINE).get("status", {}).get("runs", {}).get("active") == 0)
+
     wait_for("the pipeline's counts", counted, seconds=20)
     console.print("\n[bold]$ kubectl get obridge,ipl,irun[/]")
     console.print(hospital.kubectl("get", "obridge,ipl,irun"), soft_wrap=True)

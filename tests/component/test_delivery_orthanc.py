@@ -10,13 +10,14 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom import Dataset
+from tests.builders import pending
 from tests.builders_slices import a_ct, uid
 from tests.component.control_plane import free_port
 from tests.component.dicom_receiver import Receiver, dicom_receiver
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Target, pending
+from gantry.delivery import Courier, Target
 from gantry.orthanc import Credentials, Modality, Orthanc
 
 NAME = "gantry_radiology_main_pacs"
@@ -68,7 +69,7 @@ async def delivered(
 ) -> DeliveryStatus:
     """Steps until it is final; `between` may change the world after each step."""
     courier = Courier(clock=lambda: datetime.now(UTC), jitter=lambda: 0.5)
-    deliveries = pending(["pacs"])
+    deliveries = pending("pacs")
     deadline = datetime.now(UTC) + timedelta(seconds=limit)
     async with Orthanc(server.url, credentials=Credentials(server.username, server.password)) as orthanc:
         for _ in range(STEPS):

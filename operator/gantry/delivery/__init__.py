@@ -4,6 +4,5 @@
 """
 
 from .courier import Courier, Progress, Target
-from .plan import pending
 
-__all__ = ["Courier", "Progress", "Target", "pending"]
+__all__ = ["Courier", "Progress", "Target"]

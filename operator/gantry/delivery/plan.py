@@ -11,7 +11,6 @@ Whether a failed C-STORE job can ever work is not told reliably by Orthanc (Erro
 class alike), so everything is tried again until the deadline.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -54,11 +53,6 @@ class Nothing:
 
 
 Action = Send | Look | Wait | Nothing
-
-
-def pending(destinations: Sequence[str]) -> tuple[DeliveryStatus, ...]:
-    """The deliveries of a Run whose results have just been reported."""
-    return tuple(DeliveryStatus(destination=one, state="Pending") for one in destinations)
 
 
 def next_action(delivery: DeliveryStatus, *, known: bool, now: datetime, deadline: datetime) -> Action:

@@ -6,8 +6,7 @@ what to send `delivery/`, what to fetch and store `worker/`.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -123,17 +122,7 @@ class Orthanc:
             raw = await self._http.get_json("/studies", params={"since": since, "limit": limit, "expand": ""})
         return tuple(models.parse_study(one) for one in models.parse_list("/studies", raw))
 
-    async def find_instance(self, sop_instance_uid: str) -> str | None:
-        """Orthanc's id of the instance with this SOP Instance UID; None when it holds none."""
-        raw = models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", sop_instance_uid))
-        found = [one["ID"] for one in raw if isinstance(one, dict) and one.get("Type") == "Instance" and isinstance(one.get("ID"), str)]
-        return found[0] if found else None
-
     # -- bytes ---------------------------------------------------------------------------------------------------------
-
-    def download(self, instance: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The DICOM file as it was stored, streamed: memory does not depend on its size."""
-        return self._http.stream(f"/instances/{_part(instance)}/file")
 
     async def upload(self, dicom: bytes) -> models.Stored:
         """Stores one DICOM file. Repeated on transient faults: the same file again is AlreadyStored and changes nothing.
@@ -150,13 +139,6 @@ class Orthanc:
     async def md5(self, instance: str) -> str:
         """MD5 of the stored file, lower-case hexadecimal."""
         return (await self._http.get_text(f"/instances/{_part(instance)}/attachments/dicom/md5")).strip().lower()
-
-    async def size(self, instance: str) -> int:
-        """Bytes of the stored file."""
-        text = (await self._http.get_text(f"/instances/{_part(instance)}/attachments/dicom/size")).strip()
-        if not text.isdecimal():
-            raise Refused("/instances/…/attachments/dicom/size: a number was expected")
-        return int(text)
 
     # -- modalities and jobs -------------------------------------------------------------------------------------------
 

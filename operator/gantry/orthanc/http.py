@@ -5,7 +5,7 @@ It knows nothing of studies or jobs (that is `client.py`) and holds no policy be
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,21 +81,6 @@ class Connection:
         """A request that changes something, sent once."""
         return await self._once(method, path, content=None if body is None else json.dumps(body).encode())
 
-    @contextlib.asynccontextmanager
-    async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The body of a GET, piece by piece; every fault on the way is an OrthancError. Not repeated: the bytes are with the caller."""
-        with _faults(path):
-            request = self._client.build_request("GET", path, timeout=_timeout(TRANSFER_TIMEOUT))
-            response = await self._client.send(request, stream=True)
-        try:
-            if not response.is_success:
-                with _faults(path):
-                    await response.aread()
-                _check(path, response)
-            yield _pieces(path, response)
-        finally:
-            await response.aclose()
-
     async def _repeated(
         self,
         method: str,
@@ -136,13 +121,6 @@ class Connection:
 
 def _timeout(read: float) -> httpx.Timeout:
     return httpx.Timeout(connect=CONNECT_TIMEOUT, read=read, write=read, pool=POOL_TIMEOUT)
-
-
-async def _pieces(path: str, response: httpx.Response) -> AsyncIterator[bytes]:
-    encoded = response.headers.get("content-encoding", "identity") != "identity"
-    with _faults(path):
-        async for piece in response.aiter_bytes() if encoded else response.aiter_raw():
-            yield piece
 
 
 @contextlib.contextmanager

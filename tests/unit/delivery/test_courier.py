@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.builders import pending
 from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Progress, Target, pending
+from gantry.delivery import Courier, Progress, Target
 from gantry.orthanc import Modality
 
 DEADLINE = START + timedelta(hours=1)
@@ -31,7 +32,7 @@ class Delivery:
         self.fake.modalities["gantry_pacs"] = {"AET": "PACS", "Host": "pacs", "Port": 104}
         self.targets = {"pacs": Target("gantry_pacs", PACS)} if targets is None else targets
         self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0)
-        self.last = Progress(pending(destinations or ("pacs",)), 0.0)
+        self.last = Progress(pending(*(destinations or ("pacs",))), 0.0)
         self.steps: list[tuple[str, int]] = []
 
     async def step(self) -> DeliveryStatus:
@@ -187,7 +188,7 @@ async def test_one_destination_that_is_away_does_not_hold_another() -> None:
 async def test_a_run_without_results_has_nothing_to_send() -> None:
     delivery = Delivery()
     async with delivery.fake.client() as orthanc:
-        progress = await delivery.courier.advance(orthanc, targets=delivery.targets, results=[], deliveries=pending(["pacs"]), deadline=DEADLINE)
+        progress = await delivery.courier.advance(orthanc, targets=delivery.targets, results=[], deliveries=pending("pacs"), deadline=DEADLINE)
     assert (progress.deliveries[0].state, progress.again_after) == ("Sent", None)
     assert delivery.fake.calls == []
 

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from tests.builders import pending
 from tests.fake_orthanc import START
 
 from gantry.api.run import DeliveryStatus
@@ -17,7 +18,6 @@ from gantry.delivery.plan import (
     moment,
     next_action,
     pause_after,
-    pending,
     poll_pause,
 )
 from gantry.orthanc import Job, JobState
@@ -32,7 +32,7 @@ def a_delivery(state: str = "Pending", *, since: float = 0.0, **more: object) ->
 
 
 NEXT: dict[str, tuple[DeliveryStatus, bool, datetime, Action]] = {
-    "a new one is sent": (pending(["pacs"])[0], True, START, Send()),
+    "a new one is sent": (pending("pacs")[0], True, START, Send()),
     "one that is under way is looked at": (a_delivery("Sending", job_id="j"), True, START, Look("j")),
     "one that is under way to a destination that was removed is looked at": (a_delivery("Sending", job_id="j"), False, START, Look("j")),
     "one whose job was never recorded is sent": (a_delivery("Sending"), True, START, Send()),

@@ -229,48 +229,8 @@ async def test_a_job_in_a_state_nobody_knows_is_refused() -> None:
             await orthanc.job("j")
 
 
-async def _pieces(orthanc: Orthanc) -> bytes:
-    async with orthanc.download("i") as pieces:
-        return b"".join([piece async for piece in pieces])
-
-
-class Body(httpx.AsyncByteStream):
-    def __init__(self, *pieces: bytes | Exception) -> None:
-        self.pieces = pieces
-
-    async def __aiter__(self) -> Any:
-        for piece in self.pieces:
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
-
-
-async def test_a_download_is_streamed() -> None:
-    async with Wire(httpx.Response(200, stream=Body(b"ab", b"cd"))).client() as orthanc:
-        assert await _pieces(orthanc) == b"abcd"
-
-
-DOWNLOADS: dict[str, tuple[httpx.Response | Exception, type[OrthancError]]] = {
-    "deleted meanwhile": (httpx.Response(404), NotFound),
-    "nobody there": (httpx.ConnectError("refused"), Unreachable),
-    "broken off in the middle": (httpx.Response(200, stream=Body(b"ab", httpx.ReadError("reset"))), Unreachable),
-    "shorter than announced": (httpx.Response(200, stream=Body(b"ab", httpx.RemoteProtocolError("peer closed connection"))), Unreachable),
-    "stalled in the middle": (httpx.Response(200, stream=Body(b"ab", httpx.ReadTimeout(""))), TooSlow),
-}
-
-
-@pytest.mark.parametrize(("answer", "kind"), DOWNLOADS.values(), ids=DOWNLOADS.keys())
-async def test_a_download_that_fails_raises_our_own_errors(answer: httpx.Response | Exception, kind: type[OrthancError]) -> None:
-    async with Wire(answer).client() as orthanc:
-        with pytest.raises(kind):
-            await _pieces(orthanc)
-
-
 ASKED: dict[str, tuple[Callable[[Orthanc], Awaitable[Any]], Any, Any]] = {
     "md5": (lambda o: o.md5("i"), httpx.Response(200, text="ABCDEF\n"), "abcdef"),
-    "size": (lambda o: o.size("i"), httpx.Response(200, text="1188"), 1188),
-    "an instance that is there": (lambda o: o.find_instance("1.2"), ok([{"ID": "i", "Type": "Instance"}]), "i"),
-    "an instance that is not": (lambda o: o.find_instance("1.2"), ok([{"ID": "s", "Type": "Study"}]), None),
     "the clock of a server without one": (lambda o: o.now(), httpx.Response(404), None),
 }
 
