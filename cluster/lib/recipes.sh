@@ -99,7 +99,7 @@ recipe_worker() {
   mkdir -p "$go_cache" "$modules"
   (cd "$ROOT/launcher" && go mod download)
   # The host's Go where the golang image has its own, its caches and its modules: the Dockerfile sees no difference.
-  ours worker --build-arg GO="$BASE" --volume "$go_root:/usr/local/go:ro" --volume "$modules:/go/pkg/mod:ro" --volume "$go_cache:/root/.cache/go-build"
+  ours worker --build-arg GO="$BASE" --volume "$go_root:/usr/local/go:ro" --volume "$modules:/go/pkg/mod:ro" --volume "$go_cache:/go/cache"
 }
 ours() { # TARGET ARGUMENTS...
   local target=$1 key made_of=(operator/Dockerfile operator/gantry "requirements/$1.lock")
