@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import math
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,20 @@ def test_two_pipelines_on_one_study_give_two_reports_and_no_loop(hospital: Hospi
     cursor = hospital.orthanc.api.get_json("/changes?last")["Last"]
     wait_for("the reports' own changes to be looked at", lambda: hospital.get("obridge", "main")["status"]["cursor"] >= cursor, seconds=30)
     assert len(hospital.runs()) == 2
+
+
+def test_steps_run_in_order_and_see_what_was_before_them(hospital: Hospital, study: list[Path]) -> None:
+    two = pipeline("two", python("import time; time.sleep(2); (OUT / 'mark').write_text('first')"))
+    steps = two["spec"]["template"]["steps"]
+    then = python("assert pathlib.Path('/gantry/steps/detect/mark').read_text() == 'first'; negative()")
+    steps.append({**steps[0], "name": "judge", "command": then})
+    apply(hospital, two)
+    hospital.orthanc.send(study)
+    (run,) = hospital.wait_for_finished_runs(1)
+    assert run["status"]["state"] == "Succeeded", run["status"]
+    stages = {stage["name"]: stage for stage in run["status"]["stages"]}
+    began, after = (datetime.fromisoformat(stages[f"step/{name}"]["startTime"]) for name in ("detect", "judge"))
+    assert (after - began).total_seconds() >= stages["step/detect"]["seconds"] >= 2
 
 
 def test_an_operator_killed_in_the_middle_changes_nothing(hospital: Hospital, study: list[Path]) -> None:
