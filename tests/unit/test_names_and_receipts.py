@@ -1,20 +1,11 @@
 """Derived names, and receipts that fit into a termination message."""
 
 import pytest
+from tests.builders_runs import RESULT
 
 from gantry.api import RunReason
-from gantry.api.run import FindingCounts, Result
+from gantry.api.run import FindingCounts
 from gantry.runs import PublishReceipt, StepEnd, decode_publish, failed, job_name, result_uid, run_name
-
-RESULT = Result(
-    kind="SR",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
-    sop_instance_uid="2.25.1",
-    series_instance_uid="2.25.2",
-    orthanc_id="11111111-22222222-33333333-44444444-55555555",
-    md5="0" * 32,
-    bytes=1000,
-)
 
 
 def test_names_leave_room_for_what_kubernetes_adds() -> None:

@@ -62,43 +62,37 @@ class Connection:
 
     async def get_json(self, path: str, *, params: Mapping[str, str | int] | None = None) -> Any:
         """The parsed answer; tried again on a transient fault."""
-        return _parsed(path, await self._repeated("GET", path, params=params))
+        return _parsed(path, await self._repeated(lambda: self._once("GET", path, params=params)))
 
     async def get_text(self, path: str) -> str:
-        return (await self._repeated("GET", path)).text
+        return (await self._repeated(lambda: self._once("GET", path))).text
 
     async def ask_json(self, path: str, body: object) -> Any:
         """A POST that only asks (/tools/find, /tools/lookup): tried again as a GET is."""
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        return _parsed(path, await self._repeated("POST", path, content=content))
+        return _parsed(path, await self._repeated(lambda: self._once("POST", path, content=content)))
 
     async def upload(self, path: str, dicom: bytes) -> Any:
         """A POST that may be repeated because the second one changes nothing."""
-        answer = await self._repeated("POST", path, content=dicom, kind="application/dicom", timeout=TRANSFER_TIMEOUT)
+        answer = await self._repeated(
+            lambda: self._once("POST", path, content=dicom, kind="application/dicom", timeout=TRANSFER_TIMEOUT)
+        )
         return _parsed(path, answer)
 
     async def send_json(self, method: str, path: str, body: object = None) -> httpx.Response:
         """A request that changes something, sent once."""
         return await self._once(method, path, content=None if body is None else json.dumps(body).encode())
 
-    async def _repeated(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        content: bytes | None = None,
-        kind: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
-    ) -> httpx.Response:
+    async def _repeated(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """The same request again after each pause, as long as the fault can pass."""
         for pause in PAUSES:
             try:
-                return await self._once(method, path, params=params, content=content, kind=kind, timeout=timeout)
+                return await send()
             except TooSlow:
                 raise  # it has cost the whole time-out already
             except Transient:
                 await self._sleep(pause)
-        return await self._once(method, path, params=params, content=content, kind=kind, timeout=timeout)
+        return await send()
 
     async def _once(
         self,
