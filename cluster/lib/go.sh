@@ -22,4 +22,4 @@ need_go() {
 }
 
 # less_words COMMAND...: without the line that Go prints for each of hundreds of modules; everything else stays
-less_words() { "$@" 2> >(grep -v '^go: downloading ' >&2); }
+less_words() { "$@" 2> >(grep --line-buffered -v '^go: downloading ' >&2); }
