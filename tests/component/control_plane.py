@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import secrets
 import socket
 import ssl
@@ -42,12 +43,24 @@ def binaries() -> Path:
     return Path(done.stdout.strip())
 
 
+PORTS = range(20000, 32768)  # below the ports Linux gives to outgoing connections, one of which may otherwise take a port between choice and use
+CLAIMS: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
+    """A TCP port of the loopback that no other test process gets: its UDP twin, held until this process ends, is the claim."""
+    for port in random.sample(PORTS, len(PORTS)):
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with socket.socket() as probe:
+            try:
+                claim.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                claim.close()
+                continue
+        CLAIMS.append(claim)
         return port
+    raise RuntimeError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 @contextlib.contextmanager
