@@ -23,6 +23,8 @@ from .base import (
 class Watch(Part):
     """How the bridge follows Orthanc."""
 
+    level: Literal["Study", "Series"] = "Study"
+    """Which stable event triggers. Series: each series is decided by itself as soon as it is stable; a Run has one series."""
     poll_interval: Annotated[
         Duration,
         Field(
@@ -73,6 +75,17 @@ class Destination(Part):
     """Send by C-STORE from Orthanc."""
 
 
+class Sender(Part):
+    """A DICOM application entity that images come from. The operator keeps it in Orthanc's modalities."""
+
+    aet: AETitle
+    """Its AE title, as it calls itself when it stores."""
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9])?$")]
+    """Host name or address, as Orthanc resolves it."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 104
+    """TCP port of its query service."""
+
+
 class BridgeSpec(Part):
     """What the bridge follows and where results can go."""
 
@@ -99,6 +112,8 @@ class BridgeSpec(Part):
     """What Runs may ask of Orthanc at once."""
     destinations: Annotated[list[Destination], Field(max_length=32, json_schema_extra=list_map("name"))] = []
     """Places results can go; pipelines name them in delivery.destinations."""
+    senders: Annotated[list[Sender], Field(max_length=64, json_schema_extra=list_map("aet"))] = []
+    """Where images come from; asked by C-FIND for the size of a study when a pipeline's completeness says so."""
     suspend: bool = False
     """True stops watching and keeps the cursor."""
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from .base import (
     LIST_SET,
+    AETitle,
     Code,
     Conditions,
     Duration,
@@ -26,6 +27,10 @@ from .base import (
 )
 from .bridge import Int64
 
+Priority = Literal["Stat", "Urgent", "Routine", "Background"]
+"""How urgent a Run is, the most urgent first."""
+Expression = Annotated[str, Field(min_length=1, max_length=4096)]
+"""A CEL expression (https://cel.dev) that gives true or false. It is compiled by the operator: see the condition Ready."""
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Matches", "Lt", "Lte", "Gt", "Gte"]
 
 
@@ -62,11 +67,32 @@ class TagRequirement(Part):
 Requirements = Annotated[list[TagRequirement], Field(max_length=32)]
 
 
+class Completeness(Part):
+    """When a study is complete enough to be analysed: a stable event only says that no image came for a while."""
+
+    min_age: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1s')", "minAge is 1s or more")))] | None = None
+    """Time since the last image came. Beyond Orthanc's StableAge."""
+    min_instances: Annotated[int, Field(ge=1, le=1000000)] | None = None
+    """Fewer instances in the study than this: it waits for more."""
+    expected_instances: Literal["Sender"] | None = None
+    """Sender: ask the sender of the images (bridge.senders) by C-FIND for NumberOfStudyRelatedInstances, and wait for as many."""
+    give_up_after: Annotated[
+        Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1m')", "giveUpAfter is 1m or more")))
+    ] = "30m"
+    """Time since the last image after which the study is taken as it is: a late image must not keep the others from being analysed."""
+
+
 class Match(Part):
     """Which studies start a Run. All parts must hold; an absent part holds."""
 
     study: Requirements = []
     """Requirements on the study (patient and study elements, ModalitiesInStudy)."""
+    senders: Annotated[list[AETitle], Field(max_length=64, json_schema_extra=LIST_SET)] = []
+    """Calling AE titles that stored the images; one of them must have stored an instance of a chosen series. Empty: any."""
+    expression: Expression | None = None
+    """CEL over `study` that must give true, for example `study.series.exists(s, s.tags.Modality == 'CT' && s.instances > 50)`."""
+    completeness: Completeness | None = None
+    """When the study is complete enough. Absent: as soon as it is stable."""
 
 
 class SeriesSelection(Part):
@@ -75,6 +101,10 @@ class SeriesSelection(Part):
     model_config = {"json_schema_extra": cel(rule("self.min <= self.max", "min must not be larger than max"))}
     match: Requirements = []
     """Requirements every chosen series meets."""
+    expression: Expression | None = None
+    """CEL over `series` and `study` that must give true for every chosen series, for example `series.orientation == 'AXIAL'`."""
+    pick: Literal["All", "MostInstances", "Thinnest", "Latest"] = "All"
+    """Which of the series that meet all of it: All, or the one with the most instances, the thinnest slices, the latest time."""
     min: Annotated[int, Field(ge=1, le=10000)] = 1
     """Fewer series than this: the study does not match."""
     max: Annotated[int, Field(ge=1, le=10000)] = 50
@@ -86,6 +116,8 @@ class Input(Part):
 
     series: SeriesSelection = SeriesSelection()
     """Selects series."""
+    content: Literal["Full", "Metadata"] = "Full"
+    """Metadata: DICOM JSON without pixel data and other bulk data; no pixel leaves Orthanc. For dose monitoring and the like."""
 
 
 class SecretKey(Part):
@@ -259,6 +291,61 @@ class History(Part):
     """Finished Runs are deleted after it. Must not be shorter than the bridge's lookback."""
 
 
+class Concurrency(Part):
+    """How much of the cluster the pipeline may take."""
+
+    max_active: Annotated[int, Field(ge=1, le=10000)] | None = None
+    """Jobs of this pipeline at once; further Runs wait, the most urgent first, then the oldest. Absent: no limit."""
+
+
+class PriorityRule(Part):
+    """Gives a class to studies."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule("self.study.size() > 0 || self.senders.size() > 0", "give study requirements or senders; the default class is Routine")
+        )
+    }
+    study: Requirements = []
+    """Requirements on the study."""
+    senders: Annotated[list[AETitle], Field(max_length=64, json_schema_extra=LIST_SET)] = []
+    """Calling AE titles that stored the images. Empty: any."""
+    priority: Annotated[Priority, Field(alias="class")]
+    """Stat, Urgent, Routine, Background."""
+
+
+class PriorityClassNames(Part):
+    """PriorityClasses of Kubernetes for the pods of each class."""
+
+    stat: Name | None = Field(default=None, alias="Stat")
+    """Of Stat."""
+    urgent: Name | None = Field(default=None, alias="Urgent")
+    """Of Urgent."""
+    routine: Name | None = Field(default=None, alias="Routine")
+    """Of Routine."""
+    background: Name | None = Field(default=None, alias="Background")
+    """Of Background."""
+
+
+class PriorityRules(Part):
+    """Which Runs go first."""
+
+    rules: Annotated[list[PriorityRule], Field(max_length=16)] = []
+    """The first rule that matches gives the class; none: Routine."""
+    class_names: PriorityClassNames = PriorityClassNames()
+    """PriorityClasses of the pods, so that the scheduler too takes the most urgent first. Absent: scheduling.priorityClassName."""
+
+
+class After(Part):
+    """Another pipeline whose finished Run starts this one."""
+
+    pipeline: Name
+    """A pipeline in the same namespace, of the same bridge."""
+    when: Expression | None = None
+    """CEL over that Run's findings document, for example `findings.exists(f, f.type.value == '50960005' && f.presence == 'present')`.
+    Absent: always."""
+
+
 class PipelineSpec(Part):
     """Which studies, which application, where results go."""
 
@@ -268,6 +355,15 @@ class PipelineSpec(Part):
     """True: no new Runs; those under way go on."""
     match: Match = Match()
     """Which studies."""
+    on_late_images: Literal["Supersede", "Rerun", "Ignore"] = "Supersede"
+    """Images that come after a Run was made. Supersede: a further Run with all of them, which ends the older one, or whose report names the older
+    report as its predecessor. Rerun: a further Run beside the older. Ignore: none."""
+    concurrency: Concurrency = Concurrency()
+    """How much of the cluster the pipeline may take."""
+    priority: PriorityRules = PriorityRules()
+    """Which Runs go first."""
+    after: After | None = None
+    """Start from another pipeline's finished Run instead of a stable study; `match` and `template.input` must hold too."""
     history: History = History()
     """How long records are kept."""
     template: RunTemplate
@@ -278,11 +374,13 @@ class RunCounts(Observed):
     """Runs of the pipeline, counted, by how far they are."""
 
     active: Annotated[int, Field(ge=0)] = 0
-    """Not finished."""
+    """Begun and not finished."""
+    waiting: Annotated[int, Field(ge=0)] = 0
+    """Not begun: held back by concurrency.maxActive or by suspend."""
     succeeded: Annotated[int, Field(ge=0)] = 0
     """Finished well."""
     failed: Annotated[int, Field(ge=0)] = 0
-    """Failed or cancelled."""
+    """Failed, cancelled or superseded."""
 
 
 class PipelineStatus(Observed):
@@ -313,6 +411,7 @@ class InferencePipeline(Resource):
         ("Bridge", "string", ".spec.bridgeRef.name"),
         ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
         ("Active", "integer", ".status.runs.active"),
+        ("Waiting", "integer", ".status.runs.waiting"),
         ("Succeeded", "integer", ".status.runs.succeeded"),
         ("Failed", "integer", ".status.runs.failed"),
     )

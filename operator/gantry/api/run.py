@@ -1,10 +1,11 @@
-"""InferenceRun: one pipeline on one study. Its spec is immutable but for `cancel`: a Run is a record."""
+"""InferenceRun: one pipeline on one study. Its spec is immutable but for `priority`, `suspend` and `cancel`: a Run is a record."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .base import (
+    AETitle,
     Conditions,
     DicomUID,
     LabelText,
@@ -21,10 +22,10 @@ from .base import (
     rule,
 )
 from .bridge import Int64
-from .pipeline import RunTemplate
+from .pipeline import Priority, RunTemplate
 
-State = Literal["Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled"]
-Trigger = Literal["StableStudy", "Reconcile", "Manual"]
+State = Literal["Waiting", "Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled", "Superseded"]
+Trigger = Literal["StableStudy", "StableSeries", "Reconcile", "Backfill", "Rerun", "After", "Manual"]
 
 
 def _immutable(field: str) -> dict[str, object]:
@@ -61,7 +62,10 @@ class RunSpec(Part):
     model_config = {
         "json_schema_extra": cel(
             rule("!oldSelf.cancel || self.cancel", "a cancelled Run stays cancelled; make a new Run"),
-            rule("has(self.pipelineRef) == has(oldSelf.pipelineRef)", "pipelineRef cannot be changed; make a new Run"),
+            *(
+                rule(f"has(self.{field}) == has(oldSelf.{field})", f"{field} cannot be changed; make a new Run")
+                for field in ("pipelineRef", "sender", "supersedes", "after")
+            ),
         )
     }
     pipeline_ref: Annotated[PipelineReference, Field(json_schema_extra=_immutable("pipelineRef"))] | None = None
@@ -72,8 +76,18 @@ class RunSpec(Part):
     """The images."""
     trigger: Annotated[Trigger, Field(json_schema_extra=_immutable("trigger"))] = "Manual"
     """What made the Run."""
+    priority: Priority = "Routine"
+    """Which waiting Run goes first. May be changed while the Run waits; afterwards it has no effect."""
+    sender: Annotated[AETitle, Field(json_schema_extra=_immutable("sender"))] | None = None
+    """Calling AE title that stored the images, when known."""
+    supersedes: Annotated[Reference, Field(json_schema_extra=_immutable("supersedes"))] | None = None
+    """An earlier Run on fewer images, or the one this repeats. Unfinished, it ends; finished, its report is named as predecessor."""
+    after: Annotated[Reference, Field(json_schema_extra=_immutable("after"))] | None = None
+    """The Run whose findings started this one and whose outputs its application gets."""
     template: Annotated[RunTemplate, Field(json_schema_extra=_immutable("template"))]
     """The pipeline's template as it was: a Run can be understood and repeated without its pipeline."""
+    suspend: bool = False
+    """True holds a Run that has not begun; false lets it begin. It does not stop one under way: use cancel."""
     cancel: bool = False
     """True ends the Run. It cannot be taken back."""
 
@@ -179,7 +193,7 @@ class RunStatus(Observed):
     state: State | None = None
     """Summary for people; programs read the conditions."""
     conditions: Conditions | None = None
-    """Admitted, Executed, Reported, Delivered, Complete, Failed. Complete or Failed True: finished."""
+    """Admitted, Executed, Reported, Delivered, Followed, Complete, Failed. Complete or Failed True: finished."""
     job_ref: JobReference | None = None
     """The Job."""
     attempts: Annotated[int, Field(ge=0)] | None = None
@@ -224,6 +238,7 @@ class InferenceRun(Resource):
     wide_columns = (
         ("Study", "string", ".metadata.labels.gantry\\.health/study"),
         ("Trigger", "string", ".spec.trigger"),
+        ("Priority", "string", ".spec.priority"),
         ("Node", "string", ".status.node"),
         ("Reason", "string", ".status.failure.reason"),
     )
