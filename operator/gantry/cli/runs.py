@@ -1,20 +1,16 @@
 """Lists InferenceRuns by kubeconfig: what `kubectl get irun` cannot put into columns (time taken, deliveries, why it failed)."""
 
-import asyncio
 import json
-import os
-import time
-from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gantry.api import parse_timestamp
-from gantry.kube import RUNS, AioKube, KubeError, NotFound, Throttle, api_client, configuration
+from gantry.kube import RUNS, AioKube, NotFound
 
+from .cluster import asked, namespace_of
 from .failure import Failure
 
 Run = dict[str, Any]
@@ -25,40 +21,15 @@ def list_runs(namespace: str | None, *, everywhere: bool) -> list[Run]:
     """All Runs, the newest first. Raises Failure when the cluster cannot be asked."""
     if namespace and everywhere:
         raise Failure("--namespace and --all-namespaces exclude each other")
-    context = _current_context()
-    try:
-        found = asyncio.run(_list(None if everywhere else namespace or context.get("namespace") or "default"))
-    except NotFound as error:
-        raise Failure("the cluster does not know InferenceRuns: install Gantry's chart, or its crds/") from error
-    except KubeError as error:
-        raise Failure(f"the API server did not answer as wanted: {error}") from error
-    return sorted(found, key=lambda run: str(run["metadata"].get("creationTimestamp")), reverse=True)
+    place = None if everywhere else namespace_of(namespace)
 
-
-async def _list(namespace: str | None) -> list[Run]:
-    async with api_client(await configuration()) as client:
-        throttle = Throttle(50, 50, clock=time.monotonic, sleep=asyncio.sleep)
-        kube = AioKube(client, throttle=throttle, observe=lambda verb, resource, code: None)
-        return [run async for page in kube.pages(RUNS, namespace) for run in page]
-
-
-def _current_context() -> dict[str, Any]:
-    """The context of the first file of KUBECONFIG that names one. Raises Failure when there is none."""
-    paths = [Path(path) for path in os.environ.get("KUBECONFIG", str(Path.home() / ".kube" / "config")).split(os.pathsep) if path]
-    contexts: dict[str, dict[str, Any]] = {}
-    current = None
-    for path in paths:
-        if not path.is_file():
-            continue
+    async def read(kube: AioKube) -> list[Run]:
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            contexts = {one["name"]: one.get("context") or {} for one in content.get("contexts") or []} | contexts
-        except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            raise Failure(f"{path} is no kubeconfig: {str(error).splitlines()[0]}") from error
-        current = current or content.get("current-context")
-    if current is None or current not in contexts:
-        raise Failure(f"no cluster: {':'.join(map(str, paths))} has no current context; set KUBECONFIG, or `kubectl config use-context`")
-    return contexts[current]
+            return [run async for page in kube.pages(RUNS, place) for run in page]
+        except NotFound as error:
+            raise Failure("the cluster does not know InferenceRuns: install Gantry's chart, or its crds/") from error
+
+    return sorted(asked(read), key=lambda run: str(run["metadata"].get("creationTimestamp")), reverse=True)
 
 
 def runs_json(runs: list[Run]) -> str:

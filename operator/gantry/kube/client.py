@@ -84,6 +84,12 @@ class AioKube:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status}
         return await self._call("patch", resource, "PATCH", path, body, sub="/status", content="application/apply-patch+yaml")
 
+    async def merge(self, resource: Resource, namespace: str, name: str, change: Object) -> Object:
+        """Changes what `change` names and nothing else (RFC 7386). For people's commands: the operator changes no spec."""
+        query = urlencode({"fieldManager": labels.FIELD_MANAGER})
+        path = f"{resource.path(namespace, name)}?{query}"
+        return await self._call("patch", resource, "PATCH", path, change, content="application/merge-patch+json")
+
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:

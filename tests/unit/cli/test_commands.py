@@ -1,8 +1,10 @@
 """The other commands: version, schema, runs; exit codes; and that help comes at once."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from tests.builders import RUN, changed
 from tests.unit.cli.conftest import Gantry
 
 import gantry as package
-from gantry.cli import runs
-from gantry.kube import NotFound, Unavailable
+from gantry.cli import cluster as reached
+from gantry.kube import NotFound, Resource, Unavailable
 from gantry.report import findings_schema
 
 
@@ -68,14 +70,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     state: dict[str, Any] = {"runs": [FINISHED, FRESH, FAILED], "error": None, "namespace": ...}
 
-    async def listed(namespace: str | None) -> list[dict[str, Any]]:
-        state["namespace"] = namespace
-        if state["error"]:
-            raise state["error"]
-        found: list[dict[str, Any]] = state["runs"]
-        return found
+    class Listed:
+        """As much of a client as `gantry runs` uses."""
 
-    monkeypatch.setattr(runs, "_list", listed)
+        async def pages(self, resource: Resource, namespace: str | None) -> AsyncIterator[list[dict[str, Any]]]:
+            state["namespace"] = namespace
+            if state["error"]:
+                raise state["error"]
+            yield state["runs"]
+
+    @contextlib.asynccontextmanager
+    async def connected() -> AsyncIterator[Listed]:
+        yield Listed()
+
+    monkeypatch.setattr(reached, "connected", connected)
     return state
 
 
