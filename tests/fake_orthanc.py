@@ -207,6 +207,8 @@ class FakeOrthanc:
                 return self._page(sorted(self.studies), int(request.url.params["since"]), int(request.url.params["limit"]))
             case ("POST", "tools", "find"):
                 return self._find(json.loads(request.content))
+            case ("POST", "tools", "lookup"):
+                return self._lookup(request.content.decode())
             case ("GET", "studies", study):
                 return self._study(study)
             case ("GET", "studies", study, "series"):
@@ -245,6 +247,12 @@ class FakeOrthanc:
         assert question["OrderBy"] == [{"Type": "Metadata", "Key": "LastUpdate", "Direction": "DESC"}]
         ids = sorted(self.studies, key=lambda one: self.studies[one].last_update, reverse=True)
         return self._page(ids, question["Since"], question["Limit"])
+
+    def _lookup(self, identifier: str) -> list[dict[str, str]]:
+        known = {one: study.tags for one, study in self.studies.items()}
+        ids = [one for one, tags in known.items() if identifier in (tags.get("StudyInstanceUID"), tags.get("AccessionNumber"))]
+        patients = [identifier] if any(tags.get("PatientID") == identifier for tags in known.values()) else []
+        return [{"ID": one, "Path": f"/studies/{one}", "Type": "Study"} for one in ids] + [{"ID": one, "Path": "/patients/…", "Type": "Patient"} for one in patients]
 
     def _study(self, study_id: str) -> dict[str, Any]:
         study = self.studies[study_id]

@@ -4,6 +4,7 @@ It must not call the API server (that is the `Host` it is given) nor send or fet
 """
 
 from .destinations import node_of
+from .facts import decide_study
 from .follower import Follower
 from .host import (
     Candidate,
@@ -38,6 +39,7 @@ __all__ = [
     "Polled",
     "RunRefused",
     "Scanned",
+    "decide_study",
     "held_status",
     "node_of",
     "run_body",

@@ -122,6 +122,12 @@ class Orthanc:
             raw = await self._http.get_json("/studies", params={"since": since, "limit": limit, "expand": ""})
         return tuple(models.parse_study(one) for one in models.parse_list("/studies", raw))
 
+    async def lookup_studies(self, identifier: str) -> tuple[str, ...]:
+        """Orthanc's ids of the studies that have this StudyInstanceUID or AccessionNumber; an accession number may have several."""
+        raw = models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", identifier))
+        found = (models.parse_texts("/tools/lookup", one) for one in raw)
+        return tuple(sorted(one["ID"] for one in found if one.get("Type") == "Study" and "ID" in one))
+
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
     async def upload(self, dicom: bytes) -> models.Stored:

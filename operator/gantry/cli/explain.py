@@ -1,0 +1,187 @@
+"""`gantry explain`: what the pipelines decide about a stored study, or about those that came last, and why.
+
+The decision itself is the bridge's own code (`gantry.bridge.decide_study` with `gantry.routing.compile_rules`); nothing here judges a study.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from gantry.api import labels
+from gantry.bridge import decide_study
+from gantry.kube import RUNS, Kube
+from gantry.orthanc import Orthanc, OrthancError, SeriesResource, StudyResource, Transient, Unauthorized
+from gantry.routing import Decision, Refusal
+
+from .cluster import asked
+from .explain_sources import PASSWORD, USERNAME, Asked, Source, Wanted, sources
+from .explain_studies import AT_ONCE, each, find_study, latest_studies
+from .failure import Failure
+
+Object = dict[str, Any]
+IDENTIFYING = ("PatientName", "PatientID", "PatientBirth", "PatientAddress", "PatientTelephone", "PatientMother", "OtherPatient", "IssuerOfPatient")
+"""Beginnings of keywords of the patient module (PS3.3 C.7.1.1) that say who someone is; sex, age and size do not."""
+PLAIN_NUMBERS = ("0010,0040", "0010,1010", "0010,1020", "0010,1030")
+HIDDEN = "(hidden; --patient shows it)"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One pipeline's decision."""
+
+    asked: Asked
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One study and what each pipeline decides about it."""
+
+    study: StudyResource
+    answers: tuple[Answer, ...]
+    series: tuple[SeriesResource, ...] = ()
+    """For people: what the series are called."""
+    runs: tuple[Object, ...] = ()
+    """For people: Runs the study has already."""
+    doubt: str = ""
+    """For people: why `runs` is not known."""
+
+    @property
+    def matched(self) -> bool:
+        """Whether any pipeline takes it."""
+        return any(one.decision.matched for one in self.answers)
+
+
+def explained(wanted: Wanted, study: str | None, recent: int, *, for_people: bool) -> tuple[Explained, ...]:
+    """The named study, or as many as came last, the newest first. `for_people` also asks for what is only shown to people."""
+    places = sources(wanted)
+    if study is None:
+        return asyncio.run(_recent_of_all(places, recent))
+    found = asyncio.run(_one_of_all(places, study, for_people=for_people))
+    namespaces = sorted({one.asked.namespace for one in found.answers if one.asked.namespace})
+    if not (for_people and namespaces):
+        return (found,)
+    try:
+        return (replace(found, runs=asked(lambda kube: _runs(kube, namespaces, found.study.id))),)
+    except Failure as failure:  # the decisions are there; Runs are only told beside them
+        return (replace(found, doubt=str(failure)),)
+
+
+def as_json(found: Sequence[Explained], *, single: bool, patient: bool) -> str:
+    """One object for a named study, a list of the same objects for recent ones; docs/routing.md tells what they hold."""
+    answers = [{"study": one.study.id, "decisions": [_decision(answer.decision, patient=patient) for answer in one.answers]} for one in found]
+    return json.dumps(answers[0] if single else answers, indent=2, ensure_ascii=False)
+
+
+def _decision(decision: Decision, *, patient: bool) -> Object:
+    refusal = shown(decision.refusal, patient=patient)
+    return {
+        "pipeline": decision.pipeline,
+        "matched": decision.matched,
+        "check": refusal.check if refusal else None,
+        "wanted": refusal.wanted if refusal else None,
+        "actual": refusal.actual if refusal else None,
+        "series": [
+            {"id": one.orthanc_id, "selected": one.selected, "reason": in_words(shown(one.refusal, patient=patient))} for one in decision.series
+        ],
+    }
+
+
+def in_words(refusal: Refusal | None) -> str | None:
+    """`SliceThickness Lte: wanted <= 2.5, is 5`."""
+    return f"{refusal.check}: wanted {refusal.wanted}, is {refusal.actual}" if refusal else None
+
+
+def shown(refusal: Refusal | None, *, patient: bool) -> Refusal | None:
+    """Without the values of elements that say who the patient is, unless they are asked for."""
+    if refusal is None or patient or not _identifies(refusal.check):
+        return refusal
+    return Refusal(refusal.check, refusal.wanted, HIDDEN if refusal.actual != "missing" else refusal.actual)
+
+
+def _identifies(check: str) -> bool:
+    return check.startswith(IDENTIFYING) or (check.startswith("0010,") and not check.startswith(PLAIN_NUMBERS))
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+async def _one_of_all(places: Sequence[Source], named: str, *, for_people: bool) -> Explained:
+    """The study's id is the same in every Orthanc, so that what several bridges decide is one answer."""
+    found = [one for place in places if (one := await _in_one(place, named, for_people=for_people))]
+    if not found:
+        where = " or ".join(sorted({place.url for place in places}))
+        raise Failure(f"no study with this Orthanc id, StudyInstanceUID or accession number in {where}; was it sent there, or deleted?")
+    return Explained(found[0].study, tuple(answer for one in found for answer in one.answers), found[0].series)
+
+
+async def _in_one(place: Source, named: str, *, for_people: bool) -> Explained | None:
+    try:
+        async with _connect(place) as orthanc:
+            study = await find_study(orthanc, named)
+            if study is None:
+                return None
+            series = await orthanc.series_of_study(study.id) if for_people else ()
+            return Explained(study, await _decide(orthanc, place, study), series)
+    except OrthancError as error:
+        raise _failure(place, error) from error
+
+
+async def _recent_of_all(places: Sequence[Source], count: int) -> tuple[Explained, ...]:
+    merged: dict[str, Explained] = {}
+    for place in places:
+        for one in await _recent_in_one(place, count):
+            before = merged.get(one.study.id)
+            merged[one.study.id] = Explained(one.study, (*before.answers, *one.answers)) if before else one
+    return tuple(sorted(merged.values(), key=lambda one: str(one.study.last_update), reverse=True)[:count])
+
+
+async def _recent_in_one(place: Source, count: int) -> list[Explained]:
+    async def explained(study: StudyResource) -> Explained:
+        return Explained(study, await _decide(orthanc, place, study))
+
+    try:
+        async with _connect(place) as orthanc:
+            return await each(explained, await latest_studies(orthanc, count))
+    except OrthancError as error:
+        raise _failure(place, error) from error
+
+
+async def _decide(orthanc: Orthanc, place: Source, study: StudyResource) -> tuple[Answer, ...]:
+    """As the bridge does it; a pipeline whose rules cannot be compiled is told as the one check that fails."""
+    rules = [one.rules for one in place.pipelines if one.rules]
+    username = place.credentials.username if place.credentials else None
+    decided = {one.pipeline: one for one in await decide_study(orthanc, study, rules, username=username)}
+    unusable = {
+        one.name: Decision(one.name, matched=False, refusal=Refusal("Ready", "rules that can be compiled", one.problem), series=())
+        for one in place.pipelines
+        if one.rules is None
+    }
+    return tuple(Answer(one, (decided | unusable)[one.name]) for one in place.pipelines)
+
+
+async def _runs(kube: Kube, namespaces: Sequence[str], study: str) -> tuple[Object, ...]:
+    selector = f"{labels.STUDY}={study[:8]}"
+    found = [run for one in namespaces async for page in kube.pages(RUNS, one, selector=selector) for run in page]
+    return tuple(run for run in found if run["spec"]["study"].get("orthancID") == study)
+
+
+def _connect(place: Source) -> Orthanc:
+    return Orthanc(place.url, credentials=place.credentials, connections=AT_ONCE)
+
+
+def _failure(place: Source, error: OrthancError) -> Failure:
+    """One line that also says how to get there from outside of the cluster."""
+    where = f"bridge {place.bridge_name} at {place.url}" if place.in_cluster else place.url
+    if isinstance(error, Unauthorized) and not place.in_cluster:
+        return Failure(f"{where} refuses the credentials; set {USERNAME} and {PASSWORD} ({error})")
+    if isinstance(error, Transient) and place.in_cluster:
+        host, port = urlsplit(place.url).hostname or "", urlsplit(place.url).port or 80
+        service, _, rest = host.partition(".")
+        namespace = rest.partition(".")[0] or (place.pipelines[0].namespace or "")
+        forward = f"kubectl -n {namespace} port-forward svc/{service} 8042:{port}"
+        return Failure(f"{where} cannot be reached from here ({error}); run `{forward}` and add --orthanc-url http://localhost:8042")
+    return Failure(f"{where}: {error}")
