@@ -12,10 +12,11 @@ Spoil = Callable[[str, int], str | None]
 
 
 class FlakyProxy:
-    """What it was asked for, by path."""
+    """What it was asked for, by path, and the bodies of Orthanc's answers."""
 
     def __init__(self, upstream: str, spoil: Spoil) -> None:
         self.upstream = urlsplit(upstream)
+        self.bodies: list[bytes] = []
         self.spoil = spoil
         self.asked: dict[str, int] = {}
         self.lock = threading.Lock()
@@ -54,6 +55,8 @@ def flaky_proxy(upstream: str, spoil: Spoil) -> Iterator[FlakyProxy]:
             response = connection.getresponse()
             content, status, kind = response.read(), response.status, response.getheader("Content-Type", "")
             connection.close()
+            with proxy.lock:
+                proxy.bodies.append(content)
             if how == "garbage":
                 return self.send(200, b"<html>login</html>")
             if how == "longer":

@@ -65,6 +65,13 @@ class Orthanc:
         except NotFound:
             return None
 
+    async def dicom_web(self) -> str | None:
+        """The path at which the DICOMweb plugin answers (its setting `Root`), without a slash at the end; None without the plugin."""
+        try:
+            return models.parse_dicom_web_root(await self._http.get_json("/plugins/dicom-web"))
+        except NotFound:
+            return None
+
     async def changes(self, *, since: int, limit: int = 1000, types: Sequence[str] = ()) -> models.ChangesPage:
         """Rows of the change log with a number above `since`. `types` only with ExtendedChanges: older servers ignore it silently."""
         params: dict[str, str | int] = {"since": since, "limit": limit}

@@ -136,6 +136,13 @@ def parse_system(raw: Any, plugins: Sequence[str]) -> SystemInfo:
     )
 
 
+def parse_dicom_web_root(raw: Any) -> str:
+    """Of /plugins/dicom-web. RootUri is the plugin's own page, `../dicom-web/app/client/index.html`, relative to /app/; without it, the default."""
+    page = str(_document("/plugins/dicom-web", raw).get("RootUri") or "")
+    root, mark, _ = page.removeprefix("..").partition("/app/")
+    return root if mark and root.startswith("/") else "/dicom-web"
+
+
 def parse_changes(raw: Any) -> ChangesPage:
     document = _document("/changes", raw)
     rows = document.get("Changes")

@@ -1,5 +1,6 @@
 """The first container of a Run: lays the images out for the application and puts the launcher and the settings beside them.
 
+With content Metadata the images' pixels never leave Orthanc: DICOM JSON lies in their place.
 It checks that Orthanc still holds exactly the images the Run was made for; what else is in the study is not looked at. Memory does not depend
 on the study's size. It must not look into the images nor decide which series are analysed (`routing` has).
 """
@@ -9,9 +10,10 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gantry.api import RunReason
@@ -31,11 +33,12 @@ from gantry.orthanc import (
 from gantry.routing import fingerprint
 from gantry.runs import FetchReceipt, Task
 
+from .dicom_json import IDENTITY, PATIENT_ID, NotDicomJson, encoded, first_value, parsed
 from .layout import Layout, PlannedFile, describe, lay_out
 from .log import peak_memory, tell
 from .outcome import Stop
 from .patience import Patience, persistently
-from .workspace import PROGRAM_MODE, Workspace, emptied, made, written
+from .workspace import FILE_MODE, PROGRAM_MODE, Workspace, emptied, made, written
 
 LAUNCHER = Path("/usr/local/bin/gantry-launcher")
 """Where the worker image has it."""
@@ -62,8 +65,8 @@ def fetch(task: Task, workspace: Workspace, source: Source, *, launcher: Path = 
         emptied(folder)
     try:
         put_tools(task, workspace, launcher)
-        layout = asyncio.run(_selected(task, source))
-        sizes = _download_all(layout, workspace.input, source)
+        layout, root = asyncio.run(_selected(task, source))
+        sizes = _download_all(layout, workspace.input, source, root)
         written(workspace.study, describe(layout, run=task.run, sizes=sizes))
     except NotFound as error:
         raise Stop(RunReason.STUDY_GONE, "the study or one of its series was deleted from Orthanc before it was fetched", step="fetch") from error
@@ -87,9 +90,17 @@ def put_tools(task: Task, workspace: Workspace, launcher: Path) -> None:
         written(workspace.tools / "settings" / f"{step.name}.json", json.dumps(step.settings, ensure_ascii=False).encode())
 
 
-async def _selected(task: Task, source: Source) -> Layout:
+async def _selected(task: Task, source: Source) -> tuple[Layout, str]:
+    """The layout, and where the DICOMweb plugin answers if it is needed."""
     spec = task.spec
+    root = ""
     async with Orthanc(source.url, credentials=source.credentials, connections=source.connections) as orthanc:
+        if spec.template.input.content == "Metadata":
+            found = await persistently(orthanc.dicom_web, source.patience)
+            if found is None:
+                words = "input.content Metadata needs Orthanc's DICOMweb plugin, which is not loaded; add it to Plugins in Orthanc's configuration"
+                raise Stop(RunReason.FETCH_FAILED, words, step="fetch")
+            root = found
         study = await persistently(lambda: orthanc.study(spec.study.orthanc_id), source.patience)
         present = {one.id: one for one in await persistently(lambda: orthanc.series_of_study(spec.study.orthanc_id), source.patience)}
         gone = [one for one in spec.study.series_ids if one not in present]
@@ -103,7 +114,7 @@ async def _selected(task: Task, source: Source) -> Layout:
                 return await persistently(lambda: orthanc.instances_of_series(one.id), source.patience)
 
         listed = await asyncio.gather(*(instances(one) for one in chosen))
-    return _checked(task.namespace, spec, study, list(zip(chosen, listed, strict=True)))
+    return _checked(task.namespace, spec, study, list(zip(chosen, listed, strict=True))), root
 
 
 def _checked(
@@ -118,13 +129,14 @@ def _checked(
     if fingerprint(namespace, pipeline, spec.study.orthanc_id, uids) != spec.study.fingerprint:
         message = f"the Run is for {spec.study.instances} instances; Orthanc holds {len(uids)} in its series now, but not the same ones"
         raise Stop(RunReason.INPUT_MISMATCH, message, step="fetch")
-    return lay_out(study, series)
+    return lay_out(study, series, content=spec.template.input.content)
 
 
-def _download_all(layout: Layout, folder: Path, source: Source) -> dict[str, int]:
-    """Every file on disk, its length checked; the bytes of each by its path."""
+def _download_all(layout: Layout, folder: Path, source: Source, root: str) -> dict[str, int]:
+    """Every file on disk and checked; the bytes of each by its path."""
     for series in layout.series:
         made(folder / series.path)
+    fetched = partial(_metadata, layout, root) if layout.content == "Metadata" else _file
     work = iter(layout.files())
     take = threading.Lock()
     over = threading.Event()
@@ -137,7 +149,7 @@ def _download_all(layout: Layout, folder: Path, source: Source) -> dict[str, int
                     one = next(work, None)
                 if one is None:
                     return
-                sizes[one.path] = _download(files, one, folder / one.path, source.patience, over)
+                sizes[one.path] = _download(partial(fetched, files, one, folder / one.path), source.patience, over)
 
     threads = ThreadPoolExecutor(max_workers=source.connections, thread_name_prefix="fetch")
     running = [threads.submit(connection) for _ in range(source.connections)]
@@ -150,14 +162,12 @@ def _download_all(layout: Layout, folder: Path, source: Source) -> dict[str, int
     return sizes
 
 
-def _download(files: InstanceFiles, one: PlannedFile, path: Path, patience: Patience, over: threading.Event) -> int:
+def _download(once: Callable[[], int], patience: Patience, over: threading.Event) -> int:
+    """Bytes of the file, fetched again while there is patience."""
     failures = 0
     while True:
         try:
-            with path.open("wb", buffering=0) as file:
-                size = files.download(one.instance.id, file)
-            if one.instance.size is not None and size != one.instance.size:
-                raise Unreachable(f"an instance came with {size} bytes, Orthanc's database says {one.instance.size}")
+            size = once()
         except Transient as fault:
             failures += 1
             pause = patience.pause(failures, fault)
@@ -166,5 +176,30 @@ def _download(files: InstanceFiles, one: PlannedFile, path: Path, patience: Pati
                 raise
         else:
             patience.succeeded()
-            path.chmod(0o644)
             return size
+
+
+def _file(files: InstanceFiles, one: PlannedFile, path: Path) -> int:
+    """The instance as Orthanc stores it."""
+    with path.open("wb", buffering=0) as file:
+        size = files.download(one.instance.id, file)
+    if one.instance.size is not None and size != one.instance.size:
+        raise Unreachable(f"an instance came with {size} bytes, Orthanc's database says {one.instance.size}")
+    path.chmod(FILE_MODE)
+    return size
+
+
+def _metadata(layout: Layout, root: str, files: InstanceFiles, one: PlannedFile, path: Path) -> int:
+    """The instance without bulk data. The plugin finds by UIDs, which may stand under two patients: it must be the one the Run is for."""
+    asked = (layout.study.tags.get("StudyInstanceUID", ""), one.series_instance_uid, one.instance.sop_instance_uid)
+    study, series, instance = asked
+    try:
+        dataset = parsed(files.metadata(root, study=study, series=series, instance=instance))
+    except NotDicomJson as fault:
+        raise Unreachable(f"{root}/studies/…/metadata: the answer is no metadata ({fault}); does a proxy before Orthanc change it?") from fault
+    patient = layout.study.tags.get("PatientID", "").strip()
+    if tuple(first_value(dataset, tag) for tag in IDENTITY) != asked or first_value(dataset, PATIENT_ID) != patient:
+        raise Stop(RunReason.INPUT_MISMATCH, "Orthanc's DICOMweb plugin answers with another instance than the Run's", step="fetch")
+    content = encoded(dataset)
+    written(path, content)
+    return len(content)

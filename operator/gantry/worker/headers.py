@@ -9,9 +9,10 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pydicom
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 
 from .workspace import Workspace
 
@@ -35,10 +36,27 @@ EARLY = (
 
 def _header(path: Path) -> Dataset:
     # force: Orthanc also keeps files without the Part 10 preamble.
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    metadata = path.suffix == ".json"
+    dataset = _from_json(json.loads(path.read_bytes())) if metadata else pydicom.dcmread(path, stop_before_pixels=True, force=True)
     for keyword in EARLY:
         with contextlib.suppress(ValueError, TypeError, OverflowError, AttributeError):  # a number that is none: the report's to judge
             dataset.get(keyword)
+    return dataset
+
+
+UNREAD = ("0040A730", "52009230")
+"""Content Sequence of an SR and Per-Frame Functional Groups: large, and no part of a report is made of them."""
+
+
+def _from_json(document: dict[str, Any]) -> Dataset:
+    """A header from DICOM JSON. An element whose value cannot be its VR's is left out, as reading it from a file would fail."""
+    dataset = Dataset()
+    for tag, element in document.items():
+        if tag in UNREAD or int(tag[3], 16) % 2:  # private elements go into no report
+            continue
+        value = element.get("Value")
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            dataset.add(DataElement.from_json(Dataset, tag, element["vr"], value, "Value" if value else None))
     return dataset
 
 

@@ -6,11 +6,14 @@ Pure. The layout is a contract with vendors (docs/containers.md): the same image
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gantry.orthanc import InstanceResource, SeriesResource, StudyResource
 
 SCHEMA = "gantry.health/study/v1"
+Content = Literal["Full", "Metadata"]
+SUFFIXES: dict[Content, str] = {"Full": ".dcm", "Metadata": ".json"}
+"""DICOM as Orthanc stores it, or DICOM JSON without bulk data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class PlannedFile:
 
     instance: InstanceResource
     path: str
+    series_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +40,27 @@ class Layout:
 
     study: StudyResource
     series: tuple[PlannedSeries, ...]
+    content: Content = "Full"
 
     def files(self) -> Iterator[PlannedFile]:
         for one in self.series:
             yield from one.files
 
 
-def lay_out(study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]]) -> Layout:
+def lay_out(
+    study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]], *, content: Content = "Full"
+) -> Layout:
     """Series by Series Number, then UID; instances by Instance Number, then UID: an order that does not depend on Orthanc's."""
     ordered = sorted(series, key=lambda one: (_number(one[0].tags.get("SeriesNumber")), one[0].tags.get("SeriesInstanceUID", ""), one[0].id))
-    return Layout(study, tuple(_series(str(place), resource, instances) for place, (resource, instances) in enumerate(ordered, start=1)))
+    placed = enumerate(ordered, start=1)
+    return Layout(study, tuple(_series(str(place), resource, instances, SUFFIXES[content]) for place, (resource, instances) in placed), content)
 
 
-def _series(path: str, resource: SeriesResource, instances: Sequence[InstanceResource]) -> PlannedSeries:
+def _series(path: str, resource: SeriesResource, instances: Sequence[InstanceResource], suffix: str) -> PlannedSeries:
     ordered = sorted(instances, key=lambda one: (one.number is None, one.number or 0, one.sop_instance_uid, one.id))
     width = max(4, len(str(len(ordered))))  # sorted names are the order
-    files = tuple(PlannedFile(one, f"{path}/{place:0{width}d}.dcm") for place, one in enumerate(ordered, start=1))
+    uid = resource.tags.get("SeriesInstanceUID", "")
+    files = tuple(PlannedFile(one, f"{path}/{place:0{width}d}{suffix}", uid) for place, one in enumerate(ordered, start=1))
     return PlannedSeries(resource, path, files)
 
 
@@ -66,6 +75,7 @@ def describe(layout: Layout, *, run: str, sizes: Mapping[str, int]) -> bytes:
     document = {
         "schema": SCHEMA,
         "run": run,
+        "content": layout.content,
         "study": {
             "orthancID": study.id,
             "studyInstanceUID": study.tags.get("StudyInstanceUID", ""),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gantry.orthanc import harmless, modality_name
 from gantry.orthanc.elements import flat, with_numbers
-from gantry.orthanc.models import moment, parse_instance, parse_study
+from gantry.orthanc.models import moment, parse_dicom_web_root, parse_instance, parse_study
 
 ELEMENTS = {
     "0008,103E": {"Name": "SeriesDescription", "Type": "String", "Value": "axial"},
@@ -94,3 +94,16 @@ def test_an_instance_number_may_be_anything(text: str, number: int | None) -> No
     raw = {"ID": "i", "MainDicomTags": {"SOPInstanceUID": "1.2\0", "InstanceNumber": text}}
     instance = parse_instance(raw)
     assert (instance.number, instance.size, instance.sop_instance_uid) == (number, None, "1.2")
+
+
+ROOTS = {
+    "where it is by default": ({"ID": "dicom-web", "RootUri": "../dicom-web/app/client/index.html", "Version": "1.7"}, "/dicom-web"),
+    "another place": ({"RootUri": "../web/dicom/app/client/index.html"}, "/web/dicom"),
+    "without its own page": ({"ID": "dicom-web"}, "/dicom-web"),
+    "a page that does not tell": ({"RootUri": "https://elsewhere/app/x"}, "/dicom-web"),
+}
+
+
+@pytest.mark.parametrize(("said", "want"), ROOTS.values(), ids=ROOTS.keys())
+def test_the_dicomweb_plugin_tells_where_it_answers(said: dict[str, str], want: str) -> None:
+    assert parse_dicom_web_root(said) == want

@@ -49,6 +49,7 @@ def test_study_json_names_every_file_and_each_element_once() -> None:
     assert json.loads(describe(layout, run="run-1", sizes={"1/0001.dcm": 10})) == {
         "schema": "gantry.health/study/v1",
         "run": "run-1",
+        "content": "Full",
         "study": {"orthancID": "study-id", "studyInstanceUID": "1.2.3", "tags": {"PatientID": "P", "StudyInstanceUID": "1.2.3"}},
         "series": [
             {
@@ -61,3 +62,9 @@ def test_study_json_names_every_file_and_each_element_once() -> None:
             }
         ],
     }
+
+
+def test_metadata_lies_at_the_same_places_as_json() -> None:
+    layout = lay_out(STUDY, [(a_series("a", "4"), [an_instance("1.2.3.a.2", 2), an_instance("1.2.3.a.1", 1)])], content="Metadata")
+    assert [path for path, _ in paths(layout)] == ["1/0001.json", "1/0002.json"]
+    assert json.loads(describe(layout, run="run-1", sizes={"1/0001.json": 10, "1/0002.json": 11}))["content"] == "Metadata"
