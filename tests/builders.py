@@ -49,6 +49,13 @@ RUN: dict[str, Any] = {
     },
 }
 
+BACKFILL: dict[str, Any] = {
+    "apiVersion": "gantry.health/v1alpha1",
+    "kind": "InferenceBackfill",
+    "metadata": {"name": "chest-2025", "namespace": "default"},
+    "spec": {"pipelineRef": {"name": "chest-ct-nodules"}, "from": "2025-01-01", "to": "2025-12-31", "maxActive": 3},
+}
+
 
 def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy of `base` with the field at dotted `path` (numbers index lists) set; `...` removes it."""

@@ -83,6 +83,8 @@ class FakeOrthanc:
         self.job_details = ""
         self.sent: list[tuple[str, list[str]]] = []
         self.clock_ahead = 0.0
+        self.find_limit = 1_000_000
+        """LimitFindResults."""
 
     def client(self) -> Orthanc:
         return Orthanc(
@@ -243,7 +245,10 @@ class FakeOrthanc:
     def _page(self, ids: list[str], since: int, limit: int) -> list[dict[str, Any]]:
         return [self._study(one) for one in ids[since : since + limit]]
 
-    def _find(self, question: dict[str, Any]) -> list[dict[str, Any]]:
+    def _find(self, question: dict[str, Any]) -> list[Any]:
+        if day := question["Query"].get("StudyDate"):
+            ids = sorted(one for one, study in self.studies.items() if study.tags.get("StudyDate") == day)
+            return ids[question["Since"] : question["Since"] + min(question["Limit"], self.find_limit)]
         assert question["OrderBy"] == [{"Type": "Metadata", "Key": "LastUpdate", "Direction": "DESC"}]
         ids = sorted(self.studies, key=lambda one: self.studies[one].last_update, reverse=True)
         return self._page(ids, question["Since"], question["Limit"])
@@ -251,6 +256,9 @@ class FakeOrthanc:
     def _lookup(self, identifier: str) -> list[dict[str, str]]:
         known = {one: study.tags for one, study in self.studies.items()}
         ids = [one for one, tags in known.items() if identifier in (tags.get("StudyInstanceUID"), tags.get("AccessionNumber"))]
+        series = [one for one, found in self.series.items() if found.tags.get("SeriesInstanceUID") == identifier]
+        if series:
+            return [{"ID": one, "Path": f"/series/{one}", "Type": "Series"} for one in series]
         patients = [identifier] if any(tags.get("PatientID") == identifier for tags in known.values()) else []
         return [{"ID": one, "Path": f"/studies/{one}", "Type": "Study"} for one in ids] + [{"ID": one, "Path": "/patients/…", "Type": "Patient"} for one in patients]
 

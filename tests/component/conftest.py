@@ -15,7 +15,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
     with control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
         applied = plane.kubectl("apply", "--server-side", "-f", str(CRDS))
         assert applied.returncode == 0, applied.stderr
-        plural = ("orthancbridges", "inferencepipelines", "inferenceruns")
+        plural = ("orthancbridges", "inferencepipelines", "inferenceruns", "inferencebackfills")
         established = plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{p}.gantry.health" for p in plural))
         assert established.returncode == 0, established.stderr
         yield plane

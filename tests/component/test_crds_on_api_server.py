@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.builders import BRIDGE, PIPELINE, RUN, changed
+from tests.builders import BACKFILL, BRIDGE, PIPELINE, RUN, changed
 from tests.component.control_plane import ControlPlane
 
 STEP = "spec.template.steps.0"
@@ -39,6 +39,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a run name without room for the Job's suffix": (changed(RUN, "metadata.name", "r" * 61), "at most 60 characters"),
     "a study by its DICOM UID": (changed(RUN, "spec.study.orthancID", "1.2.840.113619.2.55"), "spec.study.orthancID"),
     "a run without series": (changed(RUN, "spec.study.seriesIDs", []), "at least 1 items"),
+    "a backfill that ends before it begins": (changed(BACKFILL, "spec.from", "2026-01-01"), "from must not be later than to"),
+    "a backfill over a century": (changed(BACKFILL, "spec.from", "1925-01-01"), "from and to are at most 3660 days apart"),
+    "a day that does not exist": (changed(BACKFILL, "spec.to", "2025-02-30"), "spec.to"),
+    "a backfill without a cap": (changed(BACKFILL, "spec.maxActive", 0), "greater than or equal to 1"),
+    "a backfill whose name labels nothing": (changed(BACKFILL, "metadata.name", "b" * 64), "at most 63 characters"),
 }  # fmt: skip
 
 IMMUTABLE: dict[str, tuple[str, Any, str]] = {
@@ -50,7 +55,17 @@ IMMUTABLE: dict[str, tuple[str, Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("resource", [BRIDGE, PIPELINE, RUN], ids=lambda r: r["kind"])
+FIXED: dict[str, tuple[str, Any, str]] = {
+    "the pipeline": ("spec.pipelineRef.name", "other", "pipelineRef cannot be changed; make a new InferenceBackfill"),
+    "the first day": ("spec.from", "2025-02-01", "from cannot be changed; make a new InferenceBackfill"),
+    "the last day": ("spec.to", "2025-02-01", "to cannot be changed; make a new InferenceBackfill"),
+    "the match": ("spec.match", [{"tag": "PatientSex", "operator": "In", "values": ["F"]}], "match cannot be changed; make a new InferenceBackfill"),
+    "the class": ("spec.priority", "Stat", "priority cannot be changed; make a new InferenceBackfill"),
+    "a dry run once it has begun": ("spec.dryRun", True, "a backfill that has begun cannot become a dry run; set suspend to hold it"),
+}
+
+
+@pytest.mark.parametrize("resource", [BRIDGE, PIPELINE, RUN, BACKFILL], ids=lambda r: r["kind"])
 def test_a_good_object_is_taken(api_server: ControlPlane, resource: dict[str, Any]) -> None:
     done = api_server.apply(resource)
     assert done.returncode == 0, done.stderr
@@ -70,6 +85,22 @@ def test_a_run_is_a_record(api_server: ControlPlane, path: str, value: Any, advi
     done = api_server.kubectl("replace", "-f", "-", stdin=json.dumps(changed(RUN, path, value)))
     assert done.returncode != 0, "the API server took the change"
     assert advice in done.stderr
+
+
+@pytest.mark.parametrize(("path", "value", "advice"), FIXED.values(), ids=FIXED.keys())
+def test_what_a_backfill_is_about_stays(api_server: ControlPlane, path: str, value: Any, advice: str) -> None:
+    assert api_server.apply(BACKFILL).returncode == 0
+    done = api_server.kubectl("replace", "-f", "-", stdin=json.dumps(changed(BACKFILL, path, value)))
+    assert done.returncode != 0, "the API server took the change"
+    assert advice in done.stderr
+
+
+def test_a_backfill_may_be_begun_held_and_given_more_room(api_server: ControlPlane) -> None:
+    backfill = changed(changed(BACKFILL, "metadata.name", "begun"), "spec.dryRun", True)
+    assert api_server.apply(backfill).returncode == 0
+    for change in ('{"spec":{"dryRun":false}}', '{"spec":{"suspend":true}}', '{"spec":{"suspend":false,"maxActive":9}}'):
+        done = api_server.kubectl("patch", "ibf", "begun", "--type=merge", "-p", change)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_cancelled_run_stays_cancelled(api_server: ControlPlane) -> None:

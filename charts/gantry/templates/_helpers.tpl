@@ -51,13 +51,13 @@ app.kubernetes.io/component: operator
 {{/* What the operator may do, in each served namespace. operator/gantry/kube/permissions.py is the list a test compares it with. */}}
 {{- define "gantry.rules" -}}
 - apiGroups: [gantry.health]
-  resources: [orthancbridges, inferencepipelines]
+  resources: [orthancbridges, inferencepipelines, inferencebackfills]
   verbs: [list, watch]
 - apiGroups: [gantry.health]
   resources: [inferenceruns]
   verbs: [list, watch, create, delete]
 - apiGroups: [gantry.health]
-  resources: [orthancbridges/status, inferencepipelines/status, inferenceruns/status]
+  resources: [orthancbridges/status, inferencepipelines/status, inferenceruns/status, inferencebackfills/status]
   verbs: [patch]
 - apiGroups: [batch]
   resources: [jobs]

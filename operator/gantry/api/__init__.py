@@ -3,19 +3,22 @@
 Pure declarations: nothing here calls the API server or reads a clock.
 """
 
+from .backfill import InferenceBackfill
 from .base import API_VERSION, GROUP, VERSION, Code, Condition, parse_duration, parse_timestamp, timestamp
 from .bridge import OrthancBridge
 from .pipeline import InferencePipeline, RunTemplate, TagRequirement
-from .reasons import BridgeReason, PipelineReason, RunReason
+from .reasons import BackfillReason, BridgeReason, PipelineReason, RunReason
 from .run import InferenceRun
 
 __all__ = [
     "API_VERSION",
     "GROUP",
     "VERSION",
+    "BackfillReason",
     "BridgeReason",
     "Code",
     "Condition",
+    "InferenceBackfill",
     "InferencePipeline",
     "InferenceRun",
     "OrthancBridge",

@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
+from .backfill import InferenceBackfill
 from .base import GROUP, VERSION, Resource
 from .bridge import OrthancBridge
 from .pipeline import InferencePipeline
 from .run import InferenceRun
 
-RESOURCES: tuple[type[Resource], ...] = (OrthancBridge, InferencePipeline, InferenceRun)
+RESOURCES: tuple[type[Resource], ...] = (OrthancBridge, InferencePipeline, InferenceRun, InferenceBackfill)
 HEADER = "# Generated from operator/gantry/api by `make generate`. Do not edit.\n"
 _DROPPED = ("title", "discriminator")
 _RULES = "x-kubernetes-validations"

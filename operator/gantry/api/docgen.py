@@ -16,10 +16,15 @@ from types import ModuleType
 from . import labels, reasons
 from .base import API_VERSION, Resource
 from .crdgen import RESOURCES, Schema, crd
-from .reasons import BridgeReason, PipelineReason, RunReason
+from .reasons import BackfillReason, BridgeReason, PipelineReason, RunReason
 
 HEADER = "<!-- Generated from operator/gantry/api by `make generate`. Do not edit. -->\n"
-_REASONS: dict[str, type[StrEnum]] = {"OrthancBridge": BridgeReason, "InferencePipeline": PipelineReason, "InferenceRun": RunReason}
+_REASONS: dict[str, type[StrEnum]] = {
+    "OrthancBridge": BridgeReason,
+    "InferencePipeline": PipelineReason,
+    "InferenceRun": RunReason,
+    "InferenceBackfill": BackfillReason,
+}
 _RULES = "x-kubernetes-validations"
 _ELSEWHERE = {("InferenceRun", "spec.template"): "InferencePipeline"}
 """Fields that are described with another kind already."""
@@ -103,8 +108,8 @@ def _type(node: Schema) -> str:
     if nested := _inside(node):
         most = node.get("maxItems") or node.get("maxProperties")
         return f"{'list' if nested[1] == '[]' else 'map'} of {_type(nested[0])}{f', at most {most}' if most else ''}"
-    if node.get("format") == "date-time":
-        return "time"
+    if node.get("format") in ("date-time", "date"):
+        return "time" if node["format"] == "date-time" else "day"
     if node.get("x-kubernetes-preserve-unknown-fields"):
         return "free object"
     if _DURATION in node.get("pattern", ""):

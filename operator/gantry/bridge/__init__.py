@@ -3,6 +3,8 @@
 It must not call the API server (that is the `Host` it is given) nor send or fetch images.
 """
 
+from .backfill import Backfill, BackfillHost, Ground
+from .backfill_status import Problem, over, suspended_status
 from .destinations import node_of
 from .facts import decide_study
 from .follower import Follower
@@ -25,6 +27,8 @@ from .run import run_body
 from .status import held_status
 
 __all__ = [
+    "Backfill",
+    "BackfillHost",
     "Candidate",
     "Decided",
     "Discovered",
@@ -32,15 +36,19 @@ __all__ = [
     "Dropped",
     "Faulted",
     "Follower",
+    "Ground",
     "Host",
     "Observation",
     "Origin",
     "Outcome",
     "Polled",
+    "Problem",
     "RunRefused",
     "Scanned",
     "decide_study",
     "held_status",
     "node_of",
+    "over",
     "run_body",
+    "suspended_status",
 ]

@@ -39,6 +39,8 @@ class Origin(StrEnum):
     """It came, and the stable event did not: Orthanc was restarted in between."""
     RECONCILE = "Reconcile"
     """The scan found it."""
+    BACKFILL = "Backfill"
+    """An InferenceBackfill walks by."""
 
 
 class Outcome(StrEnum):

@@ -26,6 +26,7 @@ _TRIGGER: dict[Origin, Trigger] = {
     Origin.STABLE_STUDY: "StableStudy",
     Origin.MISSED_STABLE: "Reconcile",
     Origin.RECONCILE: "Reconcile",
+    Origin.BACKFILL: "Backfill",
 }
 
 

@@ -9,10 +9,11 @@ from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
 from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotPermitted, Permanent, Rejected, Transient, Unavailable
 from .permissions import PERMISSIONS, Permission
-from .resources import BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
 
 __all__ = [
+    "BACKFILLS",
     "BRIDGES",
     "JOBS",
     "PERMISSIONS",

@@ -6,7 +6,7 @@ granted to every authenticated user by the cluster itself (system:discovery, sys
 
 from dataclasses import dataclass
 
-from .resources import BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(PIPELINES, ("patch",), "status"),
     Permission(BRIDGES, ("list", "watch")),
     Permission(BRIDGES, ("patch",), "status"),
+    Permission(BACKFILLS, ("list", "watch")),
+    Permission(BACKFILLS, ("patch",), "status"),
     Permission(JOBS, ("create", "delete", "get", "list", "watch")),  # get: whose is the Job of that name; is it really gone
     Permission(PODS, ("list", "watch")),
     Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge

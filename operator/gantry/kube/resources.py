@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gantry.api import API_VERSION, InferencePipeline, InferenceRun, OrthancBridge
+from gantry.api import API_VERSION, InferenceBackfill, InferencePipeline, InferenceRun, OrthancBridge
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Resource:
 RUNS = Resource(API_VERSION, InferenceRun.kind, InferenceRun.plural)
 PIPELINES = Resource(API_VERSION, InferencePipeline.kind, InferencePipeline.plural)
 BRIDGES = Resource(API_VERSION, OrthancBridge.kind, OrthancBridge.plural)
+BACKFILLS = Resource(API_VERSION, InferenceBackfill.kind, InferenceBackfill.plural)
 JOBS = Resource("batch/v1", "Job", "jobs")
 PODS = Resource("v1", "Pod", "pods")
 SECRETS = Resource("v1", "Secret", "secrets")

@@ -7,7 +7,7 @@ what to send `delivery/`, what to fetch and store `worker/`.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -134,6 +134,15 @@ class Orthanc:
         raw = models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", identifier))
         found = (models.parse_texts("/tools/lookup", one) for one in raw)
         return tuple(sorted(one["ID"] for one in found if one.get("Type") == "Study" and "ID" in one))
+
+    async def studies_of_day(self, day: date, *, since: int, limit: int) -> tuple[str, ...]:
+        """Orthanc's ids of studies with that StudyDate, `since` of them skipped; an empty page is the end (LimitFindResults cuts silently)."""
+        question = {"Level": "Study", "Query": {"StudyDate": day.strftime("%Y%m%d")}, "Since": since, "Limit": limit}
+        return tuple(str(one) for one in models.parse_list("/tools/find", await self._http.ask_json("/tools/find", question)))
+
+    async def holds(self, uid: str) -> bool:
+        """Whether anything of that UID is stored."""
+        return bool(models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", uid)))
 
     # -- bytes ---------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class RunView:
     created: datetime
     pipeline: str | None
     bridge: str
+    backfill: str | None
     state: str | None
     finished: bool
     completed: datetime | None
@@ -62,6 +63,7 @@ class RunView:
             created=parse_timestamp(meta["creationTimestamp"]),
             pipeline=intern(spec["pipelineRef"]["name"]) if spec.get("pipelineRef") else None,
             bridge=intern(spec["bridgeRef"]["name"]),
+            backfill=intern(made) if (made := (meta.get("labels") or {}).get(labels.BACKFILL)) else None,
             state=intern(state) if state else None,
             finished=finished,
             completed=_moment(status.get("completionTime")),

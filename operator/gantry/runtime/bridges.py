@@ -82,11 +82,23 @@ class Bridges:
         self._wake_after, self._clock, self._monotonic, self._sleep, self._connect = wake_after, clock, monotonic, sleep, connect
         self._following: dict[Key, Following] = {}
         self._secrets: dict[Key, Secret] = {}
+        self.leaving: Callable[[Key], Awaitable[None]] = _nobody_else
+        """Told before a bridge's client closes: whoever asks it must end first."""
 
     def orthanc(self, key: Key) -> Orthanc | None:
         """The client of a bridge that is there and whose secret is there."""
         following = self._following.get(key)
         return following.orthanc if following else None
+
+    def host(self, key: Key) -> BridgeHost | None:
+        """What the bridge's Follower stands on, for whoever takes studies in beside it."""
+        following = self._following.get(key)
+        return following.host if following else None
+
+    def username(self, key: Key) -> str | None:
+        """The account at Orthanc."""
+        following = self._following.get(key)
+        return following.credentials.username if following and following.credentials else None
 
     async def reconcile(self, key: Key) -> None:
         """Starts, restarts or ends the Follower; nothing when it fits."""
@@ -174,6 +186,7 @@ class Bridges:
         following = self._following.pop(key, None)
         if following is None:
             return None
+        await self.leaving(key)
         following.task.cancel()
         await asyncio.wait([following.task])
         await following.orthanc.aclose()
@@ -199,6 +212,10 @@ class Bridges:
             key, record.uid, kube=self._kube, store=self._store, pipelines=self._pipelines, metrics=self._metrics, unauthorized=_nobody
         )
         await host.write_status(status)
+
+
+async def _nobody_else(bridge: Key) -> None:
+    """Only the Follower asks."""
 
 
 def _nobody() -> None:

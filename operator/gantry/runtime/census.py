@@ -10,7 +10,7 @@ import asyncio
 import structlog
 
 from gantry.api import labels
-from gantry.kube import BRIDGES, JOBS, PIPELINES, PODS, RUNS, Kube, Rejected, Resource
+from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, Kube, Rejected, Resource
 
 from .metrics import Metrics
 from .store import Store
@@ -21,7 +21,7 @@ INTERVAL = 600.0
 """Seconds; a ghost costs nothing but a wrong count."""
 UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancelled"
 """Field selector of Runs; the CRD makes status.state selectable."""
-ORDER: tuple[tuple[Resource, str], ...] = ((BRIDGES, ""), (PIPELINES, ""), (JOBS, labels.RUN), (PODS, labels.RUN))
+ORDER: tuple[tuple[Resource, str], ...] = ((BRIDGES, ""), (PIPELINES, ""), (BACKFILLS, ""), (JOBS, labels.RUN), (PODS, labels.RUN))
 """Resources and their label selectors; Runs come last."""
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import kopf
 
 from gantry.api import labels
-from gantry.kube import BRIDGES, JOBS, PIPELINES, PODS, RUNS, CallObserver, Configuration, Freshness, Resource, watch_session
+from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, CallObserver, Configuration, Freshness, Resource, watch_session
 
 from .metrics import Metrics
 from .store import Store
 
-WATCHED: tuple[Resource, ...] = (RUNS, PIPELINES, BRIDGES, JOBS, PODS)
+WATCHED: tuple[Resource, ...] = (RUNS, PIPELINES, BRIDGES, BACKFILLS, JOBS, PODS)
 OURS_BY_LABEL = (JOBS, PODS)
 """Selected at the server: the cluster's other Jobs and pods never come here."""
 

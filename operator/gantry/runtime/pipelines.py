@@ -85,6 +85,10 @@ def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: d
     )
 
 
+def _candidate(record: PipelineRecord, rules: Rules) -> Candidate:
+    return Candidate(record.name, record.uid, record.generation, record.created, rules, record.spec)
+
+
 class Pipelines:
     """All pipelines, their compiled rules and their statuses."""
 
@@ -98,7 +102,14 @@ class Pipelines:
         for key, pipeline in self._store.pipelines_of_bridge(bridge):
             rules = judge(pipeline, record.view if record else None, self._rules(key, pipeline)).rules
             if rules is not None:
-                yield Candidate(pipeline.name, pipeline.uid, pipeline.generation, pipeline.created, rules, pipeline.spec)
+                yield _candidate(pipeline, rules)
+
+    def candidate(self, key: Key) -> Candidate | Judgement:
+        """The pipeline as studies are shown to it, or why none are. Its key must be in the store."""
+        record = self._store.pipelines[key]
+        bridge = self._store.bridges.get(Key("bridge", key.namespace, record.spec.bridge_ref.name))
+        judgement = judge(record, bridge.view if bridge else None, self._rules(key, record))
+        return judgement if judgement.rules is None else _candidate(record, judgement.rules)
 
     async def reconcile(self, key: Key) -> None:
         """Writes the status when it differs."""

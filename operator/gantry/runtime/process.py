@@ -24,6 +24,7 @@ from gantry.orthanc import Credentials, Orthanc
 from gantry.runs import Installation, Limits
 
 from . import handlers
+from .backfills import Backfills
 from .bridges import Bridges
 from .census import INTERVAL, first_look, take_census
 from .health import Health, serve
@@ -65,6 +66,7 @@ class Parts:
     runs: RunReconciler
     pipelines: Pipelines
     bridges: Bridges
+    backfills: Backfills
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
@@ -87,7 +89,9 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     pipelines = Pipelines(kube=kube, store=store, clock=now)
 
     async def work(key: Key) -> None:
-        reconcile = {"run": runs.reconcile, "pipeline": pipelines.reconcile, "bridge": bridges.reconcile}[key.kind]
+        reconcile = {
+            "run": runs.reconcile, "pipeline": pipelines.reconcile, "bridge": bridges.reconcile, "backfill": backfills.reconcile
+        }[key.kind]  # fmt: skip
         with metrics.reconciles.labels(key.kind).time():
             await reconcile(key)
 
@@ -117,6 +121,17 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         sleep=asyncio.sleep,
         connect=_connect,
     )
+    backfills = Backfills(
+        kube=kube,
+        store=store,
+        pipelines=pipelines,
+        bridges=bridges,
+        metrics=metrics,
+        installation=settings.installation,
+        wake_after=queue.add_after,
+        clock=now,
+        sleep=asyncio.sleep,
+    )
     runs = RunReconciler(
         kube=kube,
         store=store,
@@ -131,7 +146,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))
     metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
-    return Parts(queue, store, runs, pipelines, bridges)
+    return Parts(queue, store, runs, pipelines, bridges, backfills)
 
 
 def _connect(spec: BridgeSpec, credentials: Credentials | None) -> Orthanc:
@@ -208,7 +223,7 @@ async def _count_all(kube: AioKube, parts: Parts, metrics: Metrics, settings: Se
         except KubeError as error:
             log.warning("the first full list failed; trying again", error=str(error))
             await asyncio.sleep(CENSUS_PAUSE)
-    for key in parts.store.pipelines:
+    for key in (*parts.store.pipelines, *parts.store.backfills):
         parts.queue.add(key)
     log.info("counted", runs=len(parts.store.runs))
 
@@ -246,6 +261,7 @@ async def _end(parts: Parts) -> None:
     parts.queue.close()
     with contextlib.suppress(TimeoutError):  # the grace is over: the same as a kill, which loses nothing
         async with asyncio.timeout(GRACE):
+            await parts.backfills.close()
             await parts.bridges.close()
             await parts.queue.idle()
     log.info("ended")

@@ -1,4 +1,4 @@
-"""What the store keeps of pipelines and bridges: few objects, so their specs are kept whole. Values only."""
+"""What the store keeps of pipelines, bridges and backfills: few objects, so their specs are kept whole. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from gantry.api import parse_timestamp
+from gantry.api.backfill import BackfillSpec, BackfillStatus
 from gantry.api.bridge import BridgeStatus
 from gantry.api.pipeline import PipelineSpec, PipelineStatus
 from gantry.runs import BridgeView
 
 
 class Key(NamedTuple):
-    """What is worked on: a Run, a pipeline or a bridge."""
+    """What is worked on: a Run, a pipeline, a bridge or a backfill."""
 
     kind: str
-    """run, pipeline or bridge."""
+    """run, pipeline, bridge or backfill."""
     namespace: str
     name: str
 
@@ -63,3 +64,26 @@ class BridgeRecord:
         view = BridgeView.from_object(obj)
         status = BridgeStatus.model_validate(obj["status"]) if obj.get("status") else None
         return cls(view.uid, view.generation, int(obj["metadata"]["resourceVersion"]), view, status)
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRecord:
+    """An InferenceBackfill."""
+
+    uid: str
+    generation: int
+    version: int
+    spec: BackfillSpec
+    status: BackfillStatus | None
+
+    @classmethod
+    def from_object(cls, obj: Mapping[str, Any]) -> "BackfillRecord":
+        """Raises ValidationError when a newer version wrote fields this one does not know."""
+        meta = obj["metadata"]
+        return cls(
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            version=int(meta["resourceVersion"]),
+            spec=BackfillSpec.model_validate(obj["spec"]),
+            status=BackfillStatus.model_validate(obj["status"]) if obj.get("status") else None,
+        )

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gantry.api import labels
 from gantry.runs import BridgeView, JobView, PodView, RunView
 
-from .records import BridgeRecord, Key, PipelineRecord
+from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord
 from .tallies import Tallies
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,7 @@ class Store:
         self.pods: dict[Key, dict[str, PodView]] = {}
         self.pipelines: dict[Key, PipelineRecord] = {}
         self.bridges: dict[Key, BridgeRecord] = {}
+        self.backfills: dict[Key, BackfillRecord] = {}
         self.tallies = Tallies()
         self.complete = False
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
@@ -64,6 +65,7 @@ class Store:
             "pods": self._put_pod,
             "inferencepipelines": self._put_pipeline,
             "orthancbridges": self._put_bridge,
+            "inferencebackfills": self._put_backfill,
         }
 
     # ---- writing ----
@@ -195,6 +197,13 @@ class Store:
         self.bridges[key] = record
         return before is None or (before.uid, before.generation) != (record.uid, record.generation)
 
+    def _put_backfill(self, key: Key, obj: Object) -> bool:
+        record, before = BackfillRecord.from_object(obj), self.backfills.get(key)
+        if before is not None and before.uid == record.uid and record.version <= before.version:
+            return False
+        self.backfills[key] = record
+        return before is None or (before.uid, before.generation) != (record.uid, record.generation)
+
     def _unfinished(self, key: Key) -> bool:
         return key in self.unfinished
 
@@ -218,6 +227,8 @@ class Store:
                 return _removed(self.jobs, key, uid)
             case "inferencepipelines":
                 return _removed(self.pipelines, key, uid)
+            case "inferencebackfills":
+                return _removed(self.backfills, key, uid)
             case _:
                 return _removed(self.bridges, key, uid)
 
@@ -243,11 +254,13 @@ class Store:
                 return ((job.uid, Place(key, job.name)) for key, job in self.jobs.items())
             case "inferencepipelines":
                 return ((record.uid, Place(key, key.name)) for key, record in self.pipelines.items())
+            case "inferencebackfills":
+                return ((backfill.uid, Place(key, key.name)) for key, backfill in self.backfills.items())
             case _:
                 return ((bridge.uid, Place(key, key.name)) for key, bridge in self.bridges.items())
 
 
-_KINDS = {"inferenceruns": "run", "inferencepipelines": "pipeline", "orthancbridges": "bridge"}
+_KINDS = {"inferenceruns": "run", "inferencepipelines": "pipeline", "orthancbridges": "bridge", "inferencebackfills": "backfill"}
 
 
 def _place(plural: str, obj: Object) -> Place | None:

@@ -26,6 +26,8 @@ class Tallies:
     def __init__(self) -> None:
         self.states: Counter[str] = Counter()
         self.pipelines: defaultdict[Key, Tally] = defaultdict(Tally)
+        self.backfills: Counter[Key] = Counter()
+        """Unfinished Runs of each backfill."""
 
     def replace(self, before: RunView | None, after: RunView | None) -> Key | None:
         """A Run came, changed or went. Gives its pipeline when counts changed."""
@@ -40,6 +42,8 @@ class Tallies:
     def _count(self, run: RunView, by: int) -> None:
         state = run.state or "Queued"
         self.states[state] += by
+        if run.backfill and not run.finished:
+            self.backfills[Key("backfill", run.namespace, run.backfill)] += by
         key = pipeline_of(run)
         if key is None:
             return

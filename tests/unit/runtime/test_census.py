@@ -59,7 +59,7 @@ async def test_what_belongs_to_runs_is_read_before_them(store: Store) -> None:
     kube = Lists()
     assert await first_look(kube, store, METRICS, ("a", "b")) == UNFINISHED
     assert [(plural, namespace) for plural, namespace, _, _ in kube.asked] == [
-        (plural, namespace) for plural in ("orthancbridges", "inferencepipelines", "jobs", "pods", "inferenceruns") for namespace in ("a", "b")
+        (plural, namespace) for plural in ("orthancbridges", "inferencepipelines", "inferencebackfills", "jobs", "pods", "inferenceruns") for namespace in ("a", "b")
     ]
     assert {(plural, selector, fields) for plural, _, selector, fields in kube.asked if plural in ("jobs", "pods", "inferenceruns")} == {
         ("jobs", "gantry.health/run", ""), ("pods", "gantry.health/run", ""), ("inferenceruns", "", UNFINISHED),
