@@ -209,8 +209,6 @@ class FakeOrthanc:
                 return self._page(sorted(self.studies), int(request.url.params["since"]), int(request.url.params["limit"]))
             case ("POST", "tools", "find"):
                 return self._find(json.loads(request.content))
-            case ("POST", "tools", "lookup"):
-                return self._lookup(request.content.decode())
             case ("GET", "studies", study):
                 return self._study(study)
             case ("GET", "studies", study, "series"):
@@ -249,6 +247,9 @@ class FakeOrthanc:
         if day := question["Query"].get("StudyDate"):
             ids = sorted(one for one, study in self.studies.items() if study.tags.get("StudyDate") == day)
             return ids[question["Since"] : question["Since"] + min(question["Limit"], self.find_limit)]
+        if "OrderBy" not in question:
+            wanted = question["Query"].items()
+            return [self._study(one) for one, study in self.studies.items() if all(study.tags.get(name) == value for name, value in wanted)]
         assert question["OrderBy"] == [{"Type": "Metadata", "Key": "LastUpdate", "Direction": "DESC"}]
         ids = sorted(self.studies, key=lambda one: self.studies[one].last_update, reverse=True)
         return self._page(ids, question["Since"], question["Limit"])

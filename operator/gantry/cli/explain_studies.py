@@ -15,6 +15,7 @@ from .failure import Failure
 A = TypeVar("A")
 B = TypeVar("B")
 ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
+UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 PAGE = 100
 """Studies a request. LimitFindResults, where it is set, is 100 by Orthanc's advice."""
 ROWS = 1000
@@ -30,7 +31,8 @@ async def find_study(orthanc: Orthanc, named: str) -> StudyResource | None:
     """By Orthanc's id, StudyInstanceUID or accession number; None when it is not there. Raises Failure when several have the number."""
     if ORTHANC_ID.fullmatch(named):
         return await _study(orthanc, named)
-    found = [one for study in await orthanc.lookup_studies(named) if (one := await _study(orthanc, study))]
+    found = await orthanc.studies_with("StudyInstanceUID", named) if UID.fullmatch(named) else ()
+    found = found or await orthanc.studies_with("AccessionNumber", named)
     if len(found) > 1:
         listed = ", ".join(f"{one.id} ({one.tags.get('StudyDescription', 'no description').strip()})" for one in found[:LISTED])
         more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""

@@ -129,11 +129,13 @@ class Orthanc:
             raw = await self._http.get_json("/studies", params={"since": since, "limit": limit, "expand": ""})
         return tuple(models.parse_study(one) for one in models.parse_list("/studies", raw))
 
-    async def lookup_studies(self, identifier: str) -> tuple[str, ...]:
-        """Orthanc's ids of the studies that have this StudyInstanceUID or AccessionNumber; an accession number may have several."""
-        raw = models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", identifier))
-        found = (models.parse_texts("/tools/lookup", one) for one in raw)
-        return tuple(sorted(one["ID"] for one in found if one.get("Type") == "Study" and "ID" in one))
+    async def studies_with(self, keyword: str, value: str) -> tuple[models.StudyResource, ...]:
+        """Studies whose StudyInstanceUID or AccessionNumber is exactly `value`. (/tools/lookup of 1.10 does not know accession numbers.)"""
+        if set(value) & set("*?\\"):
+            return ()  # in a query these are wildcards and a list of values (PS3.4 C.2.2.2)
+        raw = await self._http.ask_json("/tools/find", {"Level": "Study", "Query": {keyword: value}, "CaseSensitive": True, "Expand": True})
+        found = (models.parse_study(one) for one in models.parse_list("/tools/find", raw))
+        return tuple(one for one in found if one.tags.get(keyword, "").strip(" \0") == value)
 
     async def studies_of_day(self, day: date, *, since: int, limit: int) -> tuple[str, ...]:
         """Orthanc's ids of studies with that StudyDate, `since` of them skipped; an empty page is the end (LimitFindResults cuts silently)."""
