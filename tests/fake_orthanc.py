@@ -209,6 +209,8 @@ class FakeOrthanc:
                 return self._page(sorted(self.studies), int(request.url.params["since"]), int(request.url.params["limit"]))
             case ("POST", "tools", "find"):
                 return self._find(json.loads(request.content))
+            case ("POST", "tools", "lookup"):
+                return self._lookup(request.content.decode())
             case ("GET", "studies", study):
                 return self._study(study)
             case ("GET", "studies", study, "series"):
@@ -256,7 +258,7 @@ class FakeOrthanc:
 
     def _lookup(self, identifier: str) -> list[dict[str, str]]:
         known = {one: study.tags for one, study in self.studies.items()}
-        ids = [one for one, tags in known.items() if identifier in (tags.get("StudyInstanceUID"), tags.get("AccessionNumber"))]
+        ids = [one for one, tags in known.items() if tags.get("StudyInstanceUID") == identifier]
         series = [one for one, found in self.series.items() if found.tags.get("SeriesInstanceUID") == identifier]
         if series:
             return [{"ID": one, "Path": f"/series/{one}", "Type": "Series"} for one in series]
