@@ -78,11 +78,12 @@ cluster-down: $(BIN)/.installed
 images: $(BIN)/.installed
 	@cluster/images
 
-## generate: CRDs, the chart's CRDs, the findings schema and the reference from the models
+## generate: CRDs, the chart's CRDs, the findings schema, the reference and the list of DICOM elements
 generate: $(BIN)/.installed
 	@$(BIN)/python -m gantry.api.crdgen crds charts/gantry/templates/crds
 	@$(BIN)/python -m gantry.api.docgen docs/reference
 	@$(BIN)/python -m gantry.report.schemagen docs/reference/findings.schema.json
+	@$(BIN)/python -m gantry.report.elementsgen operator/gantry/routing/elements.tsv
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
 lock: $(BIN)/.installed

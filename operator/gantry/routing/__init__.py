@@ -3,19 +3,31 @@
 It must not talk to Orthanc or the API server, and reads no clock.
 """
 
-from .decision import Decision, Rules, SeriesDecision, SeriesFacts, StudyFacts, compile_rules, decide
+from .decision import Decision, SeriesDecision, decide, decide_all
+from .errors import InvalidExpression, InvalidRequirement, InvalidRules
+from .facts import Known, Needs, SeriesFacts, StudyFacts
+from .findings import ConditionFailed, FindingsCondition, compile_findings_condition
 from .fingerprint import fingerprint
-from .requirements import InvalidRequirement, Refusal
+from .requirements import Refusal
+from .rules import Rules, compile_rules
 
 __all__ = [
+    "ConditionFailed",
     "Decision",
+    "FindingsCondition",
+    "InvalidExpression",
     "InvalidRequirement",
+    "InvalidRules",
+    "Known",
+    "Needs",
     "Refusal",
     "Rules",
     "SeriesDecision",
     "SeriesFacts",
     "StudyFacts",
+    "compile_findings_condition",
     "compile_rules",
     "decide",
+    "decide_all",
     "fingerprint",
 ]

@@ -1,39 +1,21 @@
 """Does a study match a pipeline, and which of its series: the answer, with its reasons, is a value.
 
-Pure. Gantry's own results and other derived documents are never inputs, whatever the rules say: `EXCLUDED_MODALITIES` are refused first,
-so two pipelines that match everything do not feed each other.
+Pure. Gantry's own results are never inputs, whatever the rules say, and documents only when a rule names their modality, so two pipelines that
+match everything do not feed each other. The order of checks, each one the reason when it is the first that does not hold: requirements on the
+study, the study's expression, then for each series what is never an input, its requirements, its expression, then `pick`, how many are left, senders.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from gantry.api import InferencePipeline, TagRequirement
+from gantry.api.pipeline import Priority
 
-from .requirements import InvalidRequirement, Refusal, Requirement, compile_requirements
-from .tags import Tags, values_of
-
-EXCLUDED_MODALITIES = frozenset({"SR", "SEG", "KO", "PR", "DOC"})
-"""Reports, segmentations, key objects, presentation states and encapsulated documents (PS3.3 C.7.3.1.1.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesFacts:
-    """What is known of one series."""
-
-    orthanc_id: str
-    tags: Tags
-    instances: int
-    own: bool = False
-    """True when Gantry itself uploaded it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFacts:
-    """What is known of one study."""
-
-    orthanc_id: str
-    tags: Tags
-    series: tuple[SeriesFacts, ...]
+from .facts import StudyFacts
+from .picking import passed_over
+from .requirements import Refusal
+from .rules import DOCUMENTS, Rules
+from .view import SeriesView, StudyView
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,75 +35,102 @@ class Decision:
     matched: bool
     refusal: Refusal | None
     series: tuple[SeriesDecision, ...]
+    """In the order of their ids. Empty when the study was refused before its series were looked at."""
+    priority: Priority = "Routine"
 
     @property
     def selected(self) -> tuple[str, ...]:
         """Orthanc ids of the chosen series, sorted; empty when the study does not match."""
         return tuple(sorted(s.orthanc_id for s in self.series if s.selected)) if self.matched else ()
 
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """A pipeline's rules, compiled."""
-
-    pipeline: str
-    study: tuple[Requirement, ...]
-    series: tuple[Requirement, ...]
-    min_series: int
-    max_series: int
-
-    @property
-    def tags(self) -> frozenset[str]:
-        """Elements the rules ask for: what has to be known of a study before it can be decided."""
-        return frozenset(r.tag for r in (*self.study, *self.series))
-
-
-def compile_rules(name: str, pipeline: InferencePipeline) -> Rules:
-    """Raises InvalidRequirement naming the field of the pipeline, for its condition Ready."""
-    selection = pipeline.spec.template.input.series
-    return Rules(
-        pipeline=name,
-        study=_compiled("spec.match.study", pipeline.spec.match.study),
-        series=_compiled("spec.template.input.series.match", selection.match),
-        min_series=selection.min,
-        max_series=selection.max,
-    )
-
-
-def _compiled(field: str, requirements: Sequence[TagRequirement]) -> tuple[Requirement, ...]:
-    try:
-        return compile_requirements(requirements)
-    except InvalidRequirement as error:
-        raise InvalidRequirement(f"{field}: {error}") from error
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `gantry explain -o json`."""
+        refusal = self.refusal
+        return {
+            "pipeline": self.pipeline,
+            "matched": self.matched,
+            "check": refusal.check if refusal else None,
+            "wanted": refusal.wanted if refusal else None,
+            "actual": refusal.actual if refusal else None,
+            "priority": self.priority if self.matched else None,
+            "series": [
+                {"id": one.orthanc_id, "selected": one.selected, "reason": str(one.refusal) if one.refusal else None} for one in self.series
+            ],
+        }
 
 
 def decide(rules: Rules, study: StudyFacts) -> Decision:
-    """Study requirements in order, then each series, then how many were chosen; the first that does not hold is the reason."""
-    for requirement in rules.study:
-        if refusal := requirement.refusal(study.tags):
-            return Decision(rules.pipeline, matched=False, refusal=refusal, series=())
-    series = tuple(_decide_series(rules, one) for one in study.series)
-    chosen = sum(one.selected for one in series)
-    refusal = None
-    if chosen < rules.min_series:
-        refusal = Refusal("series chosen", f"at least {rules.min_series}", str(chosen))
-    elif chosen > rules.max_series:
-        refusal = Refusal("series chosen", f"at most {rules.max_series}", str(chosen))
-    return Decision(rules.pipeline, matched=refusal is None, refusal=refusal, series=series)
+    """One pipeline's decision on a study."""
+    return _decide(rules, StudyView(study))
 
 
-def _decide_series(rules: Rules, series: SeriesFacts) -> SeriesDecision:
-    if refusal := _never_an_input(series) or next(filter(None, (r.refusal(series.tags) for r in rules.series)), None):
-        return SeriesDecision(series.orthanc_id, selected=False, refusal=refusal)
-    return SeriesDecision(series.orthanc_id, selected=True)
+def decide_all(rules: Iterable[Rules], study: StudyFacts) -> tuple[Decision, ...]:
+    """The same for many pipelines, in their order: what they ask in common is answered once."""
+    view = StudyView(study)
+    return tuple([_decide(one, view) for one in rules])
 
 
-def _never_an_input(series: SeriesFacts) -> Refusal | None:
-    if series.own:
+def _decide(rules: Rules, view: StudyView) -> Decision:
+    refusal = view.asked.refusal(rules.study)
+    if refusal is None and rules.expression is not None:
+        refusal = rules.expression.refusal(study=view)
+    if refusal is not None:
+        return Decision(rules.pipeline, matched=False, refusal=refusal, series=())
+    refusals = {one.orthanc_id: _series_refusal(rules, one, view) for one in view.series}
+    fit = [one for one in view.series if refusals[one.orthanc_id] is None]
+    if rules.pick != "All":
+        refusals.update(passed_over(rules.pick, fit))
+        fit = [one for one in fit if refusals[one.orthanc_id] is None]
+    refusal = _counted(rules, len(fit)) or _sent(rules, fit)
+    series = tuple([SeriesDecision(one, selected=reason is None, refusal=reason) for one, reason in refusals.items()])
+    if refusal is not None:
+        return Decision(rules.pipeline, matched=False, refusal=refusal, series=series)
+    return Decision(rules.pipeline, matched=True, refusal=None, series=series, priority=_priority(rules, view, fit) if rules.urgency else "Routine")
+
+
+def _series_refusal(rules: Rules, series: SeriesView, study: StudyView) -> Refusal | None:
+    refusal = _never_an_input(rules, series) or series.asked.refusal(rules.series)
+    if refusal is None and rules.series_expression is not None:
+        refusal = rules.series_expression.refusal(study=study, series=series)
+    return refusal
+
+
+def _never_an_input(rules: Rules, series: SeriesView) -> Refusal | None:
+    if series.facts.own:
         return Refusal("origin", "not a result of Gantry", "a result of Gantry")
-    modality = (values_of(series.tags, "Modality") or ("",))[0]
-    if modality in EXCLUDED_MODALITIES:
+    modality = (series.asked.values("Modality") or ("",))[0]
+    if modality in DOCUMENTS and modality not in rules.documents:
         return Refusal("Modality", "images", modality)
-    if series.instances == 0:
+    if series.facts.instances == 0:
         return Refusal("instances", "at least 1", "0")
     return None
+
+
+def _counted(rules: Rules, chosen: int) -> Refusal | None:
+    if chosen < rules.min_series:
+        return Refusal("series chosen", f"at least {rules.min_series}", str(chosen))
+    if chosen > rules.max_series:
+        return Refusal("series chosen", f"at most {rules.max_series}", str(chosen))
+    return None
+
+
+def _sent(rules: Rules, chosen: list[SeriesView]) -> Refusal | None:
+    if not rules.senders:
+        return None
+    senders = _senders(chosen)
+    if not senders.isdisjoint(rules.senders):
+        return None
+    return Refusal("senders", " or ".join(sorted(rules.senders)), ", ".join(sorted(senders)) or "unknown")
+
+
+def _senders(chosen: list[SeriesView]) -> set[str]:
+    return {one.facts.sender for one in chosen if one.facts.sender}
+
+
+def _priority(rules: Rules, view: StudyView, chosen: list[SeriesView]) -> Priority:
+    """Of the first rule that holds."""
+    senders = _senders(chosen)
+    for rule in rules.urgency:
+        if view.asked.refusal(rule.study) is None and (not rule.senders or not senders.isdisjoint(rule.senders)):
+            return rule.priority
+    return "Routine"

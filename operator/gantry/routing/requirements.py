@@ -11,8 +11,11 @@ import re2
 
 from gantry.api import TagRequirement
 
-from .tags import Tags, values_of
+from .dictionary import UNREADABLE
+from .errors import InvalidRequirement
+from .tags import Tag, Tags, UnknownTag, number_of, tag_of, values_of
 
+Test = Callable[[tuple[str, ...] | None], bool]
 _NUMBER_TESTS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "Lt": ("<", lambda actual, bound: actual < bound),
     "Lte": ("<=", lambda actual, bound: actual <= bound),
@@ -21,18 +24,17 @@ _NUMBER_TESTS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-class InvalidRequirement(ValueError):
-    """A requirement that can never be asked: a pattern RE2 refuses or a bound that is no number."""
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a requirement does not hold."""
 
     check: str
-    """The element and operator, for example `Modality In`."""
+    """The element and operator (`Modality In`), or `senders`, `expression`, `origin`, `instances`, `pick`, `series chosen`. Never a value."""
     wanted: str
     actual: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: wanted {self.wanted}, is {self.actual}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +42,65 @@ class Requirement:
     """A compiled requirement."""
 
     tag: str
-    operator: str
+    """The element under the name that `Rules.needs` has."""
+    key: tuple[str, ...]
+    """Equal for requirements that ask the same: one study asks it once for all pipelines."""
+    check: str
     wanted: str
     holds: Callable[[tuple[str, ...] | None], bool]
 
     def refusal(self, tags: Tags) -> Refusal | None:
         """None when the element satisfies the requirement."""
-        actual = values_of(tags, self.tag)
+        return self.answer(values_of(tags, self.tag))
+
+    def answer(self, actual: tuple[str, ...] | None) -> Refusal | None:
+        """The same for values that were read already."""
         if self.holds(actual):
             return None
-        return Refusal(f"{self.tag} {self.operator}", self.wanted, "missing" if actual is None else "\\".join(actual))
+        return Refusal(self.check, self.wanted, "missing" if actual is None else "\\".join(actual))
 
 
-def compile_requirements(requirements: Sequence[TagRequirement]) -> tuple[Requirement, ...]:
-    """Raises InvalidRequirement naming the element and what to write."""
-    return tuple(_compile(requirement) for requirement in requirements)
+def compile_requirements(field: str, requirements: Sequence[TagRequirement]) -> tuple[Requirement, ...]:
+    """Raises InvalidRequirement naming the field of the pipeline, the element and what to write."""
+    compiled = []
+    for number, requirement in enumerate(requirements):
+        try:
+            compiled.append(_compile(requirement))
+        except (InvalidRequirement, UnknownTag) as error:
+            raise InvalidRequirement(f"{field}[{number}]: {error}") from error
+    return tuple(compiled)
 
 
 def _compile(requirement: TagRequirement) -> Requirement:
+    tag = tag_of(requirement.tag)
+    operator = requirement.operator
     values = tuple(value.strip() for value in requirement.values or ())
-    wanted = " or ".join(values)
-    match requirement.operator:
+    if tag.element and tag.element.vr in UNREADABLE:
+        kind = "a sequence" if tag.element.vr == "SQ" else "binary"
+        raise InvalidRequirement(f"{tag.written} is {kind} (VR {tag.element.vr}): rules compare elements that hold text or numbers")
+    wanted, holds = _test(tag, operator, values)
+    return Requirement(tag.name, (tag.written, operator, *values), f"{tag.written} {operator}", wanted, holds)
+
+
+def _test(tag: Tag, operator: str, values: tuple[str, ...]) -> tuple[str, Test]:
+    listed = " or ".join(values)
+    chosen = frozenset(values)
+    match operator:
         case "In":
-            chosen = frozenset(values)
-            return Requirement(requirement.tag, "In", wanted, lambda actual: actual is not None and not chosen.isdisjoint(actual))
+            return listed, lambda actual: actual is not None and not chosen.isdisjoint(actual)
         case "NotIn":
-            refused = frozenset(values)
-            return Requirement(requirement.tag, "NotIn", f"none of {wanted}", lambda actual: actual is None or refused.isdisjoint(actual))
+            return f"none of {listed}", lambda actual: actual is None or chosen.isdisjoint(actual)
         case "Exists":
-            return Requirement(requirement.tag, "Exists", "any value", lambda actual: actual is not None)
+            return "any value", lambda actual: actual is not None
         case "DoesNotExist":
-            return Requirement(requirement.tag, "DoesNotExist", "no value", lambda actual: actual is None)
+            return "no value", lambda actual: actual is None
         case "Matches":
-            return _pattern(requirement.tag, values)
+            return listed, _pattern(tag, values)
         case _:
-            return _comparison(requirement.tag, requirement.operator, values)
+            return f"{_NUMBER_TESTS[operator][0]} {values[0] if values else ''}", _comparison(tag, operator, values)
 
 
-def _pattern(tag: str, values: tuple[str, ...]) -> Requirement:
+def _pattern(tag: Tag, values: tuple[str, ...]) -> Test:
     options = re2.Options()
     options.log_errors = False
     compiled = []
@@ -85,31 +108,29 @@ def _pattern(tag: str, values: tuple[str, ...]) -> Requirement:
         try:
             compiled.append(re2.compile(pattern, options=options))
         except re2.error as error:
-            raise InvalidRequirement(f"{tag} Matches {pattern!r}: {error}; patterns are RE2 (no lookaround, no backreference)") from error
-
-    def holds(actual: tuple[str, ...] | None) -> bool:
-        return actual is not None and any(pattern.search(value) for pattern in compiled for value in actual)
-
-    return Requirement(tag, "Matches", " or ".join(values), holds)
+            advice = "patterns are RE2 (no lookaround, no backreference)"
+            raise InvalidRequirement(f"{tag.written} Matches {pattern!r}: {_words(error)}; {advice}") from error
+    return lambda actual: actual is not None and any(pattern.search(value) for pattern in compiled for value in actual)
 
 
-def _comparison(tag: str, operator: str, values: tuple[str, ...]) -> Requirement:
-    sign, test = _NUMBER_TESTS[operator]
-    bound = _number(values[0]) if len(values) == 1 else None
+def _words(error: Exception) -> str:
+    """re2 raises bytes."""
+    (said,) = error.args or ("not a pattern",)
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+
+
+def _comparison(tag: Tag, operator: str, values: tuple[str, ...]) -> Test:
+    _, test = _NUMBER_TESTS[operator]
+    if tag.element and not tag.element.numeric:
+        raise InvalidRequirement(
+            f"{tag.written} {operator}: {tag.element.keyword} holds no number (VR {tag.element.vr}); compare it with In, NotIn or Matches"
+        )
+    bound = number_of(values[0]) if len(values) == 1 else None
     if bound is None:
-        raise InvalidRequirement(f"{tag} {operator} {', '.join(values)}: give exactly one number in quotes, for example [\"2.5\"]")
+        raise InvalidRequirement(f"{tag.written} {operator} {', '.join(values)}: give exactly one number in quotes, for example [\"2.5\"]")
 
     def holds(actual: tuple[str, ...] | None) -> bool:
-        numbers = [_number(value) for value in actual or ()]
+        numbers = [number_of(value) for value in actual or ()]
         return any(number is not None and test(number, bound) for number in numbers)
 
-    return Requirement(tag, operator, f"{sign} {values[0]}", holds)
-
-
-def _number(text: str) -> float | None:
-    """DS and IS values; a text that is no finite number satisfies no comparison."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if number - number == 0 else None
+    return holds

@@ -11,7 +11,7 @@ from gantry.api import Condition, InferencePipeline, PipelineReason, parse_durat
 from gantry.api.pipeline import PipelineStatus, RunCounts
 from gantry.bridge import Candidate
 from gantry.kube import PIPELINES, Kube
-from gantry.routing import InvalidRequirement, Rules, compile_rules
+from gantry.routing import InvalidExpression, InvalidRules, Rules, compile_rules
 from gantry.runs import BridgeView
 
 from .records import Key, PipelineRecord
@@ -29,7 +29,7 @@ class Judgement:
     """Only when they do."""
 
 
-def judge(record: PipelineRecord, bridge: BridgeView | None, rules: Rules | InvalidRequirement) -> Judgement:
+def judge(record: PipelineRecord, bridge: BridgeView | None, rules: Rules | InvalidRules) -> Judgement:
     """The first that does not hold is the reason; suspension comes last, so that a suspended pipeline still tells what else is wrong."""
     spec = record.spec
     if bridge is None:
@@ -41,8 +41,9 @@ def judge(record: PipelineRecord, bridge: BridgeView | None, rules: Rules | Inva
         listed = ", ".join(sorted(known)) or "none"
         message = f"the bridge has no destination {', '.join(unknown)}; it has: {listed}"
         return Judgement(PipelineReason.DESTINATION_UNKNOWN, message)
-    if isinstance(rules, InvalidRequirement):
-        return Judgement(PipelineReason.INVALID_REQUIREMENT, str(rules))
+    if isinstance(rules, InvalidRules):
+        reason = PipelineReason.INVALID_EXPRESSION if isinstance(rules, InvalidExpression) else PipelineReason.INVALID_REQUIREMENT
+        return Judgement(reason, str(rules))
     if parse_duration(spec.history.ttl) < parse_duration(bridge.spec.watch.lookback):
         message = (
             f"spec.history.ttl ({spec.history.ttl}) is shorter than the bridge's watch.lookback ({bridge.spec.watch.lookback}): "
@@ -94,7 +95,7 @@ class Pipelines:
 
     def __init__(self, *, kube: Kube, store: Store, clock: Callable[[], datetime]) -> None:
         self._kube, self._store, self._clock = kube, store, clock
-        self._compiled: dict[Key, tuple[str, int, Rules | InvalidRequirement]] = {}
+        self._compiled: dict[Key, tuple[str, int, Rules | InvalidRules]] = {}
 
     def candidates(self, bridge: Key) -> Iterator[Candidate]:
         """Pipelines of a bridge that are ready and not suspended, judged now."""
@@ -128,13 +129,13 @@ class Pipelines:
         written = await self._kube.apply_status(PIPELINES, key.namespace, key.name, body, uid=record.uid)
         self._store.observe(PIPELINES.plural, written, quiet=True)
 
-    def _rules(self, key: Key, record: PipelineRecord) -> Rules | InvalidRequirement:
+    def _rules(self, key: Key, record: PipelineRecord) -> Rules | InvalidRules:
         uid, generation, rules = self._compiled.get(key, ("", 0, None))
         if rules is not None and (uid, generation) == (record.uid, record.generation):
             return rules
         try:
-            made: Rules | InvalidRequirement = compile_rules(record.name, InferencePipeline(spec=record.spec))
-        except InvalidRequirement as error:
+            made: Rules | InvalidRules = compile_rules(record.name, InferencePipeline(spec=record.spec))
+        except InvalidRules as error:
             made = error
         self._compiled[key] = (record.uid, record.generation, made)
         return made

@@ -13,7 +13,7 @@ from gantry.routing import Decision, InvalidRequirement, Refusal, SeriesFacts, S
 
 CT = SeriesFacts("ct", {"Modality": "CT", "SliceThickness": "1.25 ", "ImageType": "ORIGINAL\\PRIMARY\\AXIAL", "0019,\"ACME\",10": "7"}, 300)
 SCOUT = SeriesFacts("scout", {"Modality": "CT", "SliceThickness": "", "ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER"}, 2)
-STUDY = StudyFacts("study", {"ModalitiesInStudy": "CT\\SR", "StudyDescription": "CT Thorax nativ ", "0008,103e": "x"}, (CT, SCOUT))
+STUDY = StudyFacts("study", {"ModalitiesInStudy": "CT\\SR", "StudyDescription": "CT Thorax nativ ", "0008,103e": "x", "0011,1010": "seven"}, (CT, SCOUT))
 
 
 def pipeline(study: list[dict[str, Any]] | None = None, series: list[dict[str, Any]] | None = None, **selection: int) -> InferencePipeline:
@@ -56,7 +56,7 @@ REFUSED = {
         requirement("StudyDescription", "DoesNotExist"), Refusal("StudyDescription DoesNotExist", "no value", "CT Thorax nativ"),
     ),
     "Matches: case counts": (requirement("StudyDescription", "Matches", "thorax"), Refusal("StudyDescription Matches", "thorax", "CT Thorax nativ")),
-    "Gt: a text is no number": (requirement("StudyDescription", "Gt", "1"), Refusal("StudyDescription Gt", "> 1", "CT Thorax nativ")),
+    "Gt: a text is no number": (requirement("0011,1010", "Gt", "1"), Refusal("0011,1010 Gt", "> 1", "seven")),
 }  # fmt: skip
 
 
@@ -106,8 +106,8 @@ def test_our_own_results_are_never_inputs() -> None:
 
 
 INVALID = {
-    "a pattern with lookahead": (requirement("StudyDescription", "Matches", "a(?=b)"), r"spec\.match\.study: StudyDescription Matches .*patterns are RE2"),
-    "a bound that is no number": (requirement("SliceThickness", "Lte", "thin"), r"spec\.match\.study: SliceThickness Lte thin: give exactly one number"),
+    "a pattern with lookahead": (requirement("StudyDescription", "Matches", "a(?=b)"), r"spec\.match\.study\[0\]: StudyDescription Matches .*patterns are RE2"),
+    "a bound that is no number": (requirement("SliceThickness", "Lte", "thin"), r"spec\.match\.study\[0\]: SliceThickness Lte thin: give exactly one number"),
     "a bound that is infinite": (requirement("SliceThickness", "Lte", "inf"), "give exactly one number"),
 }
 
@@ -120,7 +120,7 @@ def test_a_requirement_that_can_never_be_asked_names_its_field(one: dict[str, An
 
 def test_the_rules_say_which_elements_they_need() -> None:
     rules = compile_rules("p", pipeline([requirement("StudyDescription", "Exists")], [requirement("SliceThickness", "Lte", "2")]))
-    assert rules.tags == {"StudyDescription", "SliceThickness"}
+    assert (rules.needs.study, rules.needs.series) == ({"StudyDescription"}, {"SliceThickness", "Modality"})
 
 
 @given(st.lists(st.text("0123456789.", min_size=1), min_size=1), st.randoms())
