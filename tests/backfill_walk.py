@@ -51,6 +51,9 @@ class Walk:
     def made(self, run: str) -> bool:
         return run in self.ours()
 
+    async def owns(self, run: str) -> bool:
+        return run in self.ours()
+
     def report_series(self, run: str) -> str:
         return f"series of {run}"
 

@@ -18,7 +18,7 @@ import structlog
 from gantry.api import BackfillReason, InferencePipeline, labels
 from gantry.api.backfill import BackfillSpec, BackfillStatus, Counts
 from gantry.orthanc import Orthanc, OrthancError, Unauthorized
-from gantry.routing import InvalidRequirement, compile_rules
+from gantry.routing import InvalidRules, compile_rules
 
 from .backfill_status import Problem, begun, changes_matter, compose
 from .cursor import ATTEMPTS
@@ -65,7 +65,10 @@ class BackfillHost(Protocol):
         """Runs of this backfill that are not finished."""
 
     def made(self, run: str) -> bool:
-        """Whether this Run exists and this backfill made it."""
+        """Whether this Run exists and this backfill made it, from the store: a hint that saves a POST."""
+
+    async def owns(self, run: str) -> bool:
+        """The same, asked of the API server: the store forgets a Run that somebody else finished until its next full list."""
 
     def report_series(self, run: str) -> str:
         """The Series Instance UID of the report that a Run of this name leaves."""
@@ -206,7 +209,7 @@ class Backfill:
 
     async def _take(self, ground: Ground, candidate: Candidate, study: str) -> "_Study | None":
         """None: Orthanc fails on it and it is tried again. Raises OrthancError when it fails on more than this study."""
-        one = _Study(self, ground, candidate)
+        one = _Study(self._name, self._spec, self._host, ground, candidate)
         intake = Intake(self._namespace, ground.bridge, ground.username, ground.orthanc, one, self._clock)
         try:
             await intake.take(study, origin=Origin.BACKFILL, seen=self._clock(), admits=everybody)
@@ -246,30 +249,14 @@ class Backfill:
         given = ground.candidate
         if self._rules is None or self._rules[:2] != (given.uid, given.generation):
             match = given.spec.match
-            both = match.model_copy(update={"study": [*match.study, *self._spec.match]})
+            both = match.model_copy(update={"study": [*self._spec.match, *match.study]})
             try:
                 rules = compile_rules(given.name, InferencePipeline(spec=given.spec.model_copy(update={"match": both})))
-            except InvalidRequirement as error:  # the pipeline's own compile, or it would not be ready
+            except InvalidRules as error:  # ours, which stand first: the pipeline's own compile, or it would not be ready
                 words = str(error).replace("spec.match.study", "spec.match")
                 raise _Never(Problem(BackfillReason.INVALID_REQUIREMENT, words)) from error
             self._rules = (given.uid, given.generation, replace(given, rules=rules))
         return self._rules[2]
-
-    def label(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The Run as this backfill's."""
-        meta, spec = body["metadata"], body["spec"]
-        marked = {**meta, "labels": {**meta["labels"], labels.BACKFILL: self._name}}
-        return {**body, "metadata": marked, "spec": {**spec, "priority": self._spec.priority}}
-
-    def made(self, run: str) -> bool:
-        return self._host.made(run)
-
-    def report_series(self, run: str) -> str:
-        return self._host.report_series(run)
-
-    @property
-    def dry_run(self) -> bool:
-        return self._spec.dry_run
 
     # -- waiting and status --------------------------------------------------------------------------------------------
 
@@ -278,12 +265,21 @@ class Backfill:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(self._failures - 1, 10)))
         return pause * (0.5 + self._jitter() / 2)
 
+    def status(self) -> BackfillStatus:
+        """As it is now, written or not: what the next walk of the same backfill begins with."""
+        counts: Counts = self._progress.counts.model_copy(update={"active": 0 if self._spec.dry_run else self._host.active()})
+        return compose(
+            self._written,
+            replace(self._progress, counts=counts),
+            generation=self._generation,
+            suspended=False,
+            finishing=self._finishing,
+            now=self._clock(),
+        )
+
     async def _write_status(self) -> bool:
         """False: it should be written and could not be."""
-        now = self._clock()
-        counts: Counts = self._progress.counts.model_copy(update={"active": 0 if self._spec.dry_run else self._host.active()})
-        self._progress = replace(self._progress, counts=counts)
-        status = compose(self._written, self._progress, generation=self._generation, suspended=False, finishing=self._finishing, now=now)
+        now, status = self._clock(), self.status()
         if status == self._written:
             return True
         due = self._written_at is None or now - self._written_at >= STATUS_INTERVAL
@@ -301,8 +297,8 @@ class Backfill:
 class _Study:
     """The host of one study's intake: shows it one pipeline, marks its Run, and keeps what came of it."""
 
-    def __init__(self, backfill: Backfill, ground: Ground, candidate: Candidate) -> None:
-        self._backfill, self._ground, self._candidate = backfill, ground, candidate
+    def __init__(self, name: str, spec: BackfillSpec, host: BackfillHost, ground: Ground, candidate: Candidate) -> None:
+        self._name, self._spec, self._host, self._ground, self._candidate = name, spec, host, ground, candidate
         self.outcome = Outcome.NOT_MATCHED
         self.failed = False
         self.fault: OrthancError | None = None
@@ -313,18 +309,27 @@ class _Study:
         return (self._candidate,)
 
     def run_exists(self, name: str) -> bool:
-        self._ours = self._backfill.made(name)
+        self._ours = self._host.made(name)
         return self._ours or self._ground.host.run_exists(name)
 
     async def create_run(self, body: dict[str, Any]) -> bool:
         """A Run's record may be gone after history.ttl while its report is still there: the study is not analysed again."""
         try:
-            if await self._ground.orthanc.holds(self._backfill.report_series(body["metadata"]["name"])):
+            if await self._ground.orthanc.holds(self._host.report_series(body["metadata"]["name"])):
                 return False
         except OrthancError as error:
             self.fault = error
             raise
-        return self._backfill.dry_run or await self._ground.host.create_run(self._backfill.label(body))
+        if self._spec.dry_run or await self._ground.host.create_run(self._marked(body)):
+            return True
+        self._ours = await self._host.owns(body["metadata"]["name"])
+        return False
+
+    def _marked(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The Run as this backfill's."""
+        meta, spec = body["metadata"], body["spec"]
+        marked = {**meta, "labels": {**meta["labels"], labels.BACKFILL: self._name}}
+        return {**body, "metadata": marked, "spec": {**spec, "priority": self._spec.priority}}
 
     async def write_status(self, status: Any) -> None:
         raise NotImplementedError("an intake writes no status")
@@ -333,7 +338,7 @@ class _Study:
         match observation:
             case Decided(_, outcome, _, _):
                 self.outcome = Outcome.CREATED if outcome is Outcome.KNOWN and self._ours else outcome
-                if not self._backfill.dry_run:
+                if not self._spec.dry_run:
                     self._ground.host.record(observation)
             case Dropped():
                 pass  # gone meanwhile: looked at, and nothing to do

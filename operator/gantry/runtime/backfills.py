@@ -11,10 +11,10 @@ from datetime import datetime
 
 import structlog
 
-from gantry.api import BackfillReason
+from gantry.api import BackfillReason, labels
 from gantry.api.backfill import BackfillStatus
 from gantry.bridge import Backfill, Ground, Problem, over, suspended_status
-from gantry.kube import BACKFILLS, Conflict, Kube, NotFound
+from gantry.kube import BACKFILLS, RUNS, Conflict, Kube, NotFound
 from gantry.runs import result_uid
 
 from .bridges import Bridges
@@ -72,6 +72,13 @@ class WalkHost:
         found = self._store.runs.get(Key("run", self._key.namespace, run))
         return found is not None and found.backfill == self._key.name
 
+    async def owns(self, run: str) -> bool:
+        selector = f"{labels.BACKFILL}={self._key.name}"
+        async for page in self._kube.pages(RUNS, self._key.namespace, selector=selector, fields=f"metadata.name={run}"):
+            if page:
+                return True
+        return False
+
     def report_series(self, run: str) -> str:
         return result_uid(self._installation, self._key.namespace, run, "sr-series")
 
@@ -92,6 +99,7 @@ class Walk:
     uid: str
     generation: int
     host: WalkHost
+    backfill: Backfill
     task: "asyncio.Task[None]"
 
 
@@ -129,8 +137,10 @@ class Backfills:
             key, record, kube=self._kube, store=self._store, pipelines=self._pipelines, bridges=self._bridges, installation=self._installation
         )
         if before is not None and before.uid == record.uid:
-            host.status = before.host.status
-        if over(record.spec, host.status):
+            host.status = before.backfill.status()  # with what was not written yet
+        if host.status is not None and over(record.spec, host.status):
+            if host.status != record.status:
+                await host.write_status(host.status)
             return
         if record.spec.suspend:
             status = suspended_status(record.spec, host.status, generation=record.generation, now=self._clock())
@@ -156,7 +166,7 @@ class Backfills:
             sleep=self._sleep,
         )
         task = asyncio.create_task(backfill.run(), name=f"backfill-{key.namespace}-{key.name}")
-        self._walks[key] = Walk(record.uid, record.generation, host, task)
+        self._walks[key] = Walk(record.uid, record.generation, host, backfill, task)
         task.add_done_callback(lambda done: self._ended(key, done))
 
     async def _end(self, key: Key) -> Walk | None:

@@ -1,7 +1,7 @@
 """A backfill walks through stored studies: which it takes, how many at once, and where it goes on."""
 
 import pytest
-from tests.backfill_walk import Killed, Walk
+from tests.backfill_walk import CT, Killed, Walk
 from tests.builders_bridge import a_candidate, requirement
 
 from gantry.api import BackfillReason, labels
@@ -70,11 +70,11 @@ def test_further_requirements_narrow_the_pipelines_own() -> None:
 
 
 def test_a_requirement_that_cannot_be_compiled_ends_it_with_the_field() -> None:
-    walk = Walk(match=[requirement("StudyDescription", "Matches", "(")])
+    walk = Walk(match=[CT, requirement("StudyDescription", "Matches", "(")])
     walk.study("a")
     walk.run()
     assert (walk.status.state, walk.condition("Failed"), walk.condition("Complete")) == ("Failed", "True/InvalidRequirement", "False/InvalidRequirement")
-    assert walk.message("Failed").startswith("spec.match: StudyDescription Matches '('")
+    assert walk.message("Failed").startswith("spec.match[1]: StudyDescription Matches '('")
     assert walk.host.runs == {}
 
 
