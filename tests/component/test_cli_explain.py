@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any
 
 import pytest
 import yaml
@@ -36,7 +36,7 @@ class Decision(TypedDict):
     wanted: str | None
     actual: str | None
     series: list[Series]
-    priority: NotRequired[str | None]
+    priority: str | None
 
 
 @EXACTLY

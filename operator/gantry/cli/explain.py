@@ -77,22 +77,8 @@ def as_json(found: Sequence[Explained], *, single: bool, patient: bool) -> str:
 
 
 def _decision(decision: Decision, *, patient: bool) -> Object:
-    refusal = shown(decision.refusal, patient=patient)
-    return {
-        "pipeline": decision.pipeline,
-        "matched": decision.matched,
-        "check": refusal.check if refusal else None,
-        "wanted": refusal.wanted if refusal else None,
-        "actual": refusal.actual if refusal else None,
-        "series": [
-            {"id": one.orthanc_id, "selected": one.selected, "reason": in_words(shown(one.refusal, patient=patient))} for one in decision.series
-        ],
-    }
-
-
-def in_words(refusal: Refusal | None) -> str | None:
-    """`SliceThickness Lte: wanted <= 2.5, is 5`."""
-    return f"{refusal.check}: wanted {refusal.wanted}, is {refusal.actual}" if refusal else None
+    series = tuple(replace(one, refusal=shown(one.refusal, patient=patient)) for one in decision.series)
+    return replace(decision, refusal=shown(decision.refusal, patient=patient), series=series).as_dict()
 
 
 def shown(refusal: Refusal | None, *, patient: bool) -> Refusal | None:

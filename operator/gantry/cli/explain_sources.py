@@ -14,7 +14,7 @@ from gantry.api import InferencePipeline, OrthancBridge
 from gantry.api.pipeline import PipelineSpec
 from gantry.kube import BRIDGES, PIPELINES, Kube, NotFound, NotPermitted
 from gantry.orthanc import Credentials
-from gantry.routing import InvalidRequirement, Rules, compile_rules
+from gantry.routing import InvalidRules, Rules, compile_rules
 
 from .cluster import asked, namespace_of
 from .failure import Failure
@@ -133,7 +133,7 @@ def _from_file(one: Written, namespace: str | None) -> Asked:
     assert isinstance(one.resource, InferencePipeline)  # noqa: S101 - chosen by the caller
     try:
         rules = compile_rules(one.name, one.resource)
-    except InvalidRequirement as error:
+    except InvalidRules as error:
         raise Failure(f"{one.where}: {error}") from error
     return Asked(one.name, namespace, one.resource.spec, rules)
 
@@ -143,7 +143,7 @@ def _from_cluster(raw: dict[str, Any], namespace: str) -> Asked:
     pipeline = checked(InferencePipeline, raw, f"InferencePipeline {name}")
     try:
         return Asked(name, namespace, pipeline.spec, compile_rules(name, pipeline))
-    except InvalidRequirement as error:
+    except InvalidRules as error:
         return Asked(name, namespace, pipeline.spec, None, problem=str(error))
 
 

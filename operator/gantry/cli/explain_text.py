@@ -95,7 +95,8 @@ def _verdict(answer: Answer, *, patient: bool) -> Text:
     decision = answer.decision
     if decision.matched:
         chosen = sum(one.selected for one in decision.series)
-        return Text.assemble(YES, " ", (decision.pipeline, "bold"), f"  matched: {chosen} of {len(decision.series)} series")
+        words = f"  matched: {chosen} of {len(decision.series)} series, class {decision.priority}"
+        return Text.assemble(YES, " ", (decision.pipeline, "bold"), words)
     refusal = shown(decision.refusal, patient=patient)
     return Text.assemble(NO, " ", (decision.pipeline, "bold"), "  not matched: ", *(_why(refusal) if refusal else ()))
 
