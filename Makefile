@@ -82,7 +82,7 @@ images: $(BIN)/.installed
 generate: $(BIN)/.installed
 	@$(BIN)/python -m gantry.api.crdgen crds charts/gantry/templates/crds
 	@$(BIN)/python -m gantry.api.docgen docs/reference
-	@$(BIN)/python -m gantry.report.schemagen docs/reference/findings.schema.json
+	@$(BIN)/python -m gantry.findings.schemagen docs/reference/findings.schema.json
 	@$(BIN)/python -m gantry.report.elementsgen operator/gantry/routing/elements.tsv
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)

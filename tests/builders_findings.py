@@ -101,10 +101,10 @@ def a_context(**fields: Any) -> ReportContext:
 
 
 SPATIAL: dict[str, list[list[float]]] = {
-    "point3d": [[4.5, -2.5, -50]],
+    "point3d": [[4.5, -2.5, -52]],
     "polyline3d": [[0, 0, -50], [10, 0, -50], [10, 8, -45]],
-    "polygon3d": [[0, 0, -50], [10, 0, -50], [10, 8, -50], [0, 8, -50]],
-    "ellipse3d": [[-5, 0, -50], [5, 0, -50], [0, -4, -50], [0, 4, -50]],
+    "polygon3d": [[0, 0, -52], [10, 0, -52], [10, 8, -52], [0, 8, -52]],
+    "ellipse3d": [[-5, 0, -52], [5, 0, -52], [0, -4, -52], [0, 4, -52]],
     "ellipsoid3d": [[-5, 0, -50], [5, 0, -50], [0, -4, -50], [0, 4, -50], [0, 0, -53], [0, 0, -47]],
 }
 
@@ -125,7 +125,7 @@ def everything() -> Json:
         a_finding("circle", region={"kind": "circle", "sopInstanceUID": image_uid(14), "center": [64, 64], "radius": 10}),
     ]
     spatial = [a_finding(kind, region=in_space(kind)) for kind in SPATIAL]
-    volume = a_finding("volume", regions=[in_space("polygon3d"), in_space("polygon3d", points=[[0, 0, -45], [10, 0, -45], [10, 8, -45]])])
+    volume = a_finding("volume", regions=[in_space("polygon3d"), in_space("polygon3d", points=[[0, 0, -47], [10, 0, -47], [10, 8, -47]])])
     without = [
         a_finding("emphysema", type=EMPHYSEMA, images=[image_uid(0), image_uid(19)], evaluations=[{"name": code("99ACME", "NOTE", "Note"), "text": "diffuse"}]),
         a_finding("effusion", type=code("SCT", "60046008", "Pleural effusion"), presence="absent", confidence={"value": 0.99}, measurements=None, sites=None),

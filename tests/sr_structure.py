@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
-from gantry.report.units import is_ucum
+from gantry.findings.units import is_ucum
 
 LANGUAGE, OBSERVER_TYPE, OBSERVER_UID, PROCEDURE = "121049", "121005", "121012", "121058"
 LIBRARY, LIBRARY_GROUP, MEASUREMENTS, GROUP, STATEMENTS = "111028", "126200", "126010", "125007", "C0034375"

@@ -4,20 +4,21 @@
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
+from gantry.findings import Findings, findings_schema
+
 from .build import build_report
-from .context import BuiltObject, ReportContext
+from .context import BuiltObject, Predecessor, ReportContext
 from .errors import InvalidFindings, InvalidReport, ReportError, UnacceptedObject, WrongPatient
-from .findings import Findings
 from .objects import check_object, reidentify
 from .outcome import count_findings
 from .parse import parse_findings
-from .schema import findings_schema
 
 __all__ = [
     "BuiltObject",
     "Findings",
     "InvalidFindings",
     "InvalidReport",
+    "Predecessor",
     "ReportContext",
     "ReportError",
     "UnacceptedObject",

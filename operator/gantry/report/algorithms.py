@@ -12,11 +12,12 @@ from highdicom.sr import AlgorithmIdentification, DeviceObserverIdentifyingAttri
 from pydantic import ValidationError
 from pydicom import Dataset
 
+from gantry.findings import Algorithm as FindingsAlgorithm
+from gantry.findings import Findings
 from gantry.runs.names import PRODUCT
 
 from .context import ReportContext
 from .errors import InvalidReport
-from .findings import Findings, FindingsAlgorithm
 from .vocabulary import Vocabulary
 
 

@@ -10,19 +10,19 @@ from collections.abc import Mapping, Sequence
 from highdicom.sr import ContentItem
 from pydicom import Dataset
 
+from gantry.findings import Finding, Findings, SegmentRegion
+
 from .algorithms import contributing_equipment, identities
 from .context import SOP_CLASS_UIDS, BuiltObject, ReportContext
 from .document import Series, document, encoded
-from .findings import Finding, Findings
 from .groups import GroupWriter
 from .outcome import absent, require_a_statement
 from .references import References
 from .regions import RegionWriter
-from .shapes import SegmentRegion
 from .source import Source, index
 from .tree import measurement_report
 from .verbatim import tolerated
-from .vocabulary import Vocabulary
+from .vocabulary import NOT_EVALUATED, PRESENCES, Vocabulary
 
 _SORTS = ("regions", "segments", "no region")
 
@@ -68,10 +68,10 @@ def _build(
     groups = [writer.finding(finding, where=f"findings[{place}] ({finding.id})") for place, finding in members.items()]
     content = measurement_report(
         findings,
-        groups=groups or _only_absences(findings, writer, context),
+        groups=groups or _only_statements(findings, writer, context),
         absent=absent(findings, context) if position == 0 else (),
         summary=position == 0,
-        images=references.images,
+        references=references,
         source=source,
         algorithms=algorithms,
         vocabulary=vocabulary,
@@ -84,13 +84,16 @@ def _build(
         equipment=[contributing_equipment(each, context, vocabulary) for each in algorithms],
         series=series,
         context=context,
+        own_codes=vocabulary.has_own_codes,
     )
     return BuiltObject("SR", SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid, encoded(dataset, context))
 
 
-def _only_absences(findings: Findings, writer: GroupWriter, context: ReportContext) -> list[ContentItem]:
+def _only_statements(findings: Findings, writer: GroupWriter, context: ReportContext) -> list[ContentItem]:
     """A negative report has groups, too: a reader that looks only there must not take it for an empty one."""
-    return [writer.absence(concept) for concept in absent(findings, context)]
+    missing = [writer.statement("absent", concept, PRESENCES["absent"]) for concept in absent(findings, context)]
+    unknown = {each.type.key: each.type for each in findings.not_evaluable}
+    return missing + [writer.statement("not-evaluated", concept, NOT_EVALUATED) for concept in unknown.values()]
 
 
 def _series(context: ReportContext, name: str, version: str, *, position: int, sort: str) -> Series:

@@ -19,6 +19,15 @@ SOP_CLASS_UIDS: dict[SopClass, str] = {
 
 
 @dataclass(frozen=True)
+class Predecessor:
+    """An SR of an earlier Run that the new one replaces, in the same study."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """The Run a report belongs to, and its pipeline's `report` settings."""
 
@@ -38,6 +47,8 @@ class ReportContext:
     series_number: int = 9001
     series_description: str | None = None
     product_version: str = "0"
+    predecessors: tuple[Predecessor, ...] = ()
+    """SRs of the Run that this one supersedes (PS3.3 C.17.2, Predecessor Documents Sequence)."""
 
     def uid(self, role: str, index: int = 0) -> str:
         """A UID of this Run."""

@@ -18,8 +18,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from gantry.runs.names import PRODUCT
 
-from .context import SOP_CLASS_UIDS, ReportContext
+from .context import SOP_CLASS_UIDS, Predecessor, ReportContext
 from .verbatim import copied, items, text
+from .vocabulary import OWN_SCHEME
 
 IMPLEMENTATION = f"2.25.{uuid.uuid5(PRODUCT, 'implementation').int}"
 """Implementation Class UID of everything Gantry writes."""
@@ -75,6 +76,15 @@ class Series:
     sop_instance_uid: str
 
 
+@dataclass(frozen=True)
+class Reference:
+    """An object of the study."""
+
+    series: str
+    sop_class: str
+    sop_instance: str
+
+
 def document(
     content: ContainerContentItem,
     *,
@@ -83,6 +93,7 @@ def document(
     equipment: Iterable[Dataset],
     series: Series,
     context: ReportContext,
+    own_codes: bool = False,
 ) -> Dataset:
     """The SR as a dataset."""
     result = Dataset()
@@ -98,7 +109,13 @@ def document(
     requests = _requests(reference)
     if requests:
         result.ReferencedRequestSequence = requests
-    result.CurrentRequestedProcedureEvidenceSequence = [_evidence(text(reference, "StudyInstanceUID"), evidence)]
+    study = text(reference, "StudyInstanceUID")
+    named = [Reference(text(each, "SeriesInstanceUID"), text(each, "SOPClassUID"), text(each, "SOPInstanceUID")) for each in evidence]
+    result.CurrentRequestedProcedureEvidenceSequence = [_by_series(study, named)]
+    if context.predecessors:
+        result.PredecessorDocumentsSequence = [_by_series(study, [_predecessor(each) for each in context.predecessors])]
+    if own_codes:
+        result.CodingSchemeIdentificationSequence = [_own_scheme()]
     result.ContributingEquipmentSequence = list(equipment)
     for element in content:
         result[element.tag] = element
@@ -180,14 +197,27 @@ def _requests(reference: Dataset) -> list[Dataset]:
     return result
 
 
-def _evidence(study: str, objects: Sequence[Dataset]) -> Dataset:
-    """One item of Current Requested Procedure Evidence Sequence: everything the content refers to, by series."""
+def _predecessor(each: Predecessor) -> Reference:
+    return Reference(each.series_instance_uid, each.sop_class_uid, each.sop_instance_uid)
+
+
+def _own_scheme() -> Dataset:
+    """Coding Scheme Identification (PS3.3 C.12.1.1.1): whose codes those of a private scheme are."""
+    item = Dataset()
+    item.CodingSchemeDesignator = OWN_SCHEME
+    item.CodingSchemeName = "Gantry"
+    item.CodingSchemeResponsibleOrganization = "Gantry project"
+    return item
+
+
+def _by_series(study: str, references: Iterable[Reference]) -> Dataset:
+    """One item of a Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
     series: dict[str, list[Dataset]] = {}
-    for referenced in objects:
+    for reference in references:
         item = Dataset()
-        item.ReferencedSOPClassUID = referenced.SOPClassUID
-        item.ReferencedSOPInstanceUID = referenced.SOPInstanceUID
-        series.setdefault(text(referenced, "SeriesInstanceUID"), []).append(item)
+        item.ReferencedSOPClassUID = reference.sop_class
+        item.ReferencedSOPInstanceUID = reference.sop_instance
+        series.setdefault(reference.series, []).append(item)
     result = Dataset()
     result.StudyInstanceUID = study
     result.ReferencedSeriesSequence = []

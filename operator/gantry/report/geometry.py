@@ -7,16 +7,25 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 
-from .errors import InvalidReport
-from .shapes import BoxRegion, CircleRegion, EllipseRegion, PlanarRegion, PolygonRegion, SpatialRegion
-from .source import Source
-from .verbatim import integer, numbers, text
+from gantry.findings.shapes import (
+    BoxRegion,
+    CircleRegion,
+    EllipseRegion,
+    Ellipsoid3DRegion,
+    PlanarRegion,
+    PointRegion,
+    PolygonRegion,
+    PolylineRegion,
+    SpatialRegion,
+)
 
-Points = NDArray[np.float64]
-Box = tuple[Points, Points]
+from .errors import InvalidReport
+from .slices import DECIMALS, Box, Points, Stack
+from .source import Source
+from .verbatim import integer, text
+
 TOLERANCE = 1e-3
 """Pixels a coordinate may lie outside, for rounding in the application; it is moved onto the border."""
 PLANE_TOLERANCE = 0.1
@@ -25,34 +34,53 @@ MARGIN = 20.0
 """mm the middle of a 3D region may lie outside the box of the images; voxel indices or metres taken for mm are further off."""
 CORNERS = 32
 """Corners of the polygon that stands for a rotated ellipse."""
+_FLAT: dict[str, tuple[str, type[PointRegion | PolylineRegion | PolygonRegion | EllipseRegion]]] = {
+    "point3d": ("point", PointRegion),
+    "polyline3d": ("polyline", PolylineRegion),
+    "polygon3d": ("polygon", PolygonRegion),
+    "ellipse3d": ("ellipse", EllipseRegion),
+}
 _SPATIAL_TYPES = {"point3d": "POINT", "polyline3d": "POLYLINE", "polygon3d": "POLYGON", "ellipse3d": "ELLIPSE", "ellipsoid3d": "ELLIPSOID"}
 
 
 def planar(region: PlanarRegion, image: Dataset, *, where: str) -> tuple[str, Points]:
     """Graphic type and n x 2 (column, row)."""
     graphic, points, extent = _outline(region)
-    rows, columns = integer(image, "Rows") or 0, integer(image, "Columns") or 0
-    border = np.array([columns, rows], dtype=float)
-    if (extent < -TOLERANCE).any() or (extent > border + TOLERANCE).any():
+    border = _border(image)
+    if not _lies_inside(extent, border):
         raise InvalidReport(
-            f"{where}: {region.kind} lies outside its image of {columns} x {rows} pixels; "
+            f"{where}: {region.kind} lies outside its image of {border[0]:.0f} x {border[1]:.0f} pixels; "
             "coordinates are column, row in pixels of that image, 0,0 being the top-left corner of the top-left pixel"
         )
     return graphic, np.clip(points, 0.0, border)
 
 
-def frame_number(region: PlanarRegion, image: Dataset, *, where: str) -> int | None:
-    """The frame to refer to; None on an image without frames."""
-    frames = integer(image, "NumberOfFrames")
-    if frames is None or frames <= 1:
-        if (region.frame or 1) != 1:
-            raise InvalidReport(f"{where}.frame: {region.frame}: the image has one frame")
-        return None
-    if region.frame is None:
-        raise InvalidReport(f"{where}.frame: is needed, because the image has {frames} frames; count from 1")
-    if region.frame > frames:
-        raise InvalidReport(f"{where}.frame: {region.frame}: the image has {frames} frames, counted from 1")
-    return region.frame
+def _border(image: Dataset) -> Points:
+    return np.array([integer(image, "Columns") or 0, integer(image, "Rows") or 0], dtype=float)
+
+
+def _lies_inside(extent: Points, border: Points) -> bool:
+    return bool((extent >= -TOLERANCE).all() and (extent <= border + TOLERANCE).all())
+
+
+def frame_numbers(region: PlanarRegion, image: Dataset, *, where: str) -> list[int] | None:
+    """The frames to refer to; None on an image without frames."""
+    frames = region.frames or (() if region.frame is None else (region.frame,))
+    field = f"{where}.frames" if region.frames else f"{where}.frame"
+    count = integer(image, "NumberOfFrames") or 1
+    if not frames and count > 1:
+        raise InvalidReport(f"{field}: is needed, because the image has {count} frames; count from 1")
+    require_frames(frames, image, where=field)
+    return list(frames) if count > 1 else None
+
+
+def require_frames(frames: tuple[int, ...], image: Dataset, *, where: str) -> None:
+    """Raises InvalidReport for a frame the image does not have."""
+    count = integer(image, "NumberOfFrames") or 1
+    beyond = next((frame for frame in frames if frame > count), None)
+    if beyond is not None:
+        words = "one frame" if count <= 1 else f"{count} frames, counted from 1"
+        raise InvalidReport(f"{where}: {beyond}: the image has {words}")
 
 
 def _outline(region: PlanarRegion) -> tuple[str, Points, Points]:
@@ -92,7 +120,7 @@ def _ellipse(region: EllipseRegion) -> tuple[str, Points, Points]:
     if upright:
         return "ELLIPSE", np.vstack([center - first, center + first, center - second, center + second]), extent
     turns = np.linspace(0.0, 2 * math.pi, CORNERS, endpoint=False)[:, None]
-    return "POLYLINE", closed(center + np.cos(turns) * first + np.sin(turns) * second), extent
+    return "POLYLINE", closed(np.round(center + np.cos(turns) * first + np.sin(turns) * second, DECIMALS)), extent
 
 
 def _axes(region: EllipseRegion) -> tuple[Points, Points, Points]:
@@ -142,20 +170,17 @@ def _off_plane(points: Points) -> float:
     return float(np.abs(centered @ normal).max()) if len(points) > 3 else 0.0
 
 
-def bounding_box(images: tuple[Dataset, ...]) -> Box | None:
-    """Lowest and highest x, y, z of the images' corners (PS3.3 C.7.6.2.1.1); None when an image does not say where it lies."""
-    low, high = np.full(3, np.inf), np.full(3, -np.inf)
-    for image in images:
-        position = numbers(image, "ImagePositionPatient", 3)
-        orientation = numbers(image, "ImageOrientationPatient", 6)
-        spacing = numbers(image, "PixelSpacing", 2)
-        if position is None or orientation is None or spacing is None:
-            return None
-        across = np.array(orientation[:3]) * spacing[1] * (integer(image, "Columns") or 0)
-        down = np.array(orientation[3:]) * spacing[0] * (integer(image, "Rows") or 0)
-        corners = np.array(position) + np.array([0 * across, across, down, across + down])
-        low, high = np.minimum(low, corners.min(axis=0)), np.maximum(high, corners.max(axis=0))
-    return low, high
+def flattened(region: SpatialRegion, slices: Stack) -> PlanarRegion | None:
+    """The region as a 2D region of the slice it lies on; None when it lies on none, or is no planar one."""
+    placed = None if isinstance(region, Ellipsoid3DRegion) else slices.place(_array(region.points))
+    if placed is None:
+        return None
+    on, points = placed
+    kind, model = _FLAT[region.kind]
+    uid, corners = text(on.image, "SOPInstanceUID"), tuple((float(column), float(row)) for column, row in points)
+    flat = model.model_construct(kind=kind, sop_instance_uid=uid, frame=on.frame, points=corners)  # known to be valid
+    _, _, extent = _outline(flat)
+    return flat if _lies_inside(extent, _border(on.image)) else None
 
 
 def same_frame_of_reference(dataset: Dataset, source: Source) -> bool:

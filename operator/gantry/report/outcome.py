@@ -7,10 +7,10 @@ is reported, not omitted). Counts are all that leaves the report for the Run's s
 from pydantic import ValidationError
 
 from gantry.api.run import FindingCounts
+from gantry.findings import Concept, Findings
 
 from .context import ReportContext
 from .errors import InvalidFindings, InvalidReport
-from .findings import Concept, Findings
 
 
 def evaluated(findings: Findings, context: ReportContext) -> tuple[Concept, ...]:
@@ -20,8 +20,12 @@ def evaluated(findings: Findings, context: ReportContext) -> tuple[Concept, ...]
 
 
 def absent(findings: Findings, context: ReportContext) -> tuple[Concept, ...]:
-    """What was looked for and not found. A type that any finding mentions without a site is answered there."""
+    """What was looked for and not found. A type that any finding mentions without a site is answered there.
+
+    What could not be assessed, be it at one site only, is not said to be absent: that would be a promise nobody can keep.
+    """
     answered = {finding.type.key for finding in findings.findings if finding.presence != "absent" or not finding.sites}
+    answered |= {each.type.key for each in findings.not_evaluable}
     return tuple(concept for concept in evaluated(findings, context) if concept.key not in answered)
 
 
@@ -33,10 +37,11 @@ def count_findings(findings: Findings, context: ReportContext) -> FindingCounts:
 
 def require_a_statement(findings: Findings, context: ReportContext) -> None:
     """An application that failed quietly also writes no findings; that must never look like a negative result."""
-    if not findings.findings and not evaluated(findings, context):
+    if not findings.findings and not findings.not_evaluable and not evaluated(findings, context):
         raise InvalidFindings(
             "findings.json: findings is empty and nothing was evaluated for, which says nothing; "
-            "name what was looked for in evaluatedFor (or in the pipeline's report.evaluatedFor), or end with an exit code other than 0"
+            "name what was looked for in evaluatedFor (or in the pipeline's report.evaluatedFor), "
+            "what could not be assessed in notEvaluable, or end with an exit code other than 0"
         )
 
 

@@ -1,132 +1,14 @@
-"""Bytes of findings.json to `Findings`, or one line that a developer can act on.
+"""Reads findings.json with the authors' own models (`gantry.findings`) and gives a fault its reason in the Run's status."""
 
-Pure. A message names the path of the field, its value where that can only be a number or a word of the contract, and the rule. It never
-quotes free text, meanings or UIDs: those may speak of the patient, and the message is shown in the Run's status.
-"""
-
-import json
-import re
-from typing import Any
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from gantry.findings import Findings, FindingsError
+from gantry.findings import parse_findings as read
 
 from .errors import InvalidFindings
-from .findings import IDENTIFIER, LANGUAGE_TAG, ONE_LINE, SEVERAL_LINES, Findings, repeated
-from .shapes import FILE_NAME, KINDS
-
-LARGEST = 16 * 1024 * 1024
-"""Bytes. 1000 findings with outlines of 500 points take 10 MiB; a document larger than this is a mistake, not a report."""
-MOST = 1_000_000
-"""Arrays and objects, a point being one. Five million empty arrays fit into LARGEST and would take 1.4 GiB of memory to read."""
-_QUOTABLE = re.compile(r"[A-Za-z0-9_.%/*^\[\]{}'-]{1,24}")
-_AFTER_A_REGION = re.compile(r"\.region$|\.regions\[[0-9]+\]$")
-_AFTER_A_PARAMETER = re.compile(r"\.parameters\.[^.]+$")
-_PARAMETER = "a parameter is one line of text, a number, true or false"
-_RULES = {
-    "missing": "the field is needed",
-    "extra_forbidden": "the schema has no such field",
-    "union_tag_invalid": f"kind is one of {', '.join(sorted(KINDS))}",
-    "union_tag_not_found": "a region needs a kind",
-    "finite_number": "a number that is finite",
-}
-"""Rules in words of the contract, by pydantic's type of error; the others read well as they are."""
-_PATTERNS = {
-    ONE_LINE: "one line without backslash or control characters",
-    SEVERAL_LINES: "text without control characters, but for tab and line ends",
-    IDENTIFIER: "letters, digits, dot, underscore and hyphen, a letter or digit first",
-    LANGUAGE_TAG: "a language tag such as en-US",
-    FILE_NAME: "the name of a file in /gantry/output, without folder",
-}
-"""The same for what a text may look like; a UID is what remains."""
-_QUOTED_FIELDS = frozenset(("kind", "unit", "presence", "laterality", "schemaVersion", "scheme", "schemeVersion", "language"))
 
 
 def parse_findings(document: bytes) -> Findings:
-    """Reads findings.json. Raises InvalidFindings, and nothing else, whatever the bytes are."""
-    if len(document) > LARGEST:
-        raise InvalidFindings(f"findings.json: {len(document)} bytes; at most {LARGEST} are read. Write masks as a DICOM SEG, not as points")
-    if document.count(b"[") + document.count(b"{") > MOST:
-        raise InvalidFindings(f"findings.json: more than {MOST} arrays, objects and points. Write masks as a DICOM SEG, not as points")
-    _refuse_what_json_leaves_open(document)
+    """Raises InvalidFindings, and nothing else, whatever the bytes are."""
     try:
-        return Findings.model_validate_json(document, strict=True)
-    except ValidationError as fault:
-        raise InvalidFindings(_in_one_line(fault.errors(include_url=False))) from None
-
-
-def _refuse_what_json_leaves_open(document: bytes) -> None:
-    """Duplicate fields, NaN, deep nesting and other encodings: parsers differ on them, so a document must not have them."""
-    try:
-        text = document.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        raise InvalidFindings(f"findings.json: byte {fault.start} is not UTF-8; write the file as UTF-8") from None
-    if text.startswith("\ufeff"):
-        raise InvalidFindings("findings.json: starts with a byte order mark; write UTF-8 without it")
-    try:
-        json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_nothing, parse_int=_nothing)
-    except json.JSONDecodeError as fault:
-        raise InvalidFindings(f"findings.json: not JSON: {fault.msg} (line {fault.lineno}, column {fault.colno})") from None
-    except RecursionError:
-        raise InvalidFindings("findings.json: nested too deeply; the schema needs 9 levels") from None
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    twice = repeated(name for name, _ in pairs)
-    if twice is not None:
-        raise InvalidFindings(f"findings.json: {_quotable(twice)}: the field stands twice in one object")
-
-
-def _nothing(_: str) -> None:
-    """Numbers are read by the models; keeping them here, too, would double the memory a large document takes."""
-
-
-def _no_constant(word: str) -> None:
-    raise InvalidFindings(f"findings.json: {word} is not a number of JSON; leave a measurement out that has no value")
-
-
-def _in_one_line(faults: list[ErrorDetails]) -> str:
-    first, more = faults[0], len(faults) - 1
-    path = _path(first["loc"])
-    value = _shown(first, path)
-    rule = _PARAMETER if _AFTER_A_PARAMETER.search(path) else _rule(first)
-    line = ": ".join(part for part in ("findings.json", path, value, rule) if part)
-    return f"{line} (and {more} more)" if more else line
-
-
-def _rule(fault: ErrorDetails) -> str:
-    if fault["type"] == "string_pattern_mismatch":
-        return _PATTERNS.get(fault.get("ctx", {}).get("pattern", ""), "a DICOM UID, digits and dots")
-    return _RULES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """`findings[3].region.points[0]`, without what pydantic puts between: the region's kind, and the types a parameter may have."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif _AFTER_A_REGION.search(path) and part in KINDS:
-            continue
-        elif _AFTER_A_PARAMETER.search(path):
-            break
-        else:
-            path += ("." if path else "") + _quotable(part)
-    return path
-
-
-def _quotable(name: str) -> str:
-    return name if _QUOTABLE.fullmatch(name) else "(a field)"
-
-
-def _shown(fault: ErrorDetails, path: str) -> str:
-    """The value, where it cannot be anything of the patient."""
-    value = fault["input"]
-    if fault["type"] in ("missing", "json_invalid", "extra_forbidden"):
-        return ""
-    if isinstance(value, bool | int | float):
-        return str(value)[:24]
-    if isinstance(value, str):
-        known = path.rpartition(".")[2] in _QUOTED_FIELDS and _QUOTABLE.fullmatch(value)
-        return f'"{value}"' if known else f"text of {len(value)} characters"
-    return ""
+        return read(document)
+    except FindingsError as fault:
+        raise InvalidFindings(str(fault)) from None

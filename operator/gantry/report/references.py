@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pydicom import Dataset
 
-from .source import Source, find
+from .source import Source, find, has_pixels
 from .verbatim import text
 
 
@@ -34,9 +34,11 @@ class References:
     @property
     def images(self) -> tuple[Dataset, ...]:
         """Images referred to; without any, the first of each series stands for what was looked at."""
-        return tuple(self._images.values()) or self.source.first_of_series
+        referred = tuple(each for each in self._images.values() if has_pixels(each))
+        return referred or tuple(each for each in self.source.first_of_series if has_pixels(each))
 
     @property
     def evidence(self) -> tuple[Dataset, ...]:
-        """Everything referred to."""
-        return (*self.images, *self._objects.values())
+        """Everything referred to, never nothing."""
+        documents = tuple(each for each in self._images.values() if not has_pixels(each))
+        return (*(self.images + documents or self.source.first_of_series), *self._objects.values())

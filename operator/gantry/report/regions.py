@@ -19,12 +19,15 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 
+from gantry.findings import Finding
+from gantry.findings.shapes import Planar, PlanarRegion, SegmentRegion, SpatialRegion
+
 from . import geometry
 from .context import ReportContext
 from .errors import InvalidReport
-from .findings import Finding
 from .references import References
-from .shapes import Planar, PlanarRegion, SegmentRegion, SpatialRegion
+from .slices import Points, Stack, stack
+from .source import has_pixels
 from .verbatim import integer, items, text
 from .vocabulary import Vocabulary
 
@@ -49,7 +52,7 @@ class RegionWriter:
     objects: Mapping[str, Dataset]
     context: ReportContext
     vocabulary: Vocabulary
-    _boxes: dict[str, geometry.Box | None] = field(default_factory=dict)
+    _stacks: dict[str, Stack] = field(default_factory=dict)
 
     def write(self, finding: Finding, *, where: str) -> Regions:
         """Raises InvalidReport when a region does not fit the images or objects."""
@@ -60,44 +63,52 @@ class RegionWriter:
         if isinstance(first, SegmentRegion):
             return self._segment(first, where=place)
         if isinstance(first, Planar):
-            flat = [self._on_image(region, where=place) for region in regions if isinstance(region, Planar)]
-            return Regions(flat, "1410" if len(flat) == 1 else "1411")
+            return self._flat([region for region in regions if isinstance(region, Planar)], where=place)
         spatial = [region for region in regions if not isinstance(region, Planar | SegmentRegion)]
         return self._in_space(spatial, where=place)
 
+    def _flat(self, regions: list[PlanarRegion], *, where: str) -> Regions:
+        return Regions([self._on_image(region, where=where) for region in regions], "1410" if len(regions) == 1 else "1411")
+
     def _on_image(self, region: PlanarRegion, *, where: str) -> ContentItem:
         (image,) = self.references.images_of([region.sop_instance_uid], where=f"{where}.sopInstanceUID")
+        if not has_pixels(image):
+            raise InvalidReport(f"{where}.sopInstanceUID: names a document, which has no pixels; name it in images of the finding")
         if "TotalPixelMatrixColumns" in image:
             raise InvalidReport(f"{where}: regions on tiled whole slide images are not supported")
         graphic, points = geometry.planar(region, image, where=where)
-        frame = geometry.frame_number(region, image, where=where)
-        frames = None if frame is None else [frame]
+        frames = geometry.frame_numbers(region, image, where=where)
         item = ScoordContentItem(self.vocabulary.dcm("111030", "Image Region"), graphic, points, relationship_type=CONTAINS)
         item.ContentSequence = ContentSequence([SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID, frames)])
         return item
 
     def _in_space(self, regions: list[SpatialRegion], *, where: str) -> Regions:
-        if self.context.sop_class != "Comprehensive3DSR":
-            raise InvalidReport(f"{where}: {regions[0].kind} needs report.sopClass Comprehensive3DSR in the pipeline; set it, or use 2D regions")
         uids = {geometry.frame_of_reference(region, self.references.source, where=where) for region in regions}
         if len(uids) > 1:
             raise InvalidReport(f"{where}: regions lie in several frames of reference; write a finding for each")
         (uid,) = uids
+        shapes = [geometry.spatial(region, self._slices(uid).box, where=where) for region in regions]
+        flat = [geometry.flattened(region, self._slices(uid)) for region in regions]
+        if None not in flat:
+            return self._flat([region for region in flat if region is not None], where=where)
+        if self.context.sop_class != "Comprehensive3DSR":
+            raise InvalidReport(
+                f"{where}: {regions[0].kind} that lies on no slice needs report.sopClass Comprehensive3DSR in the pipeline; set it, or use 2D regions"
+            )
         images = self.references.source.frames_of_reference[uid]
         self.references.add_images(images[:1])
         volume = len(regions) > 1 or regions[0].kind == "ellipsoid3d"
         name = self.vocabulary.dcm("121231", "Volume Surface") if volume else self.vocabulary.dcm("111030", "Image Region")
-        shapes = [geometry.spatial(region, self._box(uid), where=where) for region in regions]
         content: list[ContentItem] = [_scoord3d(name, graphic, points, uid) for graphic, points in shapes]
         if not volume:
             return Regions(content, "1410")
         return Regions([*content, SourceSeriesForSegmentation(images[0].SeriesInstanceUID)], "1411")
 
-    def _box(self, uid: str) -> geometry.Box | None:
+    def _slices(self, uid: str) -> Stack:
         """Where the images of a frame of reference lie, worked out once: a thousand slices take 0.1 s."""
-        if uid not in self._boxes:
-            self._boxes[uid] = geometry.bounding_box(self.references.source.frames_of_reference[uid])
-        return self._boxes[uid]
+        if uid not in self._stacks:
+            self._stacks[uid] = stack(self.references.source.frames_of_reference[uid])
+        return self._stacks[uid]
 
     def _segment(self, region: SegmentRegion, *, where: str) -> Regions:
         segmentation = self.objects.get(region.file)
@@ -134,7 +145,7 @@ class RegionWriter:
         return next((images[uid] for uid in named if uid in images), self.references.source.reference)
 
 
-def _scoord3d(name: CodedConcept, graphic: str, points: geometry.Points, frame_of_reference: str) -> ContentItem:
+def _scoord3d(name: CodedConcept, graphic: str, points: Points, frame_of_reference: str) -> ContentItem:
     # highdicom's own test for points in one plane makes an n x n matrix (800 MB for 10,000 points); geometry has tested it.
     planar = graphic in ("POLYGON", "ELLIPSE")
     item = Scoord3DContentItem(name, "POLYLINE" if planar else graphic, points, frame_of_reference, relationship_type=CONTAINS)

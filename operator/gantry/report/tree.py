@@ -15,21 +15,33 @@ from highdicom.sr import (
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
     NumContentItem,
-    QualitativeEvaluation,
     RelationshipTypeValues,
     TextContentItem,
     UIDRefContentItem,
 )
 from pydicom import Dataset
 
+from gantry.findings import Concept, Findings, NotEvaluable
+
 from .algorithms import Identity, observer
-from .findings import Concept, Findings
-from .groups import coded, worded
+from .groups import answer, quality, site_item
+from .references import References
 from .regions import CONTAINS
 from .source import Source
 from .verbatim import integer, text
-from .vocabulary import ANY_PROCEDURE, LANGUAGES, MODALITIES, PRESENCES, PROCEDURES, Vocabulary
+from .vocabulary import (
+    ANY_PROCEDURE,
+    LANGUAGES,
+    MODALITIES,
+    NOT_EVALUATED,
+    NOT_EVALUATED_BECAUSE,
+    PLAIN_LANGUAGE,
+    PRESENCES,
+    PROCEDURES,
+    Vocabulary,
+)
 
+HAS_PROPERTIES = RelationshipTypeValues.HAS_PROPERTIES
 _ACQUISITION = RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
@@ -39,7 +51,7 @@ def measurement_report(
     groups: Sequence[ContentItem],
     absent: Sequence[Concept],
     summary: bool,
-    images: Sequence[Dataset],
+    references: References,
     source: Source,
     algorithms: Sequence[Identity],
     vocabulary: Vocabulary,
@@ -47,14 +59,14 @@ def measurement_report(
     """The root container. `absent` and, if asked for, the summary go into the Qualitative Evaluations container, apart from the regions."""
     root = ContainerContentItem(vocabulary.dcm("126000", "Imaging Measurement Report"), template_id="1500")
     measurements = _container(vocabulary.dcm("126010", "Imaging Measurements"), ContentSequence(groups))
+    statements = ContentSequence(_absences(absent, vocabulary))
+    if summary:
+        statements.extend(_about_the_study(findings, references, vocabulary))  # before the library: it may refer to further images
     content = ContentSequence()
     content.extend(_language(findings.language, vocabulary))
     for identity in algorithms:
         content.extend(observer(identity, vocabulary))
-    content.extend([*_procedures(findings, source, vocabulary), _image_library(images, vocabulary), measurements])
-    statements = _absences(absent, vocabulary)
-    if summary:
-        statements.extend(_summary(findings, vocabulary))
+    content.extend([*_procedures(findings, source, vocabulary), _image_library(references.images, vocabulary), measurements])
     if len(statements) > 0:
         content.append(_container(vocabulary.code("C0034375", "UMLS", "Qualitative Evaluations"), statements))
     root.ContentSequence = content
@@ -79,29 +91,47 @@ def _procedures(findings: Findings, source: Source, vocabulary: Vocabulary) -> l
     return [CodeContentItem(name, code, RelationshipTypeValues.HAS_CONCEPT_MOD) for code in codes]
 
 
-def _absences(absent: Sequence[Concept], vocabulary: Vocabulary) -> ContentSequence:
+def _absences(absent: Sequence[Concept], vocabulary: Vocabulary) -> list[ContentItem]:
     """What was looked for and not found: name = what it is, value = Absent."""
     value = vocabulary.code(*PRESENCES["absent"])
-    result = ContentSequence()
-    for concept in absent:
-        result.extend(QualitativeEvaluation(vocabulary.concept(concept), value))
-    return result
+    return [CodeContentItem(vocabulary.concept(concept), value, CONTAINS) for concept in absent]
 
 
-def _summary(findings: Findings, vocabulary: Vocabulary) -> ContentSequence:
-    result = ContentSequence()
-    for evaluation in findings.summary.evaluations:
-        result.extend(coded(evaluation, vocabulary) if evaluation.value else [worded(evaluation, vocabulary)])
+def _about_the_study(findings: Findings, references: References, vocabulary: Vocabulary) -> list[ContentItem]:
+    """What could not be assessed, the quality of the images, the summary."""
+    result = [_not_evaluable(each, vocabulary) for each in findings.not_evaluable]
+    result += [quality(each, references, vocabulary, where=f"imageQuality[{index}]") for index, each in enumerate(findings.image_quality)]
+    result += [answer(evaluation, vocabulary) for evaluation in findings.summary.evaluations]
     if findings.summary.impression:
         result.append(TextContentItem(vocabulary.dcm("121073", "Impression"), findings.summary.impression, CONTAINS))
+    if findings.summary.plain_language:
+        result.append(TextContentItem(vocabulary.code(*PLAIN_LANGUAGE), findings.summary.plain_language, CONTAINS))
     return result
+
+
+def _not_evaluable(each: NotEvaluable, vocabulary: Vocabulary) -> ContentItem:
+    """Name = what was looked for, value = Not Evaluated, below it where and why."""
+    item = CodeContentItem(vocabulary.concept(each.type), vocabulary.code(*NOT_EVALUATED), CONTAINS)
+    children: list[ContentItem] = [site_item(site, vocabulary) for site in each.sites]
+    for child in children:
+        child.RelationshipType = HAS_PROPERTIES.value
+    if each.reason:
+        children.append(CodeContentItem(vocabulary.code(*NOT_EVALUATED_BECAUSE), vocabulary.concept(each.reason), HAS_PROPERTIES))
+    if each.text:
+        children.append(TextContentItem(vocabulary.dcm("121106", "Comment"), each.text, HAS_PROPERTIES))
+    item.ContentSequence = ContentSequence(children)
+    return item
 
 
 def _image_library(images: Sequence[Dataset], vocabulary: Vocabulary) -> ContainerContentItem:
     """TID 1600 with TID 1602's common descriptors. highdicom's needs elements that real images lack (PatientOrientation of US, spacing of SC)."""
     entries = [_entry(image, vocabulary) for image in images]
-    group = _container(vocabulary.dcm("126200", "Image Library Group"), ContentSequence(entries))
-    return _container(vocabulary.dcm("111028", "Image Library"), ContentSequence([group]))
+    library = _container(vocabulary.dcm("111028", "Image Library"), ContentSequence())
+    if entries:
+        library.ContentSequence.append(_container(vocabulary.dcm("126200", "Image Library Group"), ContentSequence(entries)))
+    else:
+        del library.ContentSequence  # a report about a dose report has no images
+    return library
 
 
 def _entry(image: Dataset, vocabulary: Vocabulary) -> ImageContentItem:

@@ -6,8 +6,8 @@ Items are never changed after they are made, so that one may stand in many place
 
 from highdicom.sr import CodedConcept
 
-from .findings import Concept
-from .units import unit_meaning
+from gantry.findings import Concept, Score
+from gantry.findings.units import unit_meaning
 
 LANGUAGES = {
     "cs": "Czech",
@@ -49,6 +49,14 @@ PRESENCES = {
     "absent": ("2667000", "SCT", "Absent"),
     "indeterminate": ("82334004", "SCT", "Indeterminate"),
 }
+NOT_EVALUATED = ("373121007", "SCT", "Not Evaluated")
+"""CID 3703."""
+OWN_SCHEME = "99GANTRY"
+"""For what neither PS3.16 nor SNOMED CT as DICOM uses it has a code."""
+NOT_EVALUATED_BECAUSE = ("NOT-EVALUATED-BECAUSE", OWN_SCHEME, "Reason for not evaluating")
+EARLIER_FINDING = ("EARLIER-FINDING", OWN_SCHEME, "Tracking UID of earlier finding")
+CHANGE = ("CHANGE", OWN_SCHEME, "Change since earlier finding")
+PLAIN_LANGUAGE = ("PLAIN-LANGUAGE", OWN_SCHEME, "Impression in plain language")
 MODALITIES = {
     "CR": "Computed Radiography",
     "CT": "Computed Tomography",
@@ -91,6 +99,18 @@ class Vocabulary:
     def unit(self, unit: str) -> CodedConcept:
         """A UCUM unit."""
         return self.code(unit, "UCUM", unit_meaning(unit))
+
+    def score_unit(self, score: Score) -> CodedConcept:
+        """The range of a scale as PS3.16 writes it: ({0:10}, UCUM, range: 0:10)."""
+        if score.minimum is None or score.maximum is None:
+            return self.unit("{score}")
+        scale = f"{score.minimum:g}:{score.maximum:g}"
+        return self.code(f"{{{scale}}}", "UCUM", f"range: {scale}")
+
+    @property
+    def has_own_codes(self) -> bool:
+        """Whether a code of Gantry's own scheme was made."""
+        return any(scheme == OWN_SCHEME for _, scheme, _, _ in self._made)
 
     def dcm(self, value: str, meaning: str) -> CodedConcept:
         """A code of PS3.16 Annex D."""

@@ -100,7 +100,7 @@ def test_a_region_on_a_multi_frame_image_names_an_existing_frame(fields: Json, m
 
 
 def test_a_comprehensive_sr_cannot_hold_3d_regions() -> None:
-    message = "findings[0] (seen).region: point3d needs report.sopClass Comprehensive3DSR in the pipeline; set it, or use 2D regions"
+    message = "findings[0] (seen).region: point3d that lies on no slice needs report.sopClass Comprehensive3DSR in the pipeline; set it, or use 2D regions"
     assert refusal(finding(region=in_space("point3d")), sop_class="ComprehensiveSR") == message
 
 

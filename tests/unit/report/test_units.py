@@ -2,7 +2,7 @@
 
 import pytest
 
-from gantry.report.units import advice, is_ucum, unit_meaning
+from gantry.findings.units import advice, is_ucum, unit_meaning
 
 UNITS = ["mm", "mm2", "cm3", "ml", "mL", "l", "%", "1", "[hnsf'U]", "g/ml{SUVbw}", "{0:1}", "{-1:1}", "{pixels}", "/min", "mg/cm3", "10*3/uL", "10^6", "mm[Hg]", "um2/s", "g.m-2", "mL/min/{1.73_m2}", "kg/(s.m2)", "mGy.cm", "s-1", "1/s", "deg", "Cel", "kPa", "mSv", "MBq", "dB", "a", "d", "'", "''"]
 OTHERS = ("", "mm 2", "millimetres", "MM", "Mm3x", "HU", "SUV", "pixels", "mm^2", "mm²", "mm//s", "(mm", "mm)", "{a", "a}", "mm2.", "**", "{", "μm", "cc", "10**3", "m**2")

@@ -2,7 +2,7 @@
 
 Pure declarations; the JSON Schema is generated from them. The application says what it saw and nothing else: UIDs, times, equipment, patient
 and study attributes, SR class and series are Gantry's. Bounds are everywhere: the document comes from code nobody here has read.
-`parse` reads bytes into these models; what needs the images is checked by `source` and `geometry`.
+`reading` reads bytes into these models; what needs the images is checked when the report is built.
 """
 
 from collections import Counter
@@ -11,22 +11,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gantry.api import Code
-from gantry.api.base import DicomUID, Part
-
+from .base import DicomUID, Frame, Identifier, Line, NewUID, Number, Part, ShortLine, Words, given
 from .shapes import Planar, Region, SegmentRegion, Spatial
 from .units import advice, is_ucum
 
-ONE_LINE = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
-Line = Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
-"""One line for a DICOM LO: the backslash separates values there (PS3.5 6.2)."""
-SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=SEVERAL_LINES)]
-"""Free text for a DICOM UT: no control characters but tab and line ends."""
-IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=IDENTIFIER)]
 LANGUAGE_TAG = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Frames = Annotated[tuple[Frame, ...], Field(max_length=1000)]
 
 
 def _ucum(unit: str) -> str:
@@ -39,16 +29,16 @@ def _ucum(unit: str) -> str:
 Unit = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_ucum)]
 
 
-class Concept(Code):
+class Concept(Part):
     """A coded concept (PS3.3 section 8.8): scheme, value, meaning."""
 
-    scheme: Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)]
+    scheme: ShortLine
     """Coding scheme designator: SCT, DCM, LN, RADLEX, 99LOCAL."""
-    value: Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
+    value: Line
     """Code value."""
     meaning: Line
     """Code meaning in words, at most 64 characters."""
-    scheme_version: Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)] | None = None
+    scheme_version: ShortLine | None = None
     """Version of the coding scheme, where it matters."""
 
     @property
@@ -57,7 +47,7 @@ class Concept(Code):
         return self.scheme, self.value
 
 
-class FindingsAlgorithm(Part):
+class Algorithm(Part):
     """An algorithm, as the report names it."""
 
     id: Identifier
@@ -70,7 +60,7 @@ class FindingsAlgorithm(Part):
     """Manufacturer."""
     serial: Line | None = None
     """Serial number."""
-    device_uid: Annotated[DicomUID | None, Field(alias="deviceUID")] = None
+    device_uid: Annotated[NewUID | None, Field(alias="deviceUID")] = None
     """UID of the algorithm as a device. Absent: derived from manufacturer, name, version and image digest."""
     family: Concept | None = None
     """Family of the algorithm, for example (123110, DCM, Artificial Intelligence)."""
@@ -78,21 +68,45 @@ class FindingsAlgorithm(Part):
     """Parameters the analysis was run with."""
 
 
-class Evaluation(Part):
-    """A question and its answer: `value` (coded) or `text`."""
+class Score(Part):
+    """A point on a scale, for example 8 of 0 to 10. What has a unit is a measurement."""
 
-    model_config = {"json_schema_extra": {"oneOf": [{"required": ["value"]}, {"required": ["text"]}]}}
+    value: Number
+    """The point."""
+    minimum: Number | None = None
+    """Lowest possible value. Given together with `maximum`."""
+    maximum: Number | None = None
+    """Highest possible value."""
+
+    @model_validator(mode="after")
+    def _lies_on_its_scale(self) -> Self:
+        if (self.minimum is None) != (self.maximum is None):
+            raise ValueError("a score takes minimum and maximum together, or neither")
+        if self.minimum is not None and self.maximum is not None:
+            if self.minimum >= self.maximum:
+                raise ValueError("the minimum of a score lies below its maximum")
+            if not self.minimum <= self.value <= self.maximum:
+                raise ValueError("value lies outside of minimum to maximum; correct the scale, or clip the value")
+        return self
+
+
+class Evaluation(Part):
+    """A question and its answer: `value` (coded), `text` or `score`."""
+
+    model_config = {"json_schema_extra": {"oneOf": [given(answer) for answer in ("value", "text", "score")]}}
     name: Concept
     """The question."""
     value: Concept | None = None
     """The coded answer."""
     text: Words | None = None
     """The answer in words."""
+    score: Score | None = None
+    """The answer as a point on a scale, for example ASPECTS."""
 
     @model_validator(mode="after")
     def _has_one_answer(self) -> Self:
-        if (self.value is None) == (self.text is None):
-            raise ValueError("an evaluation takes either value (a code) or text")
+        if sum(answer is not None for answer in (self.value, self.text, self.score)) != 1:
+            raise ValueError("an evaluation takes one of value (a code), text and score")
         return self
 
 
@@ -131,20 +145,34 @@ class MeasuredValue(Part):
     """Measurement method."""
     images: Annotated[tuple[DicomUID, ...], Field(max_length=1000)] = ()
     """SOP Instance UIDs of the images it was measured on."""
+    frames: Frames = ()
+    """Frames of the one image in `images`, counted from 1: in a cine loop or a time-resolved series."""
+
+    @model_validator(mode="after")
+    def _frames_have_an_image(self) -> Self:
+        _require_one_image(self.images, self.frames)
+        return self
+
+
+class EarlierFinding(Part):
+    """A finding of an earlier report of this patient that this one continues."""
+
+    tracking_uid: Annotated[NewUID, Field(alias="trackingUID")]
+    """Its Tracking UID, from the earlier report (112040, DCM, Tracking Unique Identifier)."""
+    change: Concept | None = None
+    """How it changed since, for example (15454001, SCT, Increased size)."""
 
 
 class Finding(Part):
     """One thing seen, or looked for and explicitly not seen."""
 
-    model_config = {
-        "json_schema_extra": {
-            "not": {"required": ["region", "regions"], "properties": {"region": {"type": "object"}, "regions": {"type": "array"}}}
-        }
-    }
+    model_config = {"json_schema_extra": {"not": given("region", "regions")}}
     id: Identifier
     """Unique within this document; radiologists may see it. Never anything of the patient."""
-    tracking_uid: Annotated[DicomUID | None, Field(alias="trackingUID")] = None
-    """UID of the same lesion in earlier reports. Absent: a new one."""
+    tracking_uid: Annotated[NewUID | None, Field(alias="trackingUID")] = None
+    """UID of this lesion, the same in every report that speaks of it. Absent: that of the one earlier finding if there is one, else a new one."""
+    earlier: Annotated[tuple[EarlierFinding, ...], Field(max_length=16)] = ()
+    """What this finding was in earlier reports."""
     algorithm: Identifier | None = None
     """Id of the algorithm that made it. Absent: the first."""
     category: Concept | None = None
@@ -165,6 +193,8 @@ class Finding(Part):
     """Numbers about it."""
     images: Annotated[tuple[DicomUID, ...], Field(max_length=1000)] = ()
     """SOP Instance UIDs of the images it was seen on. Only without a region."""
+    frames: Frames = ()
+    """Frames of the one image in `images`, counted from 1."""
     region: Region | None = None
     """Where on the images: one region."""
     regions: Annotated[tuple[Region, ...], Field(min_length=1, max_length=1000)] | None = None
@@ -186,7 +216,15 @@ class Finding(Part):
         fault = _mixed(self.where)
         if fault:
             raise ValueError(fault)
+        _require_one_image(self.images, self.frames)
         return self
+
+    @property
+    def tracked(self) -> str | None:
+        """The Tracking UID the document gives it: its own, or that of the one finding it continues."""
+        if self.tracking_uid or len(self.earlier) != 1:
+            return self.tracking_uid
+        return self.earlier[0].tracking_uid
 
 
 def _mixed(regions: tuple[Region, ...]) -> str | None:
@@ -208,8 +246,39 @@ class Summary(Part):
 
     impression: Words | None = None
     """The impression in words."""
+    plain_language: Words | None = None
+    """The impression in words for the patient."""
     evaluations: Annotated[tuple[Evaluation, ...], Field(max_length=64)] = ()
     """Questions and answers about the study, for example a Lung-RADS category."""
+
+
+class NotEvaluable(Part):
+    """What should have been assessed and could not be. It is never reported as absent."""
+
+    model_config = {"json_schema_extra": {"anyOf": [given("reason"), given("text")]}}
+    type: Concept
+    """What was looked for."""
+    sites: Annotated[tuple[Site, ...], Field(max_length=16)] = ()
+    """Where it could not be assessed. Absent: anywhere."""
+    reason: Concept | None = None
+    """Why, for example (111210, DCM, Motion blur)."""
+    text: Words | None = None
+    """Why, in words."""
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if self.reason is None and self.text is None:
+            raise ValueError("takes a reason (a code), text or both: say why it could not be assessed")
+        return self
+
+
+class QualityStatement(Evaluation):
+    """A statement about the quality of the images: `value` (coded), `text` or `score`."""
+
+    name: Concept = Concept(scheme="DCM", value="111101", meaning="Image Quality")
+    """What about the quality. Absent: (111101, DCM, Image Quality)."""
+    images: Annotated[tuple[DicomUID, ...], Field(max_length=1000)] = ()
+    """SOP Instance UIDs of the images it is about. Absent: all."""
 
 
 class Findings(Part):
@@ -219,12 +288,16 @@ class Findings(Part):
     """v1alpha1"""
     language: Annotated[str, Field(max_length=16, pattern=LANGUAGE_TAG)] = "en-US"
     """Language of the texts (RFC 5646)."""
-    algorithms: Annotated[tuple[FindingsAlgorithm, ...], Field(min_length=1, max_length=16)]
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1, max_length=16)]
     """The algorithms; the first is the one the report is named after."""
     procedure_reported: Annotated[tuple[Concept, ...], Field(max_length=8)] = ()
     """The examination, best from DICOM CID 100. Absent: by modality."""
     evaluated_for: Annotated[tuple[Concept, ...], Field(max_length=256)] = ()
-    """What was looked for. Each one without a finding is reported as absent."""
+    """What was looked for. Each one without a finding is reported as absent, unless it is not evaluable."""
+    not_evaluable: Annotated[tuple[NotEvaluable, ...], Field(max_length=256)] = ()
+    """What could not be assessed, and why."""
+    image_quality: Annotated[tuple[QualityStatement, ...], Field(max_length=64)] = ()
+    """What is to be said of the quality of the images."""
     summary: Summary = Summary()
     """Statements about the whole study."""
     findings: Annotated[tuple[Finding, ...], Field(max_length=1000)] = ()
@@ -236,11 +309,30 @@ class Findings(Part):
             twice = repeated(ids)
             if twice:
                 raise ValueError(f'{field}: id "{twice}" stands twice; ids are unique')
+        twice = repeated(finding.tracked for finding in self.findings if finding.tracked)
+        if twice:
+            ids = [finding.id for finding in self.findings if finding.tracked == twice]
+            raise ValueError(f'findings: "{ids[0]}" and "{ids[1]}" have one tracking UID; give one of them a trackingUID of its own')
         known = {algorithm.id for algorithm in self.algorithms}
         for index, finding in enumerate(self.findings):
             if finding.algorithm and finding.algorithm not in known:
                 raise ValueError(f'findings[{index}].algorithm: "{finding.algorithm}" is not the id of one of the algorithms')
         return self
+
+    @model_validator(mode="after")
+    def _nothing_is_both_assessed_and_not(self) -> Self:
+        answered = {finding.type.key: finding.id for finding in self.findings}
+        for index, each in enumerate(self.not_evaluable):
+            if not each.sites and each.type.key in answered:
+                raise ValueError(
+                    f'notEvaluable[{index}]: finding "{answered[each.type.key]}" answers for the same type; name in sites what could not be assessed'
+                )
+        return self
+
+
+def _require_one_image(images: tuple[str, ...], frames: tuple[int, ...]) -> None:
+    if frames and len(images) != 1:
+        raise ValueError("frames are those of one image: name exactly one in images")
 
 
 def repeated(ids: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of findings.json: `python -m gantry.report.schemagen docs/reference/findings.schema.json`."""
+"""Writes the JSON Schema of findings.json: `python -m gantry.findings.schemagen docs/reference/findings.schema.json`."""
 
 import json
 import sys

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
-from gantry.api.base import DicomUID, Part
+from .base import DicomUID, Frame, Part, given
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Radius = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
@@ -24,7 +24,7 @@ LARGEST = 10_000
 
 
 def _one_of_two(points: str, parameters: list[str]) -> JsonDict:
-    return {"oneOf": [{"required": [points]}, {"required": [*parameters]}]}
+    return {"oneOf": [given(points), given(*parameters)]}
 
 
 class Planar(Part):
@@ -32,8 +32,18 @@ class Planar(Part):
 
     sop_instance_uid: Annotated[DicomUID, Field(alias="sopInstanceUID")]
     """SOP Instance UID of the image."""
-    frame: Annotated[int, Field(ge=1)] | None = None
+    frame: Frame | None = None
     """Frame, counted from 1. Needed on multi-frame images."""
+    frames: Annotated[tuple[Frame, ...], Field(max_length=1000)] = ()
+    """Frames in place of `frame`: the region holds on each, for example in a time-resolved series or a cine loop."""
+
+    @model_validator(mode="after")
+    def _names_frames_once(self) -> Self:
+        if self.frame is not None and self.frames:
+            raise ValueError("takes either frame or frames, not both")
+        if len(set(self.frames)) < len(self.frames):
+            raise ValueError("a frame stands twice in frames")
+        return self
 
 
 class PointRegion(Planar):

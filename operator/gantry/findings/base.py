@@ -1,0 +1,42 @@
+"""What every part of findings.json is made of: the base class and bounded texts.
+
+Imports pydantic and nothing of Gantry, so that an application can carry this package without the rest.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+
+class Part(BaseModel):
+    """Base of every object: camelCase in JSON, snake_case in Python; unknown fields are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", use_attribute_docstrings=True, frozen=True
+    )
+
+
+def given(*fields: str) -> JsonDict:
+    """JSON Schema for: these fields are there and not null."""
+    return {"required": [*fields], "properties": {field: {"not": {"type": "null"}} for field in fields}}
+
+
+ONE_LINE = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
+Line = Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
+"""One line for a DICOM LO: the backslash separates values there (PS3.5 6.2)."""
+ShortLine = Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)]
+"""The same for a DICOM SH."""
+SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=SEVERAL_LINES)]
+"""Free text for a DICOM UT: no control characters but tab and line ends."""
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=IDENTIFIER)]
+DicomUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
+"""As images have them, also those that break the rules for UIDs."""
+NewUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$")]
+"""One that is written anew: no component begins with 0 (PS3.5 9.1)."""
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Frame = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""Counted from 1, as DICOM counts."""
