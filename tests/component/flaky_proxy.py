@@ -70,7 +70,7 @@ def flaky_proxy(upstream: str, spoil: Spoil) -> Iterator[FlakyProxy]:
                 return None
             return self.send(status, content, kind)
 
-        do_GET = do_POST = answer
+        do_GET = do_POST = do_PUT = answer
 
         def send(self, status: int, content: bytes, kind: str = "") -> None:
             self.send_response(status)

@@ -94,7 +94,7 @@ class RunReason(StrEnum):
     """Finished: analysed, reported, delivered."""
 
     STUDY_GONE = "StudyGone"
-    """The study or one of its series was deleted from Orthanc before it could be fetched."""
+    """The study, one of its series, or a result of the Run that this one follows was deleted from Orthanc before it could be fetched."""
     FETCH_FAILED = "FetchFailed"
     """The images could not be downloaded. See the fetch container's log."""
     INPUT_MISMATCH = "InputMismatch"

@@ -21,6 +21,7 @@ from .files import InstanceFiles
 from .http import Credentials
 from .modalities import Modality, modality_name
 from .models import (
+    Attachment,
     Change,
     ChangesPage,
     InstanceResource,
@@ -36,6 +37,7 @@ __all__ = [
     "COMPUTED_LEVEL",
     "SERIES_LEVEL",
     "STUDY_LEVEL",
+    "Attachment",
     "Change",
     "ChangesPage",
     "Credentials",

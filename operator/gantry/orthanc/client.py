@@ -164,6 +164,18 @@ class Orthanc:
         """MD5 of the stored file, lower-case hexadecimal."""
         return (await self._http.get_text(f"/instances/{_part(instance)}/attachments/dicom/md5")).strip().lower()
 
+    async def attachment(self, instance: str, number: int) -> models.Attachment:
+        """A file kept with an instance, by its number (users' own: 1024 to 65535). Raises NotFound when instance or file is not there."""
+        answer = await self._http.get(f"/instances/{_part(instance)}/attachments/{number}/data")
+        return models.Attachment(answer.content, answer.headers.get("ETag", ""))
+
+    async def put_attachment(self, instance: str, number: int, content: bytes, *, replacing: models.Attachment | None = None) -> None:
+        """Keeps a file with an instance. `replacing`: what is there; with CheckRevisions Orthanc refuses (409) a write that does not know it.
+
+        Orthanc answers 200 for an instance it does not have, and keeps nothing: read it back.
+        """
+        await self._http.put(f"/instances/{_part(instance)}/attachments/{number}", content, etag=replacing.etag if replacing else "")
+
     # -- modalities and jobs -------------------------------------------------------------------------------------------
 
     async def modalities(self) -> dict[str, Modality]:

@@ -65,7 +65,17 @@ class Connection:
         return _parsed(path, await self._repeated(lambda: self._once("GET", path, params=params)))
 
     async def get_text(self, path: str) -> str:
-        return (await self._repeated(lambda: self._once("GET", path))).text
+        return (await self.get(path)).text
+
+    async def get(self, path: str) -> httpx.Response:
+        """The answer as it came; tried again on a transient fault."""
+        return await self._repeated(lambda: self._once("GET", path))
+
+    async def put(self, path: str, content: bytes, *, etag: str = "") -> None:
+        """The same content twice is the content once, so it may be repeated. `etag`: of what is replaced."""
+        await self._repeated(
+            lambda: self._once("PUT", path, content=content, kind="application/octet-stream", etag=etag, timeout=TRANSFER_TIMEOUT)
+        )
 
     async def ask_json(self, path: str, body: object) -> Any:
         """A POST that only asks (/tools/find, /tools/lookup): tried again as a GET is."""
@@ -102,9 +112,10 @@ class Connection:
         params: Mapping[str, str | int] | None = None,
         content: bytes | None = None,
         kind: str | None = None,
+        etag: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
     ) -> httpx.Response:
-        headers = {"Content-Type": kind} if kind else None
+        headers = ({"Content-Type": kind} if kind else {}) | ({"If-Match": etag} if etag else {})
         with _faults(path):
             response = await self._client.request(
                 method, path, params=params, content=content, headers=headers, timeout=_timeout(timeout or READ_TIMEOUT)
@@ -154,7 +165,8 @@ def _error(status: int) -> type[OrthancError]:
     if status == 404:
         return NotFound
     # 408 and 429 come from proxies; 409 while two uploads of the same instance meet (some versions).
-    if status >= 500 or status in (408, 409, 429):
+    # 501 comes from proxies that do not know a method, and never passes.
+    if (status >= 500 and status != 501) or status in (408, 409, 429):
         return ServerFault
     return Refused
 

@@ -97,6 +97,15 @@ class Stored:
     status: Literal["Success", "AlreadyStored"]
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file kept with an instance."""
+
+    content: bytes
+    etag: str
+    """Orthanc's word for this revision of it; empty when there is none."""
+
+
 class JobState(StrEnum):
     """States of an Orthanc job (OrthancEnumerations.h, JobState)."""
 

@@ -3,6 +3,7 @@
 It must not call the API server or read a clock.
 """
 
+from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .jobspec import Installation, UnfitRun, job
 from .names import job_name, result_uid, run_name
 from .observed import HISTORY, Limits, Observed
@@ -12,6 +13,7 @@ from .task import Task
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
 __all__ = [
+    "FINDINGS_ATTACHMENT",
     "HISTORY",
     "Action",
     "BridgeView",
@@ -20,6 +22,7 @@ __all__ = [
     "DeleteJob",
     "DeleteRun",
     "Deliver",
+    "Earlier",
     "FetchReceipt",
     "Installation",
     "JobView",
@@ -35,10 +38,12 @@ __all__ = [
     "UnfitRun",
     "decode_fetch",
     "decode_publish",
+    "earlier",
     "failed",
     "finished_due",
     "job",
     "job_name",
+    "keeper",
     "plan",
     "result_uid",
     "run_name",

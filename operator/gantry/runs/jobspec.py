@@ -11,6 +11,7 @@ from gantry.api import API_VERSION, labels, parse_duration
 from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
 from gantry.api.run import InferenceRun, RunSpec
 
+from .after import Earlier
 from .names import job_name
 from .task import VARIABLE, Task
 from .view import BridgeView, RunView
@@ -42,8 +43,8 @@ class Installation:
     worker_pull_policy: str = "IfNotPresent"
 
 
-def job(run: RunView, bridge: BridgeView, installation: Installation) -> dict[str, Any]:
-    """The Job to POST. Raises UnfitRun when the Run cannot be told to its pod."""
+def job(run: RunView, bridge: BridgeView, installation: Installation, *, after: Earlier | None = None) -> dict[str, Any]:
+    """The Job to POST. `after`: the Run that spec.after names. Raises UnfitRun when the Run cannot be told to its pod."""
     spec = run.parsed
     marks = {labels.RUN: run.name, labels.MANAGED_BY: "gantry", labels.PART_OF: "gantry"}
     if run.pipeline:
@@ -65,14 +66,14 @@ def job(run: RunView, bridge: BridgeView, installation: Installation) -> dict[st
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
             },
-            "template": {"metadata": {"labels": marks}, "spec": _pod(run, spec, bridge, installation)},
+            "template": {"metadata": {"labels": marks}, "spec": _pod(run, spec, bridge, installation, after)},
         },
     }
 
 
-def _pod(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation) -> dict[str, Any]:
+def _pod(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation, after: Earlier | None) -> dict[str, Any]:
     template, scheduling = spec.template, spec.template.scheduling
-    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation), scheduling.workspace)
+    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation, after), scheduling.workspace)
     outputs = [(_output(s), f"/gantry/outputs/{s.name}") for s in template.steps]
     barriers = [(_barrier(s), f"/gantry/barriers/{s.name}") for s in template.steps]
     fetch = worker.container("fetch", FETCH_RESOURCES, writable=["input", "private", "tools"], readable=[])
@@ -132,7 +133,9 @@ class _Worker:
         }
 
 
-def _worker_environment(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation) -> list[dict[str, Any]]:
+def _worker_environment(
+    run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation, after: Earlier | None
+) -> list[dict[str, Any]]:
     task = Task(
         installation=installation.identity,
         namespace=run.namespace,
@@ -141,6 +144,7 @@ def _worker_environment(run: RunView, spec: RunSpec, bridge: BridgeView, install
         orthanc_url=bridge.spec.url,
         connections=bridge.spec.limits.connections_per_fetch,
         spec=spec,
+        after=after,
     ).model_dump_json(by_alias=True, exclude_none=True)
     if len(task.encode()) > TASK_LIMIT:
         raise UnfitRun(f"the Run's spec takes {len(task.encode())} bytes and {TASK_LIMIT} fit into its pod: shorten settings, args or seriesIDs")

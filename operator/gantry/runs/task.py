@@ -11,6 +11,8 @@ from pydantic.alias_generators import to_camel
 
 from gantry.api.run import RunSpec
 
+from .after import Earlier
+
 VARIABLE = "GANTRY_TASK"
 
 
@@ -27,3 +29,5 @@ class Task(BaseModel):
     orthanc_url: str
     connections: int
     spec: RunSpec
+    after: Earlier | None = None
+    """The Run that this one follows (spec.after), with what it left in Orthanc."""

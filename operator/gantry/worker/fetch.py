@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 from gantry.api import RunReason
-from gantry.api.run import RunSpec
 from gantry.orthanc import (
     Credentials,
     InstanceFiles,
@@ -31,8 +30,9 @@ from gantry.orthanc import (
     Unreachable,
 )
 from gantry.routing import fingerprint
-from gantry.runs import FetchReceipt, Task
+from gantry.runs import Earlier, FetchReceipt, Task
 
+from .after import fetch_findings, fetch_results
 from .dicom_json import IDENTITY, PATIENT_ID, NotDicomJson, encoded, first_value, parsed
 from .layout import Layout, PlannedFile, describe, lay_out
 from .log import peak_memory, tell
@@ -67,6 +67,11 @@ def fetch(task: Task, workspace: Workspace, source: Source, *, launcher: Path = 
         put_tools(task, workspace, launcher)
         layout, root = asyncio.run(_selected(task, source))
         sizes = _download_all(layout, workspace.input, source, root)
+        instances = len(sizes)
+        if task.after and layout.after:
+            with InstanceFiles(source.url, credentials=source.credentials, timeout=source.idle_limit) as files:
+                sizes |= fetch_results(layout.after, workspace.input, files, source.patience)
+            sizes[layout.after.findings] = asyncio.run(_findings(task.after, workspace.input / layout.after.findings, source))
         written(workspace.study, describe(layout, run=task.run, sizes=sizes))
     except NotFound as error:
         raise Stop(RunReason.STUDY_GONE, "the study or one of its series was deleted from Orthanc before it was fetched", step="fetch") from error
@@ -74,7 +79,7 @@ def fetch(task: Task, workspace: Workspace, source: Source, *, launcher: Path = 
         raise Stop(RunReason.FETCH_FAILED, str(error), step="fetch") from error
     except OSError as error:  # a full or missing volume; its words may hold a path, never an element's value
         raise Stop(RunReason.FETCH_FAILED, f"the workspace cannot be written: {error.strerror}; see scheduling.workspace", step="fetch") from error
-    receipt = FetchReceipt(instances=len(sizes), bytes=sum(sizes.values()), seconds=round(time.monotonic() - begin, 3))
+    receipt = FetchReceipt(instances=instances, bytes=sum(sizes.values()), seconds=round(time.monotonic() - begin, 3))
     tell("fetched", {"instances": receipt.instances, "bytes": receipt.bytes, "seconds": receipt.seconds, "peakBytes": peak_memory()})
     return receipt
 
@@ -114,22 +119,27 @@ async def _selected(task: Task, source: Source) -> tuple[Layout, str]:
                 return await persistently(lambda: orthanc.instances_of_series(one.id), source.patience)
 
         listed = await asyncio.gather(*(instances(one) for one in chosen))
-    return _checked(task.namespace, spec, study, list(zip(chosen, listed, strict=True))), root
+    return _checked(task, study, list(zip(chosen, listed, strict=True))), root
 
 
-def _checked(
-    namespace: str, spec: RunSpec, study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]]
-) -> Layout:
+async def _findings(after: Earlier, path: Path, source: Source) -> int:
+    async with Orthanc(source.url, credentials=source.credentials, connections=1) as orthanc:
+        return await fetch_findings(after, path, orthanc, source.patience)
+
+
+def _checked(task: Task, study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]]) -> Layout:
     """The Run's images and no others: one more or one fewer is another piece of work, with a Run of its own."""
+    spec = task.spec
     uids = [one.sop_instance_uid for _, instances in series for one in instances]
     pipeline = spec.pipeline_ref.name if spec.pipeline_ref else ""
     if len(uids) != spec.study.instances:
         message = f"the Run is for {spec.study.instances} instances, Orthanc holds {len(uids)} in its series now"
         raise Stop(RunReason.INPUT_MISMATCH, message, step="fetch")
-    if fingerprint(namespace, pipeline, spec.study.orthanc_id, uids) != spec.study.fingerprint:
+    built_on = [one.sop_instance_uid for one in task.after.results] if task.after else []
+    if fingerprint(task.namespace, pipeline, spec.study.orthanc_id, [*uids, *built_on]) != spec.study.fingerprint:
         message = f"the Run is for {spec.study.instances} instances; Orthanc holds {len(uids)} in its series now, but not the same ones"
         raise Stop(RunReason.INPUT_MISMATCH, message, step="fetch")
-    return lay_out(study, series, content=spec.template.input.content)
+    return lay_out(study, series, content=spec.template.input.content, after=task.after)
 
 
 def _download_all(layout: Layout, folder: Path, source: Source, root: str) -> dict[str, int]:

@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gantry.api.run import Result
 from gantry.orthanc import InstanceResource, SeriesResource, StudyResource
+from gantry.runs import Earlier
 
 SCHEMA = "gantry.health/study/v1"
 Content = Literal["Full", "Metadata"]
 SUFFIXES: dict[Content, str] = {"Full": ".dcm", "Metadata": ".json"}
 """DICOM as Orthanc stores it, or DICOM JSON without bulk data."""
+AFTER = "after"
+"""Folder of what an earlier Run left; series have numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,31 @@ class PlannedSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedResult:
+    """A DICOM result of the Run that this one follows."""
+
+    result: Result
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAfter:
+    """What the Run that this one follows has found and made."""
+
+    run: str
+    findings: str
+    """Path of its findings document."""
+    results: tuple[PlannedResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The input folder."""
 
     study: StudyResource
     series: tuple[PlannedSeries, ...]
     content: Content = "Full"
+    after: PlannedAfter | None = None
 
     def files(self) -> Iterator[PlannedFile]:
         for one in self.series:
@@ -48,12 +71,26 @@ class Layout:
 
 
 def lay_out(
-    study: StudyResource, series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]], *, content: Content = "Full"
+    study: StudyResource,
+    series: Sequence[tuple[SeriesResource, Sequence[InstanceResource]]],
+    *,
+    content: Content = "Full",
+    after: Earlier | None = None,
 ) -> Layout:
-    """Series by Series Number, then UID; instances by Instance Number, then UID: an order that does not depend on Orthanc's."""
+    """Series by Series Number, then UID; instances by Instance Number, then UID: an order that does not depend on Orthanc's.
+
+    Results of an earlier Run lie in the order in which it stored them: its reports last. Metadata: none of those that may hold pixels.
+    """
     ordered = sorted(series, key=lambda one: (_number(one[0].tags.get("SeriesNumber")), one[0].tags.get("SeriesInstanceUID", ""), one[0].id))
-    placed = enumerate(ordered, start=1)
-    return Layout(study, tuple(_series(str(place), resource, instances, SUFFIXES[content]) for place, (resource, instances) in placed), content)
+    numbered = enumerate(ordered, start=1)
+    placed = tuple(_series(str(place), resource, instances, SUFFIXES[content]) for place, (resource, instances) in numbered)
+    return Layout(study, placed, content, _after(after, content) if after else None)
+
+
+def _after(earlier: Earlier, content: Content) -> PlannedAfter:
+    handed = [one for one in earlier.results if content == "Full" or one.kind == "SR"]
+    results = tuple(PlannedResult(one, f"{AFTER}/{place}.dcm") for place, one in enumerate(handed, start=1))
+    return PlannedAfter(earlier.run, f"{AFTER}/findings.json", results)
 
 
 def _series(path: str, resource: SeriesResource, instances: Sequence[InstanceResource], suffix: str) -> PlannedSeries:
@@ -72,7 +109,7 @@ def _number(text: str | None) -> tuple[bool, int]:
 def describe(layout: Layout, *, run: str, sizes: Mapping[str, int]) -> bytes:
     """study.json. `sizes`: bytes of each file by its path."""
     study = layout.study
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "run": run,
         "content": layout.content,
@@ -83,6 +120,8 @@ def describe(layout: Layout, *, run: str, sizes: Mapping[str, int]) -> bytes:
         },
         "series": [_described(one, sizes) for one in layout.series],
     }
+    if layout.after:
+        document["after"] = _described_after(layout.after, sizes)
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
 
 
@@ -102,6 +141,25 @@ def _described(one: PlannedSeries, sizes: Mapping[str, int]) -> dict[str, Any]:
                 "bytes": sizes[file.path],
             }
             for file in one.files
+        ],
+    }
+
+
+def _described_after(after: PlannedAfter, sizes: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "run": after.run,
+        "findings": {"path": after.findings, "bytes": sizes[after.findings]},
+        "results": [
+            {
+                "path": one.path,
+                "kind": one.result.kind,
+                "sopClassUID": one.result.sop_class_uid,
+                "sopInstanceUID": one.result.sop_instance_uid,
+                "seriesInstanceUID": one.result.series_instance_uid,
+                "orthancID": one.result.orthanc_id,
+                "bytes": sizes[one.path],
+            }
+            for one in after.results
         ],
     }
 

@@ -27,7 +27,7 @@ from .outcome import Stop, unexpected
 from .outputs import Limits, Outputs, collect
 from .patience import Patience
 from .steps import judge, step_end, wait_for_end
-from .upload import Object, store
+from .upload import Object, keep_findings, store
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _publish_outputs(task: Task, workspace: Workspace, sink: Sink, prepared: Fut
     ready = prepared.result()
     outputs = collect(workspace.output(last), step=last, limits=Limits(objects=objects_that_fit(len(task.spec.template.steps))))
     objects, findings = _build(task, last, outputs, ready)
-    return asyncio.run(_store_all(sink, objects)), findings
+    return asyncio.run(_store_all(sink, objects, outputs.findings)), findings
 
 
 REPORTS = 3
@@ -155,10 +155,13 @@ def _context(task: Task) -> "ReportContext":
     )
 
 
-async def _store_all(sink: Sink, objects: Sequence[Object]) -> tuple[Result, ...]:
+async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes) -> tuple[Result, ...]:
+    """Results first: findings.json is kept with one of them, for Runs that follow."""
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
-        return await store(orthanc, objects, sink.patience, username=username)
+        results = await store(orthanc, objects, sink.patience, username=username)
+        await keep_findings(orthanc, results, findings, sink.patience)
+        return results
 
 
 _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")

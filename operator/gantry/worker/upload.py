@@ -7,15 +7,16 @@ It must not build or change an object.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from gantry.api import RunReason
 from gantry.api.run import Result
-from gantry.orthanc import Orthanc, OrthancError, Stored
+from gantry.orthanc import NotFound, Orthanc, OrthancError, Permanent, Stored, Transient, Unreachable
+from gantry.runs import FINDINGS_ATTACHMENT, keeper
 
-from .log import tell
+from .log import complain, tell
 from .outcome import Stop
 from .patience import Patience, persistently
 
@@ -43,6 +44,39 @@ async def store(orthanc: Orthanc, objects: Iterable[Object], patience: Patience,
         return tuple([await _store(orthanc, one, patience, username) for one in objects])
     except OrthancError as error:
         raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
+
+
+async def keep_findings(orthanc: Orthanc, results: Sequence[Result], findings: bytes, patience: Patience) -> None:
+    """findings.json as an attachment of the first report: where `after.when` and the Run that follows read it. Raises Stop(UploadFailed).
+
+    An Orthanc (or a proxy before it) that does not take attachments is no reason to fail a Run whose report is stored: it is told, and
+    a pipeline that would follow says so.
+    """
+    home = keeper(results)
+    if home is None:
+        return
+    try:
+        kept = await persistently(lambda: _keep(orthanc, home.orthanc_id, findings), patience)
+    except Transient as error:
+        raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
+    except Permanent as error:
+        complain("findings.json is not kept; no pipeline can follow this Run", {"error": type(error).__name__})
+    else:
+        tell("findings kept", {"instance": home.orthanc_id, "bytes": len(findings), "written": kept})
+
+
+async def _keep(orthanc: Orthanc, instance: str, findings: bytes) -> bool:
+    """Whether it had to be written. As a whole it can be repeated; what counts is what is read back, for Orthanc answers 200 whatever it did."""
+    try:
+        before = await orthanc.attachment(instance, FINDINGS_ATTACHMENT)
+    except NotFound:
+        before = None
+    if before is not None and before.content == findings:
+        return False
+    await orthanc.put_attachment(instance, FINDINGS_ATTACHMENT, findings, replacing=before)
+    if (await orthanc.attachment(instance, FINDINGS_ATTACHMENT)).content != findings:
+        raise Unreachable(f"instance {instance}: findings.json was read back with other bytes")
+    return True
 
 
 async def _store(orthanc: Orthanc, one: Object, patience: Patience, username: str | None) -> Result:

@@ -3,6 +3,7 @@
 import json
 
 from gantry.orthanc import InstanceResource, SeriesResource, StudyResource
+from gantry.runs import Earlier
 from gantry.worker.layout import Layout, describe, lay_out
 
 STUDY = StudyResource(id="study-id", tags={"StudyInstanceUID": "1.2.3", "0020,000d": "1.2.3", "PatientID": "P"}, series=(), last_update=None, is_stable=True)
@@ -68,3 +69,44 @@ def test_metadata_lies_at_the_same_places_as_json() -> None:
     layout = lay_out(STUDY, [(a_series("a", "4"), [an_instance("1.2.3.a.2", 2), an_instance("1.2.3.a.1", 1)])], content="Metadata")
     assert [path for path, _ in paths(layout)] == ["1/0001.json", "1/0002.json"]
     assert json.loads(describe(layout, run="run-1", sizes={"1/0001.json": 10, "1/0002.json": 11}))["content"] == "Metadata"
+
+
+RESULT = {"sopClassUID": "1.2", "seriesInstanceUID": "2.25.3", "md5": "0" * 32, "bytes": 7}
+EARLIER = Earlier.model_validate(
+    {
+        "run": "triage-a",
+        "findings": "1" * 8 + "-22222222" * 4,
+        "results": [
+            {**RESULT, "kind": "SEG", "sopInstanceUID": "2.25.1", "orthancID": "3" * 8 + "-44444444" * 4},
+            {**RESULT, "kind": "SR", "sopInstanceUID": "2.25.2", "orthancID": "1" * 8 + "-22222222" * 4},
+        ],
+    }
+)
+
+
+def test_what_an_earlier_run_left_lies_in_a_folder_of_its_own() -> None:
+    layout = lay_out(STUDY, [(a_series("a", "4"), [an_instance("1.2.3.a.1", 1)])], after=EARLIER)
+    assert paths(layout) == [("1/0001.dcm", "1.2.3.a.1")]
+    sizes = {"1/0001.dcm": 10, "after/findings.json": 5, "after/1.dcm": 7, "after/2.dcm": 7}
+    assert json.loads(describe(layout, run="run-1", sizes=sizes))["after"] == {
+        "run": "triage-a",
+        "findings": {"path": "after/findings.json", "bytes": 5},
+        "results": [
+            {
+                "path": f"after/{place}.dcm",
+                "kind": one.kind,
+                "sopClassUID": "1.2",
+                "sopInstanceUID": one.sop_instance_uid,
+                "seriesInstanceUID": "2.25.3",
+                "orthancID": one.orthanc_id,
+                "bytes": 7,
+            }
+            for place, one in enumerate(EARLIER.results, start=1)
+        ],
+    }
+
+
+def test_metadata_brings_findings_and_reports_of_an_earlier_run_but_no_pixels() -> None:
+    after = lay_out(STUDY, [(a_series("a", "4"), [an_instance("1.2.3.a.1", 1)])], content="Metadata", after=EARLIER).after
+    assert after is not None
+    assert [(one.path, one.result.kind) for one in after.results] == [("after/1.dcm", "SR")]
