@@ -86,6 +86,9 @@ class RunBuilder:
     bridge: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(A_BRIDGE))
     now: datetime = T0 + timedelta(seconds=10)
     ttl: timedelta = HISTORY
+    successor: str | None = None
+    predecessor_ends: bool = False
+    held: str | None = None
     refusal: str | None = None
     looked: bool = False
     deliveries: tuple[DeliveryStatus, ...] | None = None
@@ -118,6 +121,29 @@ class RunBuilder:
 
     def cancelled(self) -> "RunBuilder":
         return self._run(lambda run: (run["spec"].update(cancel=True), run["metadata"].update(generation=2)))
+
+    def suspended(self) -> "RunBuilder":
+        return self._run(lambda run: run["spec"].update(suspend=True))
+
+    def of_class(self, priority: str) -> "RunBuilder":
+        """As changed by somebody afterwards."""
+        return self._run(lambda run: (run["spec"].update(priority=priority), run["metadata"].update(generation=run["metadata"]["generation"] + 1)))
+
+    def born(self, seconds: float) -> "RunBuilder":
+        return self._run(lambda run: run["metadata"].update(creationTimestamp=told(seconds), uid=f"{RUN_UID}-{run['metadata']['name']}"))
+
+    def superseding(self, name: str) -> "RunBuilder":
+        return self._run(lambda run: run["spec"].update(supersedes={"name": name}))
+
+    def superseded_by(self, name: str) -> "RunBuilder":
+        return replace(self, successor=name)
+
+    def before_its_predecessor_ended(self) -> "RunBuilder":
+        return replace(self, predecessor_ends=True)
+
+    def held_back(self, words: str) -> "RunBuilder":
+        """Its turn has not come."""
+        return replace(self, held=words)
 
     def deleting(self) -> "RunBuilder":
         return self._run(lambda run: run["metadata"].update(deletionTimestamp=told(9)))
@@ -269,6 +295,9 @@ class RunBuilder:
             bridge=BridgeView.from_object(self.bridge) if self.bridge else None,
             ttl=self.ttl,
             limits=Limits(),
+            successor=self.successor,
+            predecessor_ends=self.predecessor_ends,
+            held=self.held,
             refusal=self.refusal,
             looked=self.looked,
             deliveries=self.deliveries,

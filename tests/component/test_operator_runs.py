@@ -192,7 +192,7 @@ def test_a_restart_writes_nothing(hospital: Hospital) -> None:
         hospital.says("a", "Executed", "False/Running")
         hospital.says("b", "Complete", "True/Complete")
         wait(lambda: (hospital.api.get(PIPELINES, hospital.namespace, "chest-ct-nodules") or {}).get("status", {}).get("runs") == {
-            "active": 1, "succeeded": 1, "failed": 0}, "the pipeline has counted")  # fmt: skip
+            "active": 1, "waiting": 0, "succeeded": 1, "failed": 0}, "the pipeline has counted")  # fmt: skip
         operator.settled()
         operator.kill()
         operator.start()

@@ -55,7 +55,7 @@ app.kubernetes.io/component: operator
   verbs: [list, watch]
 - apiGroups: [gantry.health]
   resources: [inferenceruns]
-  verbs: [list, watch, create, delete]
+  verbs: [get, list, watch, create, delete]
 - apiGroups: [gantry.health]
   resources: [orthancbridges/status, inferencepipelines/status, inferenceruns/status, inferencebackfills/status]
   verbs: [patch]

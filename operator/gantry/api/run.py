@@ -22,7 +22,7 @@ from .base import (
     rule,
 )
 from .bridge import Int64
-from .pipeline import Priority, RunTemplate
+from .pipeline import Priority, PriorityClassNames, RunTemplate
 
 State = Literal["Waiting", "Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled", "Superseded"]
 Trigger = Literal["StableStudy", "StableSeries", "Reconcile", "Backfill", "Rerun", "After", "Manual"]
@@ -64,7 +64,7 @@ class RunSpec(Part):
             rule("!oldSelf.cancel || self.cancel", "a cancelled Run stays cancelled; make a new Run"),
             *(
                 rule(f"has(self.{field}) == has(oldSelf.{field})", f"{field} cannot be changed; make a new Run")
-                for field in ("pipelineRef", "sender", "supersedes", "after")
+                for field in ("pipelineRef", "priorityClassNames", "sender", "supersedes", "after")
             ),
         )
     }
@@ -78,6 +78,8 @@ class RunSpec(Part):
     """What made the Run."""
     priority: Priority = "Routine"
     """Which waiting Run goes first. May be changed while the Run waits; afterwards it has no effect."""
+    priority_class_names: Annotated[PriorityClassNames, Field(json_schema_extra=_immutable("priorityClassNames"))] | None = None
+    """The pipeline's priority.classNames as they were: the pod gets the one of the Run's class. Absent: scheduling.priorityClassName."""
     sender: Annotated[AETitle, Field(json_schema_extra=_immutable("sender"))] | None = None
     """Calling AE title that stored the images, when known."""
     supersedes: Annotated[Reference, Field(json_schema_extra=_immutable("supersedes"))] | None = None

@@ -51,9 +51,16 @@ def run_body(
             "bridgeRef": {"name": bridge},
             "study": {"orthancID": study, "seriesIDs": sorted(series), "instances": instances, "fingerprint": fingerprint},
             "trigger": trigger,
+            **_priority_classes(candidate),
             "template": candidate.spec.template.model_dump(mode="json", by_alias=True, exclude_none=True),
         },
     }
+
+
+def _priority_classes(candidate: Candidate) -> dict[str, Any]:
+    """All of them, for the Run's class may be changed while it waits, and the pipeline with it."""
+    names = candidate.spec.priority.class_names.model_dump(by_alias=True, exclude_none=True)
+    return {"priorityClassNames": names} if names else {}
 
 
 def _milliseconds(moment: datetime) -> str:

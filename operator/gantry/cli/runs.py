@@ -14,7 +14,7 @@ from .cluster import asked, namespace_of
 from .failure import Failure
 
 Run = dict[str, Any]
-_STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow"}
+_STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Superseded": "yellow", "Waiting": "cyan"}
 
 
 def list_runs(namespace: str | None, *, everywhere: bool) -> list[Run]:

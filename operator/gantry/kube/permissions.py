@@ -28,7 +28,7 @@ class Permission:
 
 
 PERMISSIONS: tuple[Permission, ...] = (
-    Permission(RUNS, ("create", "delete", "list", "watch")),  # created by bridges, deleted after history.ttl
+    Permission(RUNS, ("create", "delete", "get", "list", "watch")),  # created by bridges, deleted after history.ttl; get: what a superseded one left
     Permission(RUNS, ("patch",), "status"),
     Permission(PIPELINES, ("list", "watch")),
     Permission(PIPELINES, ("patch",), "status"),

@@ -3,18 +3,21 @@
 It must not call the API server or read a clock.
 """
 
+from .admission import ORPHANS, URGENCY, Waiting, held_back, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .jobspec import Installation, UnfitRun, job
 from .names import job_name, result_uid, run_name
 from .observed import HISTORY, Limits, Observed
 from .plan import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
-from .task import Task
+from .task import Predecessor, Task
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
 __all__ = [
     "FINDINGS_ATTACHMENT",
     "HISTORY",
+    "ORPHANS",
+    "URGENCY",
     "Action",
     "BridgeView",
     "ContainerView",
@@ -31,20 +34,24 @@ __all__ = [
     "Observed",
     "Plan",
     "PodView",
+    "Predecessor",
     "PublishReceipt",
     "RunView",
     "StepEnd",
     "Task",
     "UnfitRun",
+    "Waiting",
     "decode_fetch",
     "decode_publish",
     "earlier",
     "failed",
     "finished_due",
+    "held_back",
     "job",
     "job_name",
     "keeper",
     "plan",
     "result_uid",
     "run_name",
+    "turns",
 ]

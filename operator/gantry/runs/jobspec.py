@@ -13,7 +13,7 @@ from gantry.api.run import InferenceRun, RunSpec
 
 from .after import Earlier
 from .names import job_name
-from .task import VARIABLE, Task
+from .task import VARIABLE, Predecessor, Task
 from .view import BridgeView, RunView
 
 USER = 1000
@@ -43,9 +43,16 @@ class Installation:
     worker_pull_policy: str = "IfNotPresent"
 
 
-def job(run: RunView, bridge: BridgeView, installation: Installation, *, after: Earlier | None = None) -> dict[str, Any]:
-    """The Job to POST. `after`: the Run that spec.after names. Raises UnfitRun when the Run cannot be told to its pod."""
+def job(
+    run: RunView, bridge: BridgeView, installation: Installation, *, after: Earlier | None = None, predecessors: tuple[Predecessor, ...] = ()
+) -> dict[str, Any]:
+    """The Job to POST. `after`: the Run that spec.after names; `predecessors`: reports of the Run that spec.supersedes names.
+
+    Raises UnfitRun when the Run cannot be told to its pod.
+    """
     spec = run.parsed
+    environment = _worker_environment(run, spec, bridge, installation, after, predecessors)
+    worker = _Worker(installation, environment, spec.template.scheduling.workspace)
     marks = {labels.RUN: run.name, labels.MANAGED_BY: "gantry", labels.PART_OF: "gantry"}
     if run.pipeline:
         marks[labels.PIPELINE] = run.pipeline
@@ -66,14 +73,13 @@ def job(run: RunView, bridge: BridgeView, installation: Installation, *, after: 
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
             },
-            "template": {"metadata": {"labels": marks}, "spec": _pod(run, spec, bridge, installation, after)},
+            "template": {"metadata": {"labels": marks}, "spec": _pod(spec, worker)},
         },
     }
 
 
-def _pod(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation, after: Earlier | None) -> dict[str, Any]:
+def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     template, scheduling = spec.template, spec.template.scheduling
-    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation, after), scheduling.workspace)
     outputs = [(_output(s), f"/gantry/outputs/{s.name}") for s in template.steps]
     barriers = [(_barrier(s), f"/gantry/barriers/{s.name}") for s in template.steps]
     fetch = worker.container("fetch", FETCH_RESOURCES, writable=["input", "private", "tools"], readable=[])
@@ -100,10 +106,16 @@ def _pod(run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installa
         "tolerations": scheduling.tolerations,
         "affinity": scheduling.affinity,
         "runtimeClassName": scheduling.runtime_class_name,
-        "priorityClassName": scheduling.priority_class_name,
+        "priorityClassName": _priority_class(spec),
         "imagePullSecrets": [{"name": secret.name} for secret in scheduling.image_pull_secrets],
     }
     return pod | {name: value for name, value in optional.items() if value}
+
+
+def _priority_class(spec: RunSpec) -> str | None:
+    """Of the class the Run has now: it may have been raised while it waited."""
+    by_class = spec.priority_class_names.model_dump(by_alias=True) if spec.priority_class_names else {}
+    return by_class.get(spec.priority) or spec.template.scheduling.priority_class_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +146,7 @@ class _Worker:
 
 
 def _worker_environment(
-    run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation, after: Earlier | None
+    run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation, after: Earlier | None, predecessors: tuple[Predecessor, ...]
 ) -> list[dict[str, Any]]:
     task = Task(
         installation=installation.identity,
@@ -145,6 +157,7 @@ def _worker_environment(
         connections=bridge.spec.limits.connections_per_fetch,
         spec=spec,
         after=after,
+        predecessors=predecessors,
     ).model_dump_json(by_alias=True, exclude_none=True)
     if len(task.encode()) > TASK_LIMIT:
         raise UnfitRun(f"the Run's spec takes {len(task.encode())} bytes and {TASK_LIMIT} fit into its pod: shorten settings, args or seriesIDs")

@@ -25,6 +25,8 @@ class Limits:
     """A secret applied just after the Run; the kubelet tries every few seconds."""
     keep_job: timedelta = timedelta(hours=1)
     """A succeeded Run's Job: its logs are rarely read, and 3,000 pods a namespace is what clusters are tested with."""
+    keep_ended_job: timedelta = timedelta(minutes=1)
+    """A cancelled or superseded Run's Job is deleted with it; what is there a minute later was asked for and not yet seen then."""
     keep_failed_job: timedelta = timedelta(hours=24)
     """A failed Run's Job: its logs are what tells why."""
 
@@ -40,6 +42,12 @@ class Observed:
     bridge: BridgeView | None = None
     ttl: timedelta = HISTORY
     limits: Limits = Limits()
+    successor: str | None = None
+    """The newer Run that names this one in spec.supersedes."""
+    predecessor_ends: bool = False
+    """The Run this one supersedes has not finished yet."""
+    held: str | None = None
+    """Why its turn has not come; None: it has. Empty: it is not known yet, for the operator still reads what there is."""
     refusal: str | None = None
     """What the API server answered when it refused the Job; None when it did not."""
     looked: bool = False
@@ -51,6 +59,11 @@ class Observed:
     def own_job(self) -> JobView | None:
         """The Job, if it is this Run's and no other's of the same name."""
         return self.job if self.job is not None and self.job.owner_uid == self.run.uid else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is or was a Job."""
+        return self.own_job is not None or self.run.job_made
 
     @property
     def own_pods(self) -> tuple[PodView, ...]:

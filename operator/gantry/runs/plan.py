@@ -15,7 +15,7 @@ from . import status as words
 from .failure import failure_of, is_permanent, logs, never_started, success_of
 from .names import job_name
 from .observed import Observed
-from .receipt import failed
+from .receipt import PublishReceipt, failed
 from .view import PULL_PROBLEMS, PodView
 
 
@@ -108,6 +108,15 @@ def cancelled(seen: Observed) -> Plan | None:
     return Plan(_end_job(seen), words.unsuccessful(seen, failure))
 
 
+def superseded(seen: Observed) -> Plan | None:
+    """A newer Run took its place: the pod is ended, a delivery is not gone on with. What is in Orthanc already is written down for the newer Run."""
+    if seen.successor is None:
+        return None
+    failure = failed(RunReason.SUPERSEDED, f"Run {seen.successor} took this one's place")
+    receipt = _receipt(seen)
+    return Plan(_end_job(seen), words.unsuccessful(seen, failure, status=words.reported(seen, receipt) if receipt else None))
+
+
 # ---- results are in Orthanc ----
 
 
@@ -118,7 +127,7 @@ def delivery(seen: Observed) -> Plan | None:
 
 def published(seen: Observed) -> Plan | None:
     """publish's receipt of success, in whatever state pod and Job are."""
-    receipt = next((r for pod in reversed(seen.own_pods) if (r := success_of(pod))), None)
+    receipt = _receipt(seen)
     return _deliver(seen, words.reported(seen, receipt)) if receipt else None
 
 
@@ -150,6 +159,27 @@ def bridge_is_missing(seen: Observed) -> Plan | None:
         return None
     message = f"no OrthancBridge {seen.run.bridge} in namespace {seen.run.namespace}; the Run waits for it"
     return Plan(status=words.not_admitted(seen, RunReason.BRIDGE_MISSING, message))
+
+
+def suspended(seen: Observed) -> Plan | None:
+    """spec.suspend holds a Run that has not begun; one under way goes on."""
+    if not seen.run.suspend or seen.begun:
+        return None
+    return Plan(status=words.waiting(seen, RunReason.SUSPENDED, "spec.suspend is true; set it to false to let the Run begin"))
+
+
+def predecessor_ends_first(seen: Observed) -> Plan | None:
+    """What the superseded Run has left is known when it has finished, which is a matter of milliseconds; its end wakes this one."""
+    return Plan() if seen.predecessor_ends and not seen.begun else None
+
+
+def turn_has_not_come(seen: Observed) -> Plan | None:
+    """The pipeline has as many Runs under way as it may. The place is written once, and again when someone changes the Run's class."""
+    if seen.held is None or seen.begun:
+        return None
+    before, status = words.condition(seen.run.status, "Admitted"), seen.run.status
+    known = before is not None and before.reason == RunReason.WAITING and status is not None and status.observed_generation == seen.run.generation
+    return Plan() if known or not seen.held else Plan(status=words.waiting(seen, RunReason.WAITING, seen.held))
 
 
 def job_was_never_made(seen: Observed) -> Plan | None:
@@ -263,11 +293,15 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     finished,
     going_away,
     cancelled,  # -> DeleteJob, Cancelled
+    superseded,  # -> DeleteJob, Superseded
     delivery,  # reported before: -> Deliver, Complete or DeliveryFailed
     published,  # the receipt counts, whatever else has happened since: -> Reported, Deliver
     job_refused,  # -> JobRefused
     name_is_taken,  # waits, or JobRefused
     bridge_is_missing,  # waits
+    suspended,  # waits
+    predecessor_ends_first,  # waits
+    turn_has_not_come,  # waits
     job_was_never_made,  # -> CreateJob
     job_is_lost,  # -> LookUp, JobLost
     image_cannot_be_pulled,  # waits a while, then ImagePullFailed
@@ -290,6 +324,8 @@ def finished_due(seen: Observed) -> datetime | None:
 
 
 def _keep(seen: Observed) -> timedelta:
+    if seen.run.state in words.ENDED_FROM_OUTSIDE.values():
+        return seen.limits.keep_ended_job
     return seen.limits.keep_job if seen.run.state == "Succeeded" else seen.limits.keep_failed_job
 
 
@@ -311,6 +347,11 @@ def _deliver(seen: Observed, status: RunStatus) -> Plan:
     begun = words.condition(status, "Reported")
     deadline = (parse_timestamp(begun.last_transition_time) if begun else seen.now) + parse_duration(chosen.deadline)
     return Plan((Deliver(tuple(chosen.destinations), tuple(status.results or ()), deliveries, deadline),), status)
+
+
+def _receipt(seen: Observed) -> PublishReceipt | None:
+    """Of the newest attempt that succeeded."""
+    return next((receipt for pod in reversed(seen.own_pods) if (receipt := success_of(pod))), None)
 
 
 def _on_the_way(seen: Observed, deliveries: tuple[DeliveryStatus, ...]) -> tuple[RunReason, str]:

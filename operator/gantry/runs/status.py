@@ -16,6 +16,8 @@ from .observed import Observed
 from .receipt import PublishReceipt
 
 ORDER = ("Admitted", "Executed", "Reported", "Delivered", "Complete", "Failed")
+ENDED_FROM_OUTSIDE: dict[str, State] = {RunReason.CANCELLED: "Cancelled", RunReason.SUPERSEDED: "Superseded"}
+"""Ends that are no failure of the Run's own."""
 MESSAGE_LIMIT = 1024
 """Characters of a condition's message: the scheduler lists every node group it tried."""
 
@@ -38,6 +40,11 @@ def same(one: RunStatus, other: RunStatus | None) -> bool:
 def not_admitted(seen: Observed, reason: RunReason, message: str) -> RunStatus:
     """No Job yet."""
     return _revised(seen, "Queued", Word("Admitted", False, reason, message))
+
+
+def waiting(seen: Observed, reason: RunReason, message: str) -> RunStatus:
+    """It could begin, and is held."""
+    return _revised(seen, "Waiting", Word("Admitted", False, reason, message))
 
 
 def executing(seen: Observed, state: State, reason: RunReason | str, message: str) -> RunStatus:
@@ -101,7 +108,7 @@ def unsuccessful(seen: Observed, failure: Failure, *, status: RunStatus | None =
         words[0] = Word("Admitted", False, reason, message)
     changed = _with(seen, reached, *words)
     facts: dict[str, object] = {
-        "state": "Cancelled" if reason == RunReason.CANCELLED else "Failed",
+        "state": ENDED_FROM_OUTSIDE.get(reason, "Failed"),
         "completion_time": timestamp(seen.now),
         "failure": failure,
         "stages": _closed(seen, _named(changed.stages, accounting.whole_way(seen)) if status is None else changed.stages),

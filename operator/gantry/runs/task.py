@@ -16,6 +16,15 @@ from .after import Earlier
 VARIABLE = "GANTRY_TASK"
 
 
+class Predecessor(BaseModel):
+    """A report that this Run's report takes the place of; UIDs that Gantry made."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
 class Task(BaseModel):
     """One Run, as its pod sees it."""
 
@@ -31,3 +40,5 @@ class Task(BaseModel):
     spec: RunSpec
     after: Earlier | None = None
     """The Run that this one follows (spec.after), with what it left in Orthanc."""
+    predecessors: tuple[Predecessor, ...] = ()
+    """Of the Run named in spec.supersedes, when it had reported."""

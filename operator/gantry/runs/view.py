@@ -15,6 +15,7 @@ from typing import Any
 
 from gantry.api import labels, parse_timestamp
 from gantry.api.bridge import BridgeSpec
+from gantry.api.pipeline import Priority
 from gantry.api.run import RunSpec, RunStatus
 
 Object = Mapping[str, Any]
@@ -42,6 +43,12 @@ class RunView:
     finished: bool
     completed: datetime | None
     cancel: bool
+    suspend: bool
+    priority: Priority
+    study: str
+    """Orthanc's id."""
+    supersedes: str | None
+    """The Run whose place it takes."""
     deleting: bool
     seen: str | None
     spec: bytes | None
@@ -68,6 +75,10 @@ class RunView:
             finished=finished,
             completed=_moment(status.get("completionTime")),
             cancel=spec.get("cancel", False),
+            suspend=spec.get("suspend", False),
+            priority=spec.get("priority", "Routine"),
+            study=spec["study"]["orthancID"],
+            supersedes=spec["supersedes"]["name"] if spec.get("supersedes") else None,
             deleting="deletionTimestamp" in meta,
             seen=None if finished else (meta.get("annotations") or {}).get(labels.SEEN),
             spec=None if finished else json.dumps(spec, separators=(",", ":")).encode(),

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 INTERVAL = 600.0
 """Seconds; a ghost costs nothing but a wrong count."""
-UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancelled"
+UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancelled,status.state!=Superseded"
 """Field selector of Runs; the CRD makes status.state selectable."""
 ORDER: tuple[tuple[Resource, str], ...] = ((BRIDGES, ""), (PIPELINES, ""), (BACKFILLS, ""), (JOBS, labels.RUN), (PODS, labels.RUN))
 """Resources and their label selectors; Runs come last."""

@@ -14,6 +14,8 @@ from gantry.api.run import RunStatus
 
 STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800, 3600)
 """Seconds: from a Job's creation to an hour of an AI application."""
+WAIT_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 14400, 86400)
+"""Seconds: from a Run that begins at once to a backfill's that waits for a night."""
 QUICK_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 """Seconds: one pass, one poll."""
 
@@ -40,6 +42,9 @@ class Metrics:
         self.gpu_seconds = Counter("gantry_gpu_seconds", "GPUs times seconds that steps really ran", ["pipeline", "resource"], registry=made)
         self.deliveries = Counter("gantry_deliveries", "Ended deliveries", ["destination", "state"], registry=made)
         self.jobs = Counter("gantry_jobs_created", "Jobs made, and found to be there already", ["outcome"], registry=made)
+        self.waited = Histogram(
+            "gantry_run_wait_seconds", "From a Run's creation to its Job, by the class it had then", ["class"], buckets=WAIT_BUCKETS, registry=made
+        )
         self.api_calls = Counter("gantry_api_calls", "Requests to the API server", ["verb", "resource", "code"], registry=made)
         self.reconciles = Histogram("gantry_reconcile_seconds", "One pass over a key", ["kind"], buckets=QUICK_BUCKETS, registry=made)
         self.failures = Counter("gantry_reconcile_failures", "Passes that failed and are tried again", ["kind", "error"], registry=made)

@@ -81,7 +81,7 @@ def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: d
     return PipelineStatus(
         observed_generation=record.generation,
         conditions=conditions,
-        runs=RunCounts(active=tally.active, succeeded=tally.succeeded, failed=tally.failed),
+        runs=RunCounts(active=tally.active, waiting=tally.waiting, succeeded=tally.succeeded, failed=tally.failed),
         last_run_time=newest,
     )
 

@@ -21,7 +21,7 @@ from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Courier
 from gantry.kube import AioKube, Freshness, KubeError, Throttle, Transient, api_client, configuration
 from gantry.orthanc import Credentials, Orthanc
-from gantry.runs import Installation, Limits
+from gantry.runs import URGENCY, Installation, Limits
 
 from . import handlers
 from .backfills import Backfills
@@ -30,7 +30,7 @@ from .census import INTERVAL, first_look, take_census
 from .health import Health, serve
 from .metrics import Metrics
 from .pipelines import Pipelines
-from .queue import LONGEST_PAUSE, WorkQueue
+from .queue import LAST_LINE, LONGEST_PAUSE, WorkQueue
 from .records import Key
 from .runs import RunReconciler
 from .settings import Settings
@@ -100,10 +100,15 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         fault = None if isinstance(error, KubeError) else error
         log.warning("a pass failed; trying again", key="/".join(key), error=str(error) or type(error).__name__, pause=round(pause, 1), exc_info=fault)
 
+    def line(key: Key) -> int:
+        """Runs that are about to begin go first, by class, or a burst makes its last Job after a minute; Background waits in line with the rest."""
+        run = store.about_to_begin(key)
+        return min(URGENCY[run.priority], LAST_LINE) if run else LAST_LINE
+
     queue = WorkQueue[Key](
         work,
         workers=settings.workers,
-        urgent=store.lacks_job,
+        line=line,
         clock=time.monotonic,
         later=loop.call_later,
         jitter=random.random,
@@ -174,6 +179,7 @@ async def run(settings: Settings) -> None:
     async def watch() -> None:
         """Everything a decision needs is read first, then the watches begin."""
         selector, minor = await _first_look(kube, parts, metrics, settings)
+        parts.store.turns.open()
         registry = handlers.registry(parts.store, metrics, made, freshness, metrics.called)
         await handlers.feed(registry, handlers.settings(streaming=minor >= 34, runs=selector), namespaces=settings.namespaces, ready=ready)
 

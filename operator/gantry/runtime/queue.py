@@ -17,6 +17,11 @@ LONGEST_PAUSE = 300.0
 """Seconds; a fault that has lasted for minutes is looked at every five."""
 
 
+LINES = 4
+"""Lines of keys; one is worked on when all before it are empty."""
+LAST_LINE = LINES - 1
+
+
 class Timer(Protocol):
     """What `later` gives back: asyncio.TimerHandle, or a test's own."""
 
@@ -32,19 +37,21 @@ class WorkQueue(Generic[K]):
         work: Callable[[K], Awaitable[None]],
         *,
         workers: int,
-        urgent: Callable[[K], bool],
+        line: Callable[[K], int],
         clock: Callable[[], float],
         later: Callable[[float, Callable[[], None]], Timer],
         jitter: Callable[[], float],
         failed: Callable[[K, Exception, float], None],
         longest_pause: Callable[[Exception], float] = lambda _: LONGEST_PAUSE,
     ) -> None:
-        """`urgent` keys go before all others. `jitter` gives 0 to 1. `failed` is told of each failure and of the pause that follows."""
-        self._work, self._workers, self._urgent = work, workers, urgent
+        """`line` of a key: 0 goes before all others, LAST_LINE after them. `jitter` gives 0 to 1. `failed` is told of each failure and of the pause
+        that follows."""
+        self._work, self._workers, self._line = work, workers, line
         self._clock, self._later, self._jitter = clock, later, jitter
         self._failed, self._longest_pause = failed, longest_pause
-        self._first: deque[K] = deque()
-        self._rest: deque[K] = deque()
+        self._lines: tuple[deque[K], ...] = tuple(deque() for _ in range(LINES))
+        self._stands: dict[K, int] = {}
+        """The line a waiting key stands in; in lines after it the key may be left over."""
         self._since: dict[K, float] = {}
         """Keys that wait, or became dirty while they were worked on."""
         self._active: set[K] = set()
@@ -56,8 +63,12 @@ class WorkQueue(Generic[K]):
         self._idle.set()
 
     def add(self, key: K) -> None:
-        """Work on it soon: at once, or again when the work under way is done."""
-        if key in self._since or self._closed:
+        """Work on it soon: at once, or again when the work under way is done. A key that waits may come into a line further ahead."""
+        if self._closed:
+            return
+        if key in self._since:
+            if key in self._stands and self._line(key) < self._stands[key]:
+                self._enqueue(key)
             return
         self._since[key] = self._clock()
         self._idle.clear()
@@ -95,8 +106,9 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """Takes nothing more; what waits is dropped, what is worked on may end."""
         self._closed = True
-        self._first.clear()
-        self._rest.clear()
+        for line in self._lines:
+            line.clear()
+        self._stands.clear()
         self._since.clear()
         self._settle()
         for _, timer in self._timers.values():
@@ -106,10 +118,13 @@ class WorkQueue(Generic[K]):
     async def step(self) -> None:
         """Works on the next key; waits for one."""
         await self._wake.acquire()
-        line = self._first or self._rest
-        if not line:
+        number = next((n for n, line in enumerate(self._lines) if line), None)
+        if number is None:
             return  # closed meanwhile
-        key = line.popleft()
+        key = self._lines[number].popleft()
+        if self._stands.get(key) != number:
+            return  # left over: it has gone ahead in another line
+        del self._stands[key]
         self._since.pop(key, None)
         self._active.add(key)
         try:
@@ -128,7 +143,8 @@ class WorkQueue(Generic[K]):
             await self.step()
 
     def _enqueue(self, key: K) -> None:
-        (self._first if self._urgent(key) else self._rest).append(key)
+        self._stands[key] = number = self._line(key)
+        self._lines[number].append(key)
         self._wake.release()
 
     def _settle(self) -> None:

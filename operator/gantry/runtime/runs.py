@@ -20,6 +20,7 @@ from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Instal
 
 from .bridges import Bridges
 from .metrics import Metrics
+from .predecessors import predecessors
 from .records import Key
 from .store import Store
 
@@ -79,9 +80,13 @@ class RunReconciler:
         if run is None:
             return None
         pipeline = self._store.pipelines.get(Key("pipeline", run.namespace, run.pipeline)) if run.pipeline else None
+        successor = self._store.lineage.successor(key) if not run.finished else None
         return Observed(
             run=run,
             now=self._clock(),
+            successor=successor.name if successor else None,
+            predecessor_ends=not run.finished and self._store.lineage.predecessor_ends(key, run),
+            held=None if run.finished else self._store.turns.held(key, run),
             job=self._store.jobs.get(key),
             pods=tuple(self._store.pods.get(key, {}).values()),
             bridge=self._store.bridge_of(run),
@@ -116,9 +121,12 @@ class RunReconciler:
         """POST first: whether it was there is the server's to say. The new Job wakes the Run again, behind Runs that have none yet."""
         if seen.bridge is None:
             return None
+        earlier = await predecessors(self._kube, seen.run)
         try:
-            body = runs.job(seen.run, seen.bridge, self._installation)
-            made = await self._kube.create(JOBS, key.namespace, body)
+            body = runs.job(seen.run, seen.bridge, self._installation, predecessors=earlier)
+            with self._store.posting(key):
+                made = await self._kube.create(JOBS, key.namespace, body)
+                self._store.observe(JOBS.plural, made)
         except AlreadyExists:
             self._metrics.jobs.labels("found").inc()
             found = await self._kube.get(JOBS, key.namespace, runs.job_name(key.name))
@@ -128,7 +136,7 @@ class RunReconciler:
             self._metrics.jobs.labels("refused").inc()
             return replace(seen, refusal=str(error))
         self._metrics.jobs.labels("created").inc()
-        self._store.observe(JOBS.plural, made)
+        self._metrics.waited.labels(seen.run.priority).observe(max(0.0, (self._clock() - seen.run.created).total_seconds()))
         return None
 
     async def _look_up(self, key: Key, seen: Observed) -> Observed:

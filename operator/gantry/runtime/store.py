@@ -5,6 +5,7 @@ A watch never tells what was deleted while it was away, so every full list is co
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -15,8 +16,10 @@ from pydantic import ValidationError
 from gantry.api import labels
 from gantry.runs import BridgeView, JobView, PodView, RunView
 
+from .lineage import Lineage
 from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord
 from .tallies import Tallies
+from .turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +59,8 @@ class Store:
         self.bridges: dict[Key, BridgeRecord] = {}
         self.backfills: dict[Key, BackfillRecord] = {}
         self.tallies = Tallies()
+        self.lineage = Lineage(self.runs)
+        self.turns = Turns(limit=self._limit, exists=self.pipelines.__contains__, fit=self._has_bridge, wake=changed, clock=clock)
         self.complete = False
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
         self._censuses: dict[str, Census] = {}
@@ -89,6 +94,15 @@ class Store:
         """We deleted a finished Run: no watch tells."""
         key = Key("run", run.namespace, run.name)
         self._remove("inferenceruns", Place(key, run.name), run.uid)
+
+    @contextmanager
+    def posting(self, key: Key) -> Iterator[None]:
+        """Around the POST of a Run's Job."""
+        try:
+            with self.turns.posting(key):
+                yield
+        finally:
+            self._job_changed(key)
 
     def begin_census(self, plural: str, namespace: str | None) -> None:
         """A full list of a kind begins."""
@@ -135,10 +149,17 @@ class Store:
         record = self.bridges.get(Key("bridge", run.namespace, run.bridge))
         return record.view if record else None
 
-    def lacks_job(self, key: Key) -> bool:
-        """Whether it is a Run whose Job has not been made: it goes first, or a burst makes its last Job after a minute."""
+    def about_to_begin(self, key: Key) -> RunView | None:
+        """The Run of this key, if its Job has not been made and nothing is known to hold it back."""
         run = self.runs.get(key)
-        return run is not None and not run.finished and not run.job_made and key not in self.jobs
+        if run is None or run.finished or run.job_made or key in self.jobs:
+            return None
+        return run if self.turns.may_begin(key, run) else None
+
+    def earlier_runs(self, namespace: str, pipeline: str, study: str) -> tuple[RunView, ...]:
+        """All Runs of a pipeline on a study, the oldest first. Finished ones are known once `complete`."""
+        keys = self.lineage.of_study(namespace, pipeline, study)
+        return tuple(sorted((self.runs[key] for key in keys), key=lambda run: (run.created, run.name)))
 
     # ---- one method a kind: whether somebody should look ----
 
@@ -160,8 +181,7 @@ class Store:
             self.pods.pop(key, None)  # what they told is in the status
         else:
             self.unfinished.add(key)
-        if (pipeline := self.tallies.replace(before, run)) is not None:
-            self._counted(pipeline)
+        self._run_changed(key, before, run)
         return not run.finished
 
     def _put_job(self, key: Key, obj: Object) -> bool:
@@ -169,6 +189,7 @@ class Store:
         if before is not None and before.uid == job.uid and job.version <= before.version:
             return False
         self.jobs[key] = job
+        self._job_changed(key)
         return self._unfinished(key) and not (before is not None and replace(before, version=job.version) == job)
 
     def _put_pod(self, key: Key, obj: Object) -> bool:
@@ -188,6 +209,7 @@ class Store:
         if before is not None and before.uid == record.uid and record.version <= before.version:
             return False
         self.pipelines[key] = record
+        self.turns.limit_changed(key)
         return before is None or (before.uid, before.generation) != (record.uid, record.generation)
 
     def _put_bridge(self, key: Key, obj: Object) -> bool:
@@ -207,6 +229,39 @@ class Store:
     def _unfinished(self, key: Key) -> bool:
         return key in self.unfinished
 
+    # ---- what follows from a change ----
+
+    def _run_changed(self, key: Key, before: RunView | None, after: RunView | None) -> None:
+        """Counts, turns and kin; those whose place depends on it look at themselves."""
+        if (pipeline := self.tallies.replace(before, after)) is not None:
+            self._counted(pipeline)
+        self.lineage.replace(key, before, after)
+        self.turns.replace(key, before, after, begun=self._begun(key, after))
+        if before is None and after is not None and after.supersedes:
+            self._changed_if_unfinished(Key("run", key.namespace, after.supersedes))
+        if after is None or after.finished:
+            for newer in self.lineage.naming(key):
+                self._changed_if_unfinished(newer)
+
+    def _job_changed(self, key: Key) -> None:
+        run = self.runs.get(key)
+        if run is not None:
+            self.turns.replace(key, run, run, begun=self._begun(key, run))
+
+    def _changed_if_unfinished(self, key: Key) -> None:
+        if key in self.unfinished:
+            self._changed(key)
+
+    def _begun(self, key: Key, run: RunView | None) -> bool:
+        job = self.jobs.get(key)
+        return run is not None and (run.job_made or (job is not None and job.owner_uid == run.uid))
+
+    def _limit(self, pipeline: Key) -> int | None:
+        return self.pipelines[pipeline].spec.concurrency.max_active
+
+    def _has_bridge(self, run: Key) -> bool:
+        return self.bridge_of(self.runs[run]) is not None
+
     # ---- forgetting ----
 
     def _remove(self, plural: str, place: Place, uid: str, *, version: int | None = None) -> bool:
@@ -224,9 +279,13 @@ class Store:
                     del self.pods[key]
                 return True
             case "jobs":
-                return _removed(self.jobs, key, uid)
+                gone = _removed(self.jobs, key, uid)
+                self._job_changed(key)
+                return gone
             case "inferencepipelines":
-                return _removed(self.pipelines, key, uid)
+                gone = _removed(self.pipelines, key, uid)
+                self.turns.limit_changed(key)
+                return gone
             case "inferencebackfills":
                 return _removed(self.backfills, key, uid)
             case _:
@@ -240,8 +299,7 @@ class Store:
         del self.runs[key]
         self.unfinished.discard(key)
         self.pods.pop(key, None)
-        if (pipeline := self.tallies.replace(before, None)) is not None:
-            self._counted(pipeline)
+        self._run_changed(key, before, None)
         return True
 
     def _places(self, plural: str) -> Iterator[tuple[str, Place]]:

@@ -14,6 +14,7 @@ class Tally:
     """A pipeline's Runs."""
 
     active: int = 0
+    waiting: int = 0
     succeeded: int = 0
     failed: int = 0
     newest: datetime | None = None
@@ -48,7 +49,9 @@ class Tallies:
         if key is None:
             return
         tally = self.pipelines[key]
-        if not run.finished:
+        if not run.finished and state == "Waiting":
+            tally.waiting += by
+        elif not run.finished:
             tally.active += by
         elif state == "Succeeded":
             tally.succeeded += by

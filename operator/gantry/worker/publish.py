@@ -137,7 +137,7 @@ def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Objec
 
 
 def _context(task: Task) -> "ReportContext":
-    from gantry.report import ReportContext
+    from gantry.report import Predecessor, ReportContext
 
     settings = task.spec.template.report
     return ReportContext(
@@ -152,6 +152,7 @@ def _context(task: Task) -> "ReportContext":
         series_number=settings.series_number,
         series_description=settings.series_description,
         product_version=__version__,
+        predecessors=tuple(Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in task.predecessors),
     )
 
 

@@ -26,6 +26,7 @@ class Case:
 
 
 STUDY_GONE = FetchReceipt(failure=failed(RunReason.STUDY_GONE, "the study is no longer in Orthanc", step="fetch"))
+REPORTED = plan(a_run().published().observed()).status
 NOT_FINISHED = a_run().with_template(retries=0)
 
 CASES = {
@@ -43,6 +44,31 @@ CASES = {
         RunReason.CANCELLED,
         "spec.cancel was set; make a new Run to analyse the study after all",
         want_job_deleted=True,
+    ),
+    "a Run cancelled while it waits for its turn": Case(
+        a_run().held_back("place 4").cancelled(), RunReason.CANCELLED, "spec.cancel was set; make a new Run to analyse the study after all"
+    ),
+    "a newer Run took its place while it ran": Case(
+        a_run().running().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place", want_job_deleted=True
+    ),
+    "a newer Run took its place before it began": Case(a_run().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place"),
+    "a newer Run took its place while it waited for its turn": Case(
+        a_run().held_back("place 4").superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place"
+    ),
+    "a newer Run took its place while its Job is out of sight": Case(
+        a_run().with_job_ref().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place", want_job_deleted=True
+    ),
+    "a newer Run took its place while its report was on the way: delivery is not gone on with": Case(
+        a_run().with_status(REPORTED).with_job().superseded_by("newer"),
+        RunReason.SUPERSEDED,
+        "Run newer took this one's place",
+        want_job_deleted=True,
+    ),
+    "a newer Run took its place just when it had published": Case(
+        a_run().published().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place", want_job_deleted=True
+    ),
+    "cancelled by a person and superseded at once: the person's word counts": Case(
+        a_run().superseded_by("newer").cancelled(), RunReason.CANCELLED, "spec.cancel was set; make a new Run to analyse the study after all"
     ),
     "the API server refuses the Job": Case(
         a_run().refused('jobs.batch "x" is forbidden: exceeded quota: gpus'),
@@ -309,7 +335,7 @@ def test_a_run_fails_with_words_to_act_on(case: Case) -> None:
     conditions = {c.type: c for c in status.conditions or ()}
     assert (conditions["Failed"].status, conditions["Failed"].reason, conditions["Failed"].message) == ("True", case.want_reason, case.want_message)
     assert conditions["Complete"].status == "False"
-    assert status.state == ("Cancelled" if case.want_reason == RunReason.CANCELLED else "Failed")
+    assert status.state == {RunReason.CANCELLED: "Cancelled", RunReason.SUPERSEDED: "Superseded"}.get(case.want_reason, "Failed")
     assert status.completion_time is not None
     deleted = [action for action in answer.actions if isinstance(action, DeleteJob)]
     assert bool(deleted) == case.want_job_deleted
@@ -321,9 +347,18 @@ def test_every_reason_a_run_can_fail_with_is_in_the_table() -> None:
     not_a_failure = {
         RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
         RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
-        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED, RunReason.SUPERSEDED,
+        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED,
     }  # fmt: skip
     assert {case.want_reason for case in CASES.values()} == set(RunReason) - not_a_failure
+
+
+@pytest.mark.parametrize("seen", [a_run().published(), a_run().with_status(REPORTED).without_pods()], ids=["just published", "reported before"])
+def test_a_superseded_runs_report_is_known_to_the_newer_one(seen: RunBuilder) -> None:
+    """It is in Orthanc: the newer report names it as its predecessor."""
+    status = plan(seen.superseded_by("newer").observed()).status
+    assert status is not None
+    assert [one.sop_instance_uid for one in status.results or ()] == ["2.25.1"]
+    assert {c.type: (c.status, c.reason) for c in status.conditions or ()}["Delivered"] == ("False", "Superseded")
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

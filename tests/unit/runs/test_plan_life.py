@@ -10,6 +10,8 @@ from gantry.api.run import DeliveryStatus, RunStatus
 from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, job_name, plan
 
 JOB = job_name(NAME)
+HELD = "pipeline chest-ct-nodules has 1 of 1 Runs under way"
+WAITING = plan(a_run().held_back(HELD).observed()).status
 QUEUED = plan(a_run().with_job().observed()).status
 REPORTED = plan(a_run().published().observed()).status
 
@@ -34,6 +36,27 @@ CASES = {
         want_state="Queued",
         want="Admitted False BridgeMissing: no OrthancBridge main in namespace default; the Run waits for it",
     ),
+    "its turn has not come": Case(
+        a_run().held_back(HELD), want_state="Waiting", want=f"Admitted False Waiting: {HELD}"
+    ),
+    "whether its turn has come is not known while the operator reads what there is": Case(a_run().held_back("")),
+    "its turn has come after all": Case(a_run().with_status(WAITING), (CreateJob,)),
+    "the place in line is not written again": Case(a_run().with_status(WAITING).held_back("place 2")),
+    "but when somebody gave it another class": Case(
+        a_run().with_status(WAITING).of_class("Stat").held_back("place 1"), want_state="Waiting", want="Admitted False Waiting: place 1"
+    ),
+    "whoever has a Job has had its turn": Case(
+        a_run().with_job().held_back(HELD), want_state="Queued", want="Executed False Pending: the pod has not started yet"
+    ),
+    "suspended before it began": Case(
+        a_run().suspended(),
+        want_state="Waiting",
+        want="Admitted False Suspended: spec.suspend is true; set it to false to let the Run begin",
+    ),
+    "suspending a Run under way changes nothing": Case(
+        a_run().with_job().suspended(), want_state="Queued", want="Executed False Pending: the pod has not started yet"
+    ),
+    "the Run whose place it takes ends first": Case(a_run().superseding("older").before_its_predecessor_ended()),
     "a Job that is out of sight is looked for, not made again": Case(a_run().with_job_ref(), (LookUp,)),
     "the Job of a deleted Run of the same name is still being removed": Case(
         a_run().with_job_of("InferenceRun"),
@@ -193,6 +216,14 @@ def test_the_status_names_job_node_attempts_and_start() -> None:
     assert (status.job_ref.name, status.job_ref.uid, status.node, status.attempts, status.start_time) == (JOB, JOB_UID, "gpu-1", 2, told(1))
 
 
+def test_a_run_that_waited_is_admitted_with_the_first_status_after_its_job() -> None:
+    status = plan(a_run().with_status(WAITING).with_job().at(60).observed()).status
+    assert status is not None
+    told_now = {c.type: (c.status, c.reason, c.last_transition_time) for c in status.conditions or ()}
+    assert status.state == "Queued"
+    assert told_now["Admitted"] == ("True", "Admitted", told(60))
+
+
 def test_attempts_that_are_gone_stay_counted() -> None:
     two = plan(a_run().failed(1, publish=137).running().observed()).status
     one = plan(a_run().with_status(two).running().observed())
@@ -222,8 +253,9 @@ def test_the_deadline_of_delivery_counts_from_the_report() -> None:
         (a_run().finished("Succeeded", ago=timedelta(0)), at(10) + timedelta(hours=720)),
         (a_run().with_job().finished("Succeeded", ago=timedelta(0)), at(10) + timedelta(hours=1)),
         (a_run().with_job().finished("Failed", ago=timedelta(0)), at(10) + timedelta(hours=24)),
+        (a_run().with_job().finished("Superseded", ago=timedelta(0)), at(10) + timedelta(minutes=1)),
     ],
-    ids=["an unfinished Run waits for events", "a record for its history", "a Job an hour", "a failed Run's Job a day"],
+    ids=["an unfinished Run waits for events", "a record for its history", "a Job an hour", "a failed Run's Job a day", "a superseded Run's, should it be there after all, a minute"],
 )
 def test_when_a_finished_run_needs_something_again(seen: RunBuilder, want: object) -> None:
     assert finished_due(seen.observed()) == want

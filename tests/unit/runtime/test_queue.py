@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gantry.runtime.queue import WorkQueue
+from gantry.runtime.queue import LAST_LINE, WorkQueue
 
 
 @dataclass
@@ -54,7 +54,7 @@ class World:
         return WorkQueue(
             work or self.work,  # type: ignore[arg-type]
             workers=2,
-            urgent=self.urgent.__contains__,
+            line=lambda key: 0 if key in self.urgent else LAST_LINE,
             clock=lambda: self.now,
             later=self.later,
             jitter=lambda: self.jitter,

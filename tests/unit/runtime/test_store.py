@@ -133,12 +133,22 @@ def test_when_trouble_began_is_remembered_over_events(seen: Seen) -> None:
     assert (kept.trouble, kept.troubled_since) == ("ImagePullBackOff", at(10))
 
 
-def test_a_run_without_job_goes_first(seen: Seen) -> None:
+def test_a_run_is_about_to_begin_when_it_has_no_job_and_a_place(seen: Seen) -> None:
+    seen.store.observe("inferencepipelines", A_PIPELINE)
     seen.take(a_run())
-    assert seen.store.lacks_job(RUN)
+    assert seen.store.about_to_begin(RUN) is not None
+    assert seen.store.about_to_begin(PIPELINE_KEY) is None
     seen.take(a_run().with_job())
-    assert not seen.store.lacks_job(RUN)
-    assert not seen.store.lacks_job(PIPELINE_KEY)
+    assert seen.store.about_to_begin(RUN) is None
+
+
+def test_a_run_whose_turn_has_not_come_is_not_about_to_begin(seen: Seen) -> None:
+    """Telling it so must not hold up others that can begin."""
+    seen.store.turns.open()
+    seen.store.observe("inferencepipelines", changed(A_PIPELINE, "spec.concurrency", {"maxActive": 1}))
+    seen.take(a_run().with_job())
+    seen.store.observe("inferenceruns", changed(a_run().named("b").run, "metadata.uid", "b-uid"))
+    assert seen.store.about_to_begin(Key("run", "default", "b")) is None
 
 
 def test_runs_are_counted_by_state_and_pipeline(seen: Seen) -> None:

@@ -1,0 +1,84 @@
+"""Which Runs there are of one study, and which Run takes which one's place (spec.supersedes). Kept up to date change by change; values only.
+
+A Run takes another's place when it is of the same study and not older, and the other does not name it in turn: a name written by mistake must not
+end the analysis of another patient, nor two Runs end each other.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from gantry.runs import RunView
+
+from .records import Key
+
+K = TypeVar("K")
+Study = tuple[str, str, str]
+"""Namespace, pipeline, Orthanc's id of the study."""
+
+
+class Lineage:
+    """`replace` writes, the others read."""
+
+    def __init__(self, runs: Mapping[Key, RunView]) -> None:
+        self._runs = runs
+        self._of_study: dict[Study, tuple[Key, ...]] = {}
+        self._naming: dict[Key, tuple[Key, ...]] = {}
+        """By the Run that is named: those that name it."""
+
+    def replace(self, key: Key, before: RunView | None, after: RunView | None) -> None:
+        """A Run came, changed or went. Pipeline, study and supersedes of one object never change."""
+        if before is not None and after is not None and before.uid == after.uid:
+            return
+        if before is not None:
+            _take(self._of_study, _study(before), key)
+            _take(self._naming, _named(before), key)
+        if after is not None:
+            _add(self._of_study, _study(after), key)
+            _add(self._naming, _named(after), key)
+
+    def of_study(self, namespace: str, pipeline: str, study: str) -> tuple[Key, ...]:
+        """All Runs of a pipeline on a study, in no order."""
+        return self._of_study.get((namespace, pipeline, study), ())
+
+    def naming(self, key: Key) -> tuple[Key, ...]:
+        """Runs that name this one in spec.supersedes, rightly or not."""
+        return self._naming.get(key, ())
+
+    def successor(self, key: Key) -> Key | None:
+        """The Run that takes this one's place; the newest when there are several."""
+        rightful = [one for one in self.naming(key) if self._takes_place(one, key)]
+        return max(rightful, key=lambda one: (self._runs[one].created, one), default=None)
+
+    def predecessor_ends(self, key: Key, run: RunView) -> bool:
+        """Whether the Run whose place this one takes has not finished yet."""
+        older = _named(run)
+        return older is not None and self._takes_place(key, older) and not self._runs[older].finished
+
+    def _takes_place(self, newer: Key, older: Key) -> bool:
+        one, other = self._runs.get(newer), self._runs.get(older)
+        if one is None or other is None or newer == older:
+            return False
+        return one.study == other.study and one.created >= other.created and _named(other) != newer
+
+
+def _study(run: RunView) -> Study | None:
+    return (run.namespace, run.pipeline, run.study) if run.pipeline else None
+
+
+def _named(run: RunView) -> Key | None:
+    return Key("run", run.namespace, run.supersedes) if run.supersedes else None
+
+
+def _add(index: dict[K, tuple[Key, ...]], name: K | None, key: Key) -> None:
+    if name is not None and key not in index.get(name, ()):
+        index[name] = (*index.get(name, ()), key)
+
+
+def _take(index: dict[K, tuple[Key, ...]], name: K | None, key: Key) -> None:
+    if name is None:
+        return
+    left = tuple(one for one in index.get(name, ()) if one != key)
+    if left:
+        index[name] = left
+    else:
+        index.pop(name, None)
