@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from gantry.api import API_VERSION, InferencePipeline, OrthancBridge
 
 from .failure import Failure
+from .schema_rules import broken_rules
 
 R = TypeVar("R", InferencePipeline, OrthancBridge)
 STDIN = "-"
@@ -87,6 +88,8 @@ def _objects(path: str, document: Any) -> Iterator[Written]:
         raise Failure(f"{where}: give it a metadata.name")
     namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
     made = checked(InferencePipeline, document, where) if kind == InferencePipeline.kind else checked(OrthancBridge, document, where)
+    if broken := list(broken_rules(type(made), made.model_dump(mode="json", by_alias=True, exclude_none=True))):
+        raise Failure(f"{where}: {broken[0]}{_more(broken[1:])}")
     yield Written(where, called, namespace, made)
 
 
@@ -96,8 +99,11 @@ def checked(kind: type[R], document: dict[str, Any], where: str) -> R:
         return kind.model_validate({"spec": document.get("spec", {})})
     except ValidationError as error:
         first, *others = error.errors()
-        more = f" (and {len(others)} more)" if others else ""
-        raise Failure(f"{where}: {_said(first, kind)}{more}") from error
+        raise Failure(f"{where}: {_said(first, kind)}{_more(others)}") from error
+
+
+def _more(others: Sequence[object]) -> str:
+    return f" (and {len(others)} more)" if others else ""
 
 
 def _said(error: ErrorDetails, kind: type[InferencePipeline] | type[OrthancBridge]) -> str:

@@ -197,6 +197,13 @@ WRONG = {
     "a field that is missing": ((UID,), (changed(CHEST, "spec.bridgeRef", ...),), "FILE: InferencePipeline chest: spec.bridgeRef: is needed"),
     "a number without quotes": ((UID,), (a_pipeline("p", [requirement("SliceThickness", "Lte", 2.5)]),), 'FILE: InferencePipeline p: spec.match.study[0].values[0]: must be text; write "2.5" in quotes'),  # type: ignore[arg-type]
     "an unknown operator": ((UID,), (a_pipeline("p", [requirement("Modality", "Inn", "CT")]),), "FILE: InferencePipeline p: spec.match.study[0].operator: Input should be 'In', "),
+    "an operator without values": ((UID,), (a_pipeline("p", [requirement("Modality", "In")]),), "FILE: InferencePipeline p: spec.match.study[0]: Exists and DoesNotExist take no values; every other operator needs values\n"),
+    "a duration that is too short": ((UID,), (changed(CHEST, "spec.template.timeout", "1s"),), "FILE: InferencePipeline chest: spec.template.timeout: timeout is 10s or more, is '1s'\n"),
+    "min above max": ((UID,), (changed(CHEST, "spec.template.input.series", {"min": 3, "max": 2}),), "FILE: InferencePipeline chest: spec.template.input.series: min must not be larger than max\n"),
+    "a sender twice": ((UID,), (changed(CHEST, "spec.match.senders", ["CT_1", "CT_1"]),), "FILE: InferencePipeline chest: spec.match.senders[1]: 'CT_1' is there already\n"),
+    "two destinations of a name": ((UID,), (CHEST, changed(BRIDGE, "spec.destinations", BRIDGE["spec"]["destinations"] * 2)), "FILE: OrthancBridge main: spec.destinations[1]: name pacs is there already\n"),
+    "an expression that does not compile": ((UID,), (changed(CHEST, "spec.match.expression", "study.instances >"),), "FILE: InferencePipeline chest: spec.match.expression, line 1, column 18: "),
+    "two mistakes": ((UID,), (changed(changed(CHEST, "spec.template.timeout", "1s"), "spec.history", {"ttl": "1m"}),), "FILE: InferencePipeline chest: spec.history.ttl: ttl is 1h or more, is '1m' (and 1 more)\n"),
     "another kind": ((UID,), ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, CHEST), "FILE: Secret s: only InferencePipeline and OrthancBridge can be explained; take it out of the file"),
     "another version": ((UID,), (changed(CHEST, "apiVersion", "v1"),), "FILE: InferencePipeline chest: apiVersion must be gantry.health/v1alpha1, is v1"),
     "no name": ((UID,), (changed(CHEST, "metadata", {}),), "FILE: InferencePipeline without name: give it a metadata.name"),
