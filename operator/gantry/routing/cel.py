@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-_FIRST_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \(in container ''\))?\s*(?:\n|\[|$)", re.S)
+_FIRST_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: expecting \{.*?| \(in container ''\))?(?: \[[A-Z_]+\])?(?:\n|$)")
+
+Values = Any
+"""Opaque: the library's Activation."""
 
 
 class DoesNotCompile(ValueError):
@@ -29,6 +32,7 @@ class Program:
 
     def __init__(self, text: str, variables: tuple[str, ...]) -> None:
         """Raises DoesNotCompile."""
+        self._variables = variables
         try:
             self._compiled = _environment(variables).compile(text)
         except RuntimeError as error:
@@ -39,10 +43,14 @@ class Program:
         """cel.expr.CheckedExpr of the CEL specification, as protobuf writes it."""
         return bytes(self._compiled.serialize())
 
-    def ask(self, data: Mapping[str, Any]) -> object:
+    def values(self, data: Mapping[str, Any]) -> Values:
+        """What an expression is asked about, converted once for all programs of the same variables."""
+        return _environment(self._variables).Activation(data)
+
+    def ask(self, values: Values) -> object:
         """Raises DoesNotEvaluate."""
         try:
-            answer = self._compiled.eval(data=data)
+            answer = self._compiled.eval(values)
         except RuntimeError as error:
             raise DoesNotEvaluate(_plain(str(error))) from error
         if answer.type().name() == "ERROR" or answer.type().name() == "*error*":

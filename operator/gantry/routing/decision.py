@@ -5,13 +5,13 @@ match everything do not feed each other. The order of checks, each one the reaso
 study, the study's expression, then for each series what is never an input, its requirements, its expression, then `pick`, how many are left, senders.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gantry.api.pipeline import Priority
 
-from .facts import StudyFacts
+from .facts import Needs, StudyFacts
 from .picking import passed_over
 from .requirements import Refusal
 from .rules import DOCUMENTS, Rules
@@ -61,12 +61,12 @@ class Decision:
 
 def decide(rules: Rules, study: StudyFacts) -> Decision:
     """One pipeline's decision on a study."""
-    return _decide(rules, StudyView(study))
+    return _decide(rules, StudyView(study, rules.expressed or Needs()))
 
 
-def decide_all(rules: Iterable[Rules], study: StudyFacts) -> tuple[Decision, ...]:
+def decide_all(rules: Sequence[Rules], study: StudyFacts) -> tuple[Decision, ...]:
     """The same for many pipelines, in their order: what they ask in common is answered once."""
-    view = StudyView(study)
+    view = StudyView(study, Needs.of(one.expressed for one in rules if one.expressed is not None))
     return tuple([_decide(one, view) for one in rules])
 
 

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .cel import DoesNotCompile, DoesNotEvaluate, Program
-from .errors import InvalidExpression
+from .cel import DoesNotEvaluate
+from .cost import Size
+from .expression import Compiled, compiled
+from .kinds import DYN, Kind
 
 FIELD = "spec.after.when"
+VARIABLES: Mapping[str, Kind] = {"findings": Kind("list", item=DYN), "document": DYN}
 
 
 class ConditionFailed(Exception):
@@ -21,23 +24,38 @@ class ConditionFailed(Exception):
 class FindingsCondition:
     """A compiled condition."""
 
-    text: str
-    program: Program
+    compiled: Compiled
+
+    @property
+    def text(self) -> str:
+        return self.compiled.text
 
     def holds(self, document: Mapping[str, Any]) -> bool:
         """Raises ConditionFailed."""
+        data = {"document": dict(document), "findings": document.get("findings") or []}
         try:
-            return self.program.ask({"document": dict(document), "findings": document.get("findings") or []}) is True
+            return self.compiled.ask(self.compiled.program.values(data), [_size(data).rounded])
         except DoesNotEvaluate as error:
             raise ConditionFailed(str(error)) from error
 
 
 def compile_findings_condition(text: str) -> FindingsCondition:
     """Raises InvalidExpression with line and column."""
-    try:
-        program = Program(text, ("document", "findings"))
-    except DoesNotCompile as error:
-        raise InvalidExpression(f"{FIELD}, line {error.line}, column {error.column}: {error}") from error
-    if program.type not in ("bool", "BOOL"):
-        raise InvalidExpression(f"{FIELD}: it gives {program.type.lower()}, not true or false; compare it with something")
-    return FindingsCondition(text, program)
+    return FindingsCondition(compiled(FIELD, text, VARIABLES))
+
+
+def _size(value: object) -> Size:
+    """The longest list, map and text anywhere in it; a document is parsed JSON, at most as deep as its parser allowed."""
+    lists = maps = texts = 1
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                texts = max(texts, len(text))
+            case dict() as one:
+                maps = max(maps, len(one))
+                left += one.values()
+            case list() as several:
+                lists = max(lists, len(several))
+                left += several
+    return Size(lists, maps, texts)

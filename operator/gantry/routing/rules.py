@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gantry.api import InferencePipeline
-from gantry.api.pipeline import Match, Priority, PriorityRule, SeriesSelection, TagRequirement
+from gantry.api.pipeline import Priority, PriorityRule, TagRequirement
 
 from .expression import SERIES_SCOPE, STUDY_SCOPE, Expression, compile_expression
 from .facts import Known, Needs
@@ -51,6 +51,8 @@ class Rules:
     after: FindingsCondition | None = None
     needs: Needs = field(default_factory=Needs)
     """All that the parts above need to know."""
+    expressed: Needs | None = None
+    """Of it what the expressions need; None: there are none."""
 
     def within(self, known: Known) -> "Rules":
         """Only what can be asked with what is known. Further parts only take studies and series away: what these refuse is refused for sure."""
@@ -84,6 +86,13 @@ def compile_rules(name: str, pipeline: InferencePipeline) -> Rules:
     expression = _expression("spec.match.expression", match.expression, STUDY_SCOPE)
     series_expression = _expression("spec.template.input.series.expression", selection.expression, SERIES_SCOPE)
     urgency = tuple(_urgency(number, rule) for number, rule in enumerate(spec.priority.rules))
+    expressions = [one.needs for one in (expression, series_expression) if one is not None]
+    expressed = Needs.of(expressions) if expressions else None
+    own = Needs(
+        study=frozenset(one.tag for one in (*study, *(of_study for rule in urgency for of_study in rule.study))),
+        series=frozenset(one.tag for one in series) | ELEMENTS[selection.pick] | {"Modality"},
+        senders=bool(match.senders) or any(one.senders for one in urgency),
+    )
     return Rules(
         pipeline=name,
         study=study,
@@ -97,7 +106,8 @@ def compile_rules(name: str, pipeline: InferencePipeline) -> Rules:
         senders=frozenset(match.senders),
         urgency=urgency,
         after=_after(pipeline),
-        needs=_needs(match, selection, study, series, urgency, (expression, series_expression)),
+        needs=own if expressed is None else own | expressed,
+        expressed=expressed,
     )
 
 
@@ -120,19 +130,3 @@ def _documents(requirements: Sequence[TagRequirement]) -> frozenset[str]:
         value.strip() for one in requirements if one.operator == "In" and one.tag in ("Modality", "0008,0060") for value in one.values or ()
     }
     return DOCUMENTS & named
-
-
-def _needs(
-    match: Match,
-    selection: SeriesSelection,
-    study: tuple[Requirement, ...],
-    series: tuple[Requirement, ...],
-    urgency: tuple[Urgency, ...],
-    expressions: tuple[Expression | None, ...],
-) -> Needs:
-    own = Needs(
-        study=frozenset(one.tag for part in (study, *(rule.study for rule in urgency)) for one in part),
-        series=frozenset(one.tag for one in series) | ELEMENTS[selection.pick] | {"Modality"},
-        senders=bool(match.senders) or any(rule.senders for rule in urgency),
-    )
-    return Needs.of((own, *(one.needs for one in expressions if one is not None)))

@@ -4,20 +4,25 @@ Pure, and never raises: archives hold wrong value representations, padding, odd 
 (`thickness`, elements) or an empty text (`orientation`, `kernel`, `sender`, `transferSyntax`).
 """
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from .dictionary import Element, by_keyword, by_number
 from .facts import SeriesFacts, StudyFacts
-from .tags import LONGEST, Tags, canonical, number_of, values_of
+from .tags import Tags, canonical, number_of, text_of, values_of
 
 OBLIQUE_FROM = math.cos(math.radians(20))
 """A plane is AXIAL, CORONAL or SAGITTAL when its normal is within 20 degrees of that axis: a gantry tilt of a head CT (up to 20) and the tilt of
 spine and cardiac-free knee stacks stay what radiologists call them; at 45 the name would be a coin toss."""
 _PLANES = ("SAGITTAL", "CORONAL", "AXIAL")
 """By the axis of the normal: x to the left, y to the back, z to the head (PS3.3 C.7.6.2.1.1)."""
+MOST_ELEMENTS = 1024
+"""Of one instance that an expression sees when it does not name them."""
+ORIENTATIONS = ("AXIAL", "CORONAL", "SAGITTAL", "OBLIQUE", "")
+"""All values of `series.orientation`; empty when the images do not tell."""
 _NO_CONTRAST = frozenset({"", "NO", "NONE", "N", "0", "NATIVE", "WITHOUT", "NO CONTRAST"})
 """What technicians write into ContrastBolusAgent when none was given."""
 
@@ -52,11 +57,11 @@ ELEMENTS_OF: Mapping[str, str] = MappingProxyType(
 """Field of a series (`modalities`: of the study) -> the element it is made of."""
 
 
-def study_variables(study: StudyFacts, series: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The variable `study`."""
+def study_variables(study: StudyFacts, series: Sequence[Mapping[str, Any]], wanted: Collection[str] | None = None) -> dict[str, Any]:
+    """The variable `study`. `wanted`: see `elements`."""
     senders = list(study.senders)
     return {
-        "tags": elements(study.tags),
+        "tags": elements(study.tags, wanted),
         "instances": study.instances,
         "series": list(series),
         "modalities": sorted({one["modality"] for one in series if one["modality"]}),
@@ -65,10 +70,10 @@ def study_variables(study: StudyFacts, series: Sequence[Mapping[str, Any]]) -> d
     }
 
 
-def series_variables(series: SeriesFacts) -> dict[str, Any]:
-    """The variable `series`."""
+def series_variables(series: SeriesFacts, wanted: Collection[str] | None = None) -> dict[str, Any]:
+    """The variable `series`. `wanted`: see `elements`."""
     made = {
-        "tags": elements(series.tags),
+        "tags": elements(series.tags, wanted),
         "instances": series.instances,
         "modality": first(series.tags, "Modality"),
         "orientation": orientation(series.tags),
@@ -114,18 +119,22 @@ def orientation(tags: Tags) -> str:
     return _PLANES[normal.index(largest)]
 
 
-def elements(tags: Tags) -> dict[str, Any]:
-    """The elements by every name they were given: a value where the standard allows one (VM 1), else a list; a number where the VR is numeric."""
+def elements(tags: Tags, wanted: Collection[str] | None) -> dict[str, Any]:
+    """The elements by keyword and by number: a value where the standard allows one (VM 1), else a list; a number where the VR is numeric.
+
+    Only those named in `wanted` as `Needs` has them; None: all, the first MOST_ELEMENTS of them.
+    """
     made: dict[str, Any] = {}
-    for name, text in tags.items():
-        if not isinstance(text, str) or not text.strip(" \0\\"):
+    for name in itertools.islice(tags, MOST_ELEMENTS) if wanted is None else wanted:
+        text = text_of(tags, name)
+        if text is None or not text.strip(" \0\\"):
             continue
-        element = by_keyword().get(name) if "," not in name else by_number().get(name)
-        value = _value(text[:LONGEST], element)
-        made[canonical(name)] = value
-        if element is not None:
-            made.setdefault(element.keyword, value)
-            made.setdefault(element.number, value)
+        element = by_keyword().get(name) if "," not in name else by_number().get(canonical(name))
+        value = _value(text, element)
+        if element is None:
+            made[canonical(name)] = value
+        else:
+            made[element.keyword] = made[element.number] = value
     return made
 
 

@@ -4,13 +4,15 @@ A ward's pipelines repeat each other's requirements (200 of them ask for the sam
 A view is made for one study and thrown away after its decisions; it changes nothing a caller can see.
 """
 
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import Any
 
-from .facts import SeriesFacts, StudyFacts
+from .cost import Size
+from .facts import Needs, SeriesFacts, StudyFacts
 from .requirements import Refusal, Requirement
-from .tags import Tags, values_of
-from .variables import series_variables, study_variables
+from .tags import LONGEST, Tags, values_of
+from .variables import MOST_ELEMENTS, series_variables, study_variables
 
 
 class Asked:
@@ -43,9 +45,12 @@ class Asked:
 class SeriesView:
     """One series."""
 
-    def __init__(self, facts: SeriesFacts) -> None:
+    def __init__(self, facts: SeriesFacts, wanted: Collection[str] | None) -> None:
         self.facts = facts
         self.asked = Asked(facts.tags)
+        self.values: Any = None
+        """Set by the first expression: its variables as CEL's."""
+        self._wanted = wanted
 
     @property
     def orthanc_id(self) -> str:
@@ -54,18 +59,49 @@ class SeriesView:
     @cached_property
     def variables(self) -> dict[str, Any]:
         """What an expression sees as `series`."""
-        return series_variables(self.facts)
+        return series_variables(self.facts, self._wanted)
 
 
 class StudyView:
     """A study and its series, in the order of their ids: no decision depends on the order Orthanc lists them in."""
 
-    def __init__(self, facts: StudyFacts) -> None:
+    def __init__(self, facts: StudyFacts, needs: Needs) -> None:
+        """`needs`: of all rules that will be asked; expressions see no other elements."""
         self.facts = facts
         self.asked = Asked(facts.tags)
-        self.series = tuple(SeriesView(one) for one in sorted(facts.series, key=lambda one: one.orthanc_id))
+        self.values: Any = None
+        """Set by the first expression: its variables as CEL's."""
+        self._wanted = None if needs.instance else needs.study
+        self.series = tuple([
+            SeriesView(one, None if needs.instance else needs.series) for one in sorted(facts.series, key=lambda one: one.orthanc_id)
+        ])  # fmt: skip
+
+    @cached_property
+    def sizes(self) -> "Sizes":
+        return Sizes(self.facts)
 
     @cached_property
     def variables(self) -> dict[str, Any]:
         """What an expression sees as `study`."""
-        return study_variables(self.facts, [one.variables for one in self.series])
+        return study_variables(self.facts, [one.variables for one in self.series], self._wanted)
+
+
+class Sizes:
+    """For the price of expressions: first what holds for any study of so many series, then, only if asked for, what holds for this one."""
+
+    def __init__(self, facts: StudyFacts) -> None:
+        self._facts = facts
+
+    @cached_property
+    def _rough(self) -> Size:
+        return Size(len(self._facts.series), MOST_ELEMENTS, LONGEST).rounded
+
+    @cached_property
+    def _exact(self) -> Size:
+        elements = [self._facts.tags, *(one.tags for one in self._facts.series)]
+        text = max((len(text) for tags in elements for text in tags.values()), default=1)
+        return Size(len(self._facts.series), max(map(len, elements)), min(text, LONGEST)).rounded
+
+    def __iter__(self) -> Iterator[Size]:
+        yield self._rough
+        yield self._exact
