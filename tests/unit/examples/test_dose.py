@@ -1,0 +1,345 @@
+"""The dose application against planted values: what stands in headers and dose reports is what it reports, and what is missing is said."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from examples.algorithms.dose.dose.document import findings_document
+from examples.algorithms.dose.dose.regions import REGIONS, region_of_body_part, region_of_code
+from examples.algorithms.dose.dose.settings import Settings, WrongSettings
+from examples.algorithms.dose.dose.study import Study, Unusable
+from examples.algorithms.dose.dose.summary import summarised
+from examples.phantom.make_ct import Options, make_series
+from examples.phantom.make_rdsr import BODY, HEAD, HEAD_PHANTOM, LOCALIZER, PLANTED, Event, add_dose, dose_report, event_uid
+
+from gantry.report import parse_findings
+from gantry.report.findings import Finding, Findings
+from gantry.worker.dicom_json import JsonDataset, encoded, parsed
+
+ROOT = Path(__file__).parents[3]
+LEVELS = {"chest": {"CTDIvol": 10.0, "DLP": 350.0}}
+
+
+def as_json(dataset: pydicom.Dataset) -> JsonDataset:
+    """As the application finds it."""
+    return parsed(json.dumps([dataset.to_json_dict(bulk_data_threshold=0, bulk_data_element_handler=lambda _: "x")]).encode())
+
+
+def a_slice(number: int = 1, *, series: str = "1.2.3.1", event: str = event_uid("1.2.3", 2), **elements: Any) -> pydicom.Dataset:
+    """One CT header: 5 mm slices, one above another. None removes an element."""
+    ds = pydicom.Dataset()
+    ds.SOPClassUID, ds.Modality = "1.2.840.10008.5.1.4.1.1.2", "CT"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "1.2.3", series, f"{series}.{number}"
+    ds.StudyDate, ds.StudyTime, ds.PatientBirthDate, ds.BodyPartExamined = "20260105", "101500", "19600101", "CHEST"
+    ds.FrameOfReferenceUID, ds.AcquisitionNumber, ds.AcquisitionDate = "1.2.3.9", 1, "20260105"
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds.ImagePositionPatient, ds.SliceThickness, ds.InstanceNumber = [0, 0, 5.0 * number], 5, number
+    ds.CTDIvol, ds.IrradiationEventUID = 12.5, event
+    phantom = pydicom.Dataset()
+    phantom.CodeValue, phantom.CodingSchemeDesignator, phantom.CodeMeaning = BODY
+    ds.CTDIPhantomTypeCodeSequence = [phantom]
+    for keyword, value in elements.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    return ds
+
+
+def slices(count: int = 4, **elements: Any) -> list[pydicom.Dataset]:
+    return [a_slice(number, **elements) for number in range(1, count + 1)]
+
+
+def a_report(*events: Event, image: pydicom.Dataset | None = None) -> pydicom.Dataset:
+    return dose_report(image or a_slice(), events or PLANTED)
+
+
+def look(
+    images: Sequence[pydicom.Dataset] = (), reports: Sequence[pydicom.Dataset] = (), *, age: float | None = 60, other: dict[str, int] | None = None, **settings: Any
+) -> Findings:
+    """What the application says of them, through the contract's own parser."""
+    study = Study(tuple(map(as_json, images)), tuple(map(as_json, reports)), other or {}, age)
+    chosen = Settings(**{"referenceLevels": LEVELS, **settings})
+    events, total, notes = summarised(study, tolerance=chosen.tolerance)
+    return parse_findings(json.dumps(findings_document(events, total, notes, age=age, settings=chosen)).encode())
+
+
+def measured(finding: Finding) -> dict[str, tuple[float, str]]:
+    return {one.name.meaning: (one.value, one.unit) for one in finding.measurements}
+
+
+def by_id(found: Findings) -> dict[str, Finding]:
+    return {one.id: one for one in found.findings}
+
+
+def impression(found: Findings) -> str:
+    return str(found.summary.impression)
+
+
+def test_headers_and_dose_report_give_one_finding_an_event_with_the_planted_values() -> None:
+    found = look(slices(), [a_report()])
+    assert [(one.id, one.type.meaning) for one in found.findings] == [
+        ("event-1", "Constant Angle Acquisition"), ("event-2", "Irradiation Event"), ("study", "CT Accumulated Dose Data"), ("above-event-2", "Above diagnostic reference level"),
+    ]  # fmt: skip
+    localizer, scan, total, above = found.findings
+    assert measured(localizer) == {"Mean CTDIvol": (0.13, "mGy"), "DLP": (5.2, "mGy.cm")}
+    assert measured(scan) == {"Mean CTDIvol": (12.5, "mGy"), "DLP": (430, "mGy.cm"), "Effective Dose": (6.02, "mSv"), "Effective Dose Conversion Factor": (0.014, "mSv/(mGy.cm)")}
+    assert measured(total) == {"Total Number of Irradiation Events": (2, "{events}"), "CT Dose Length Product Total": (435.2, "mGy.cm"), "CT Effective Dose Total": (6.02, "mSv")}
+    assert measured(above) == {"Mean CTDIvol": (12.5, "mGy"), "Reference level of CTDIvol": (10, "mGy"), "DLP": (430, "mGy.cm"), "Reference level of DLP": (350, "mGy.cm")}
+    assert [one.name.key for one in scan.measurements] == [("DCM", "113830"), ("DCM", "113838"), ("DCM", "113839"), ("DCM", "113840")]
+    effective = scan.measurements[2]
+    assert effective.method is not None
+    assert effective.derivation is not None
+    assert (effective.method.key, effective.derivation.key) == (("DCM", "113800"), ("SCT", "414135002"))
+    assert [(one.name.meaning, one.value.meaning) for one in scan.evaluations if one.value] == [("Source of Dose Information", "Automated Data Collection"), ("CTDIw Phantom Type", "IEC Body Dosimetry Phantom")]
+    assert scan.sites[0].location.key == ("SCT", "816094009")
+    assert scan.images == ("1.2.3.1.1",)
+    assert impression(found) == "1 CT scan(s) and 1 localizer(s). Above diagnostic reference level: event 2: CTDIvol 12.50 of 10 mGy; event 2: DLP 430.00 of 350 mGy.cm."
+
+
+def test_below_the_levels_is_said_as_absent() -> None:
+    found = look(slices(CTDIvol=8.0), [a_report(PLANTED[0], Event(8.0, 300.0))])
+    assert [one.meaning for one in found.evaluated_for] == ["Above diagnostic reference level"]
+    assert not any(one.type.value == "DRL-ABOVE" for one in found.findings)
+    assert impression(found) == "1 CT scan(s) and 1 localizer(s). No scan above its diagnostic reference level."
+
+
+@pytest.mark.parametrize("value", [10.0, 10.01], ids=["at the level", "just above"])
+def test_a_level_is_exceeded_above_it_only(value: float) -> None:
+    found = look((), [a_report(Event(value, 100.0))])
+    assert ("above-event-1" in by_id(found)) == (value > 10)
+
+
+def test_without_a_level_for_the_region_nothing_is_claimed() -> None:
+    found = look(slices(), [a_report()], referenceLevels={"head": {"CTDIvol": 60.0}})
+    assert found.evaluated_for == ()
+    assert impression(found) == "1 CT scan(s) and 1 localizer(s). No scan could be compared with a reference level."
+
+
+def test_headers_alone_give_ctdi_and_an_estimated_dlp_that_is_not_compared() -> None:
+    found = look(slices(CTDIvol=9.0), referenceLevels={"chest": {"CTDIvol": 10.0, "DLP": 1.0}})
+    scan = by_id(found)["event-1"]
+    assert measured(scan)["Mean CTDIvol"] == (9, "mGy")
+    assert measured(scan)["DLP"] == (18, "mGy.cm")  # 9 mGy along 4 slices of 5 mm
+    assert scan.measurements[1].derivation is not None
+    assert scan.measurements[1].derivation.meaning == "Estimated"
+    assert next(one.value.meaning for one in scan.evaluations if one.value) == "Copied From Image Attributes"
+    assert "above-event-1" not in by_id(found)
+    assert "Note: There is no dose report; all values are from the images." in impression(found)
+    assert "Note: Event 1: DLP is estimated from CTDIvol and the length of the images, without overranging, and not compared." in impression(found)
+
+
+def test_slices_with_values_of_their_own_are_averaged() -> None:
+    images = [a_slice(number, CTDIvol=value) for number, value in ((1, 8.0), (2, 10.0), (3, 12.0))]
+    assert measured(by_id(look(images))["event-1"])["Mean CTDIvol"] == (10, "mGy")
+
+
+def test_a_second_reconstruction_is_no_second_scan() -> None:
+    for without in ({}, {"IrradiationEventUID": None}):
+        found = look([*slices(**without), *slices(series="1.2.3.2", **without)], [])
+        assert [one.id for one in found.findings if one.id.startswith("event")] == ["event-1"]
+        assert by_id(found)["event-1"].images == ("1.2.3.1.1", "1.2.3.2.1")
+
+
+def test_images_without_event_uid_belong_to_the_only_scan_of_the_report() -> None:
+    found = look(slices(IrradiationEventUID=None), [a_report()])
+    assert by_id(found)["event-2"].images == ("1.2.3.1.1",)
+    assert "event-3" not in by_id(found)
+
+
+def test_a_localizers_images_are_no_scan() -> None:
+    scout = a_slice(1, series="1.2.3.5", event="", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], CTDIvol=0.13, IrradiationEventUID=None)
+    found = look([scout, *slices()], [a_report()])
+    assert [one.type.meaning for one in found.findings][:3] == ["Constant Angle Acquisition", "Irradiation Event", "CT Accumulated Dose Data"]
+    assert by_id(found)["event-1"].images == ("1.2.3.5.1",)
+
+
+NOTES: dict[str, tuple[dict[str, Any], str]] = {
+    "images and report disagree": ({"images": slices(CTDIvol=20.0), "reports": [a_report()]}, "Event 2: CTDIvol is 12.50 mGy in the dose report and 20.00 mGy in the images; the report's is used."),
+    "images of no event": ({"images": slices(event="1.2.77"), "reports": [a_report()]}, "1 acquisition(s) in the images stand in no dose report."),
+    "no CTDIvol in the images": ({"images": slices(CTDIvol=None), "reports": [a_report()]}, "1 of 1 acquisitions have no CTDIvol in their images."),
+    "another phantom than the region's": ({"reports": [a_report(Event(12.5, 430.0, phantom=HEAD_PHANTOM))]}, "Event 1: its DLP refers to another phantom than the conversion factor of its region; no effective dose."),
+    "phantoms disagree": ({"images": slices(), "reports": [a_report(PLANTED[0], Event(12.5, 430.0, phantom=HEAD_PHANTOM))]}, "Event 2: dose report and images name different CTDI phantoms; the report's is used."),
+    "an unknown region": ({"reports": [a_report(Event(12.5, 430.0, region=("40983000", "SCT", "Arm")))]}, "Event 1: its body region is not known; no effective dose, no reference level."),
+    "an event without numbers": ({"reports": [a_report(PLANTED[1], Event(None, None))]}, "Event 2: neither CTDIvol nor DLP is known."),
+    "a child": ({"reports": [a_report()], "age": 9}, "The patient is under 16 years: no effective dose, because the factors are for adults."),
+    "an unknown age": ({"reports": [a_report()], "age": None}, "The patient's age is not known; the factors are for adults."),
+    "other modalities": ({"reports": [a_report()], "other": {"DX": 2}}, "2 instance(s) of modality DX are no CT and were left out."),
+}
+
+
+@pytest.mark.parametrize(("case", "note"), NOTES.values(), ids=NOTES.keys())
+def test_what_does_not_fit_together_is_said(case: dict[str, Any], note: str) -> None:
+    found = look(case.pop("images", ()), case.pop("reports", ()), **case)
+    assert f"Note: {note}" in impression(found).splitlines()
+
+
+def test_a_child_gets_no_effective_dose() -> None:
+    assert "Effective Dose" not in measured(by_id(look((), [a_report()], age=9))["event-2"])
+
+
+def test_a_total_that_is_not_the_sum_is_said() -> None:
+    report = a_report()
+    accumulated = next(item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "113811")
+    accumulated.ContentSequence[0].MeasuredValueSequence[0].NumericValue = "3"
+    accumulated.ContentSequence[1].MeasuredValueSequence[0].NumericValue = "900"
+    found = look((), [report])
+    assert "Note: The dose report's total DLP is 900.0 mGy.cm, its events have 435.2 mGy.cm together." in impression(found)
+    assert "Note: The dose report counts 3 events and tells 2." in impression(found)
+    assert measured(by_id(found)["study"])["CT Dose Length Product Total"] == (900, "mGy.cm")
+
+
+def test_a_report_that_comes_again_with_more_events_replaces_the_first() -> None:
+    first, whole = a_report(PLANTED[0]), a_report(*PLANTED)
+    whole.ContentTime = "111500"
+    found = look((), [whole, first])
+    assert [one.id for one in found.findings if one.id.startswith("event")] == ["event-1", "event-2"]
+    assert "Note: Several dose reports tell the same events; the latest is used." in impression(found)
+    assert measured(by_id(found)["study"])["CT Dose Length Product Total"] == (435.2, "mGy.cm")
+
+
+def changed_unit(report: pydicom.Dataset, unit: str, value: str) -> pydicom.Dataset:
+    """Every DLP of the events."""
+    for item in report.ContentSequence:
+        for inner in item.get("ContentSequence", []):
+            for leaf in inner.get("ContentSequence", []):
+                if leaf.ConceptNameCodeSequence[0].CodeValue == "113838":
+                    leaf.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue = unit
+                    leaf.MeasuredValueSequence[0].NumericValue = value
+    return report
+
+
+UNITS = {"as older scanners write it": ("mGycm", "430", 430.0), "larger": ("Gy.cm", "0.43", 430.0), "not one of dose": ("mm", "430", None), "negative": ("mGy.cm", "-1", None)}
+
+
+@pytest.mark.parametrize(("unit", "value", "want"), UNITS.values(), ids=UNITS.keys())
+def test_units_are_converted_and_nonsense_is_left_out(unit: str, value: str, want: float | None) -> None:
+    found = look((), [changed_unit(a_report(PLANTED[1]), unit, value)])
+    assert measured(by_id(found)["event-1"]).get("DLP") == (None if want is None else (want, "mGy.cm"))
+    assert ("is negative or in an unknown unit and was left out." in impression(found)) == (want is None)
+
+
+def test_other_structured_reports_are_left_out_by_name() -> None:
+    other = a_report()
+    other.ConceptNameCodeSequence[0].CodeValue, other.ConceptNameCodeSequence[0].CodeMeaning = "126000", "Imaging Measurement Report"
+    fluoroscopy = a_report()
+    fluoroscopy.ContentSequence = [item for item in fluoroscopy.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue not in ("113811", "113819")]
+    found = look(slices(), [other, fluoroscopy, a_report()])
+    assert "Note: Left out: a structured report that is no dose report (Imaging Measurement Report)." in impression(found)
+    assert "Note: Left out: a dose report without CT." in impression(found)
+
+
+def test_a_study_that_tells_no_dose_is_refused() -> None:
+    with pytest.raises(Unusable, match="neither images nor reports tell CTDIvol or DLP"):
+        look(slices(CTDIvol=None))
+
+
+REGION_WORDS = {"CHEST": "chest", "Thorax": "chest", "ABDOMEN PELVIS": "abdomenPelvis", "head-neck": "headNeck", "LEG": None, "": None}
+
+
+@pytest.mark.parametrize(("word", "want"), REGION_WORDS.items(), ids=REGION_WORDS.keys())
+def test_body_parts_by_their_words(word: str, want: str | None) -> None:
+    region = region_of_body_part(word)
+    assert (region.name if region else None) == want
+
+
+def test_regions_by_code_and_the_published_factors() -> None:
+    known = region_of_code(HEAD)
+    assert known is not None
+    assert known.name == "head"
+    assert region_of_code(("T-D3000", "SRT", "Chest")) is REGIONS["chest"]
+    assert region_of_code(None) is None
+    # AAPM Report 96, table 3, adults.
+    assert {name: REGIONS[name].k for name in ("head", "neck", "headNeck", "chest", "abdomenPelvis", "trunk")} == {
+        "head": 0.0021, "neck": 0.0059, "headNeck": 0.0031, "chest": 0.014, "abdomenPelvis": 0.015, "trunk": 0.015,
+    }  # fmt: skip
+
+
+WRONG_SETTINGS = {
+    "not JSON": ("{", "is not JSON"),
+    "an unknown name": ('{"levels": {}}', "settings may hold referenceLevels, tolerance"),
+    "an unknown region": ('{"referenceLevels": {"thorax": {"DLP": 1}}}', "referenceLevels names regions out of abdomen, abdomenPelvis, chest"),
+    "an unknown quantity": ('{"referenceLevels": {"chest": {"SSDE": 1}}}', r"referenceLevels\.chest holds CTDIvol \(mGy\) and DLP"),
+    "no quantity": ('{"referenceLevels": {"chest": {}}}', r"referenceLevels\.chest holds"),
+    "a word for a number": ('{"referenceLevels": {"chest": {"DLP": "high"}}}', r"referenceLevels\.chest\.DLP must be a number above 0; given: 'high'"),
+    "a level of nothing": ('{"referenceLevels": {"chest": {"DLP": 0}}}', r"must be a number above 0; given: 0"),
+    "a tolerance of ten": ('{"tolerance": 10}', "tolerance is a share from 0 to 1"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS.keys())
+def test_wrong_settings_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(WrongSettings, match=message):
+        Settings.read(tmp_path / "settings.json")
+
+
+def an_input(folder: Path, files: dict[str, tuple[str, bytes]]) -> Path:
+    """A folder as fetch lays it out: path -> modality, content."""
+    (folder / "output").mkdir(parents=True)
+    series: dict[str, dict[str, Any]] = {}
+    for path, (modality, content) in files.items():
+        place = folder / "input" / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        one = series.setdefault(path.partition("/")[0], {"modality": modality, "instances": []})
+        one["instances"].append({"path": path})
+    (folder / "input").mkdir(exist_ok=True)
+    (folder / "input" / "study.json").write_text(json.dumps({"series": list(series.values())}))
+    return folder
+
+
+def read_dose(folder: Path, settings: str = "{}") -> subprocess.CompletedProcess[str]:
+    """The application as Gantry starts it."""
+    (folder / "settings.json").write_text(settings)
+    environment = {"GANTRY_INPUT": folder / "input", "GANTRY_OUTPUT": folder / "output", "GANTRY_SETTINGS": folder / "settings.json"}
+    program = ROOT / "examples" / "algorithms" / "dose" / "read_dose.py"
+    return subprocess.run([sys.executable, program], env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+def test_as_a_process_on_the_phantoms_own_headers(tmp_path: Path) -> None:
+    make_series(tmp_path / "ct", Options(slices=4, matrix=32, spheres=0, vessels=0))
+    add_dose(tmp_path / "ct")
+    planted = json.loads((tmp_path / "ct" / "dose.json").read_text())
+    assert [dataclasses.asdict(one)["dlp"] for one in PLANTED] == [one["dlp"] for one in planted]
+    files = {f"1/{place:04d}.json": ("CT", encoded(as_json(pydicom.dcmread(path)))) for place, path in enumerate(sorted((tmp_path / "ct").glob("ct*.dcm")), 1)}
+    files["2/0001.json"] = ("SR", encoded(as_json(pydicom.dcmread(tmp_path / "ct" / "rdsr.dcm"))))
+    done = read_dose(an_input(tmp_path / "run", files), json.dumps({"referenceLevels": LEVELS}))
+    assert (done.returncode, done.stdout) == (0, "2 irradiation events in 4 images and 1 reports\n"), done.stderr
+    found = parse_findings((tmp_path / "run" / "output" / "findings.json").read_bytes())
+    assert {value[0] for one in found.findings for value in measured(one).values()} >= {one[key] for one in planted for key in ("ctdi", "dlp")}
+    assert "Note" not in impression(found)
+
+
+REFUSED = {
+    "no input": ({}, 66, "dose: the study has no instances\n"),
+    "images with pixels": ({"1/0001.dcm": ("CT", b"x")}, 65, "dose: the input are images; set input.content: Metadata in the pipeline\n"),
+    "a file that is no JSON": ({"1/0001.json": ("CT", b"\xff{")}, 65, "dose: 1/0001.json cannot be read: UnicodeDecodeError\n"),
+    "a file that is no dataset": ({"1/0001.json": ("CT", b"[1]")}, 65, "dose: 1/0001.json is no DICOM JSON\n"),
+    "elements of the wrong shape": ({"1/0001.json": ("SR", b'{"0040A043": {"vr": "SQ", "Value": "x"}, "0040A730": 7}')}, 65, "dose: neither images nor reports tell CTDIvol or DLP\n"),
+    "a bomb": ({"1/0001.json": ("SR", b"[" * 100_000)}, 65, "dose: 1/0001.json cannot be read: RecursionError\n"),
+}
+
+
+@pytest.mark.parametrize(("files", "code", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_input_that_cannot_be_used_ends_with_a_code_that_is_not_retried(files: dict[str, tuple[str, bytes]], code: int, words: str, tmp_path: Path) -> None:
+    done = read_dose(an_input(tmp_path / "run", files))
+    assert (done.returncode, done.stderr) == (code, words)
+    assert not list((tmp_path / "run" / "output").iterdir())
+
+
+def test_wrong_settings_have_a_code_of_their_own(tmp_path: Path) -> None:
+    done = read_dose(an_input(tmp_path / "run", {}), '{"a": 1}')
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+
+
+def test_a_localizer_is_never_above_a_level() -> None:
+    found = look((), [a_report(Event(99.0, 999.0, kind=LOCALIZER), PLANTED[0])])
+    assert not any(one.type.value == "DRL-ABOVE" for one in found.findings)
