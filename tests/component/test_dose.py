@@ -28,13 +28,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
         yield server
 
 
-def report_on(server: OrthancServer, folder: Path, program: Path, *, events: tuple[Event, ...] = PLANTED, with_report: bool = True) -> tuple[Path, dict[str, float | None]]:
+def report_on(server: OrthancServer, folder: Path, program: Path, *, events: tuple[Event, ...] = PLANTED, with_report: bool = True, with_images: bool = True) -> tuple[Path, dict[str, float | None]]:
     """The SR as a file, and its measurements by group and name."""
     for study in server.studies():
         server.rest("DELETE", f"/studies/{study}")
     make_series(folder / "ct", Options(slices=12, matrix=64, spheres=0, vessels=0))
     rdsr = add_dose(folder / "ct", events)
-    server.upload(*(path.read_bytes() for path in sorted((folder / "ct").glob("ct*.dcm"))), *([rdsr.read_bytes()] if with_report else []))
+    images = sorted((folder / "ct").glob("ct*.dcm")) if with_images else []
+    server.upload(*(path.read_bytes() for path in [*images, *([rdsr] if with_report else [])]))
     step = {"name": "dose", "image": "localhost/dose:1", "command": ["x"], "settings": LEVELS}
     task = a_task(server, template__input={"series": {}, "content": "Metadata"}, template__steps=[step])
     pod = Pod(folder / "pod", task, program)
@@ -90,6 +91,13 @@ def test_without_a_dose_report_the_images_tell(shared: OrthancServer, tmp_path: 
     assert found["event-1 Mean CTDIvol [mGy]"] == 12.5
     assert found["event-1 DLP [mGy.cm]"] == pytest.approx(12.5 * 12 * 2.0 / 10)
     assert found["above-event-1 Reference level of CTDIvol [mGy]"] == 10
+    assert complaints(path) == []
+
+
+def test_a_dose_report_alone_is_enough(shared: OrthancServer, tmp_path: Path, program: Path) -> None:
+    """Some scanners send it to the dose monitoring and nothing else."""
+    path, found = report_on(shared, tmp_path, program, with_images=False)
+    assert found["event-2 DLP [mGy.cm]"] == 430
     assert complaints(path) == []
 
 

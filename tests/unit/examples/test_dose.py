@@ -19,8 +19,7 @@ from examples.algorithms.dose.dose.summary import summarised
 from examples.phantom.make_ct import Options, make_series
 from examples.phantom.make_rdsr import BODY, HEAD, HEAD_PHANTOM, LOCALIZER, PLANTED, Event, add_dose, dose_report, event_uid
 
-from gantry.report import parse_findings
-from gantry.report.findings import Finding, Findings
+from gantry.findings import Finding, Findings, parse_findings
 from gantry.worker.dicom_json import JsonDataset, encoded, parsed
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +99,7 @@ def test_headers_and_dose_report_give_one_finding_an_event_with_the_planted_valu
     assert (effective.method.key, effective.derivation.key) == (("DCM", "113800"), ("SCT", "414135002"))
     assert [(one.name.meaning, one.value.meaning) for one in scan.evaluations if one.value] == [("Source of Dose Information", "Automated Data Collection"), ("CTDIw Phantom Type", "IEC Body Dosimetry Phantom")]
     assert scan.sites[0].location.key == ("SCT", "816094009")
-    assert scan.images == ("1.2.3.1.1",)
+    assert scan.images == (a_report().SOPInstanceUID, "1.2.3.1.1")
     assert impression(found) == "1 CT scan(s) and 1 localizer(s). Above diagnostic reference level: event 2: CTDIvol 12.50 of 10 mGy; event 2: DLP 430.00 of 350 mGy.cm."
 
 
@@ -108,7 +107,7 @@ def test_below_the_levels_is_said_as_absent() -> None:
     found = look(slices(CTDIvol=8.0), [a_report(PLANTED[0], Event(8.0, 300.0))])
     assert [one.meaning for one in found.evaluated_for] == ["Above diagnostic reference level"]
     assert not any(one.type.value == "DRL-ABOVE" for one in found.findings)
-    assert impression(found) == "1 CT scan(s) and 1 localizer(s). No scan above its diagnostic reference level."
+    assert impression(found) == "1 CT scan(s) and 1 localizer(s). 1 of 1 compared with a diagnostic reference level, none above."
 
 
 @pytest.mark.parametrize("value", [10.0, 10.01], ids=["at the level", "just above"])
@@ -120,7 +119,28 @@ def test_a_level_is_exceeded_above_it_only(value: float) -> None:
 def test_without_a_level_for_the_region_nothing_is_claimed() -> None:
     found = look(slices(), [a_report()], referenceLevels={"head": {"CTDIvol": 60.0}})
     assert found.evaluated_for == ()
-    assert impression(found) == "1 CT scan(s) and 1 localizer(s). No scan could be compared with a reference level."
+    (unknown,) = found.not_evaluable
+    assert (unknown.type.value, unknown.text) == ("DRL-ABOVE", "Event 2: no reference level for its region, or no value to compare with one.")
+    assert impression(found).splitlines()[0] == "1 CT scan(s) and 1 localizer(s). No scan was compared with a reference level."
+
+
+def test_one_scan_that_cannot_be_compared_is_enough_for_no_claim_about_all() -> None:
+    found = look((), [a_report(Event(8.0, 300.0), Event(8.0, 300.0, region=HEAD, phantom=HEAD_PHANTOM))])
+    assert found.evaluated_for == ()
+    assert [one.text for one in found.not_evaluable] == ["Event 2: no reference level for its region, or no value to compare with one."]
+    assert impression(found).splitlines()[0] == "2 CT scan(s) and 0 localizer(s). 1 of 2 compared with a diagnostic reference level, none above."
+
+
+def test_a_scan_above_and_one_that_cannot_be_compared_are_both_said() -> None:
+    found = look((), [a_report(PLANTED[1], Event(8.0, 300.0, region=HEAD, phantom=HEAD_PHANTOM))])
+    assert "above-event-1" in by_id(found)
+    assert "Note: Event 2: no reference level for its region, or no value to compare with one." in impression(found)
+
+
+def test_without_levels_the_doses_are_told_and_nothing_is_claimed() -> None:
+    found = look((), [a_report()], referenceLevels={})
+    assert (found.evaluated_for, found.not_evaluable) == ((), ())
+    assert "event-2" in by_id(found)
 
 
 def test_headers_alone_give_ctdi_and_an_estimated_dlp_that_is_not_compared() -> None:
@@ -150,7 +170,7 @@ def test_a_second_reconstruction_is_no_second_scan() -> None:
 
 def test_images_without_event_uid_belong_to_the_only_scan_of_the_report() -> None:
     found = look(slices(IrradiationEventUID=None), [a_report()])
-    assert by_id(found)["event-2"].images == ("1.2.3.1.1",)
+    assert by_id(found)["event-2"].images[1:] == ("1.2.3.1.1",)
     assert "event-3" not in by_id(found)
 
 
@@ -158,7 +178,7 @@ def test_a_localizers_images_are_no_scan() -> None:
     scout = a_slice(1, series="1.2.3.5", event="", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], CTDIvol=0.13, IrradiationEventUID=None)
     found = look([scout, *slices()], [a_report()])
     assert [one.type.meaning for one in found.findings][:3] == ["Constant Angle Acquisition", "Irradiation Event", "CT Accumulated Dose Data"]
-    assert by_id(found)["event-1"].images == ("1.2.3.5.1",)
+    assert by_id(found)["event-1"].images[1:] == ("1.2.3.5.1",)
 
 
 NOTES: dict[str, tuple[dict[str, Any], str]] = {

@@ -54,7 +54,8 @@ class Excess:
 
 def findings_document(events: Sequence[Event], total: Total | None, notes: Sequence[str], *, age: float | None, settings: Settings) -> dict[str, Any]:
     """One finding for each event, one for the study, and one for each event above a reference level."""
-    told = [*notes, *doubts(events, total, age, tolerance=settings.tolerance)]
+    not_compared = _not_compared(events, settings)
+    told = [*notes, *doubts(events, total, age, tolerance=settings.tolerance), *([not_compared] if not_compared else [])]
     effective = [_effective(event, age) for event in events]
     excesses = [excess for place, event in enumerate(events, 1) for excess in above(place, event, settings)]
     findings = [_event(place, event, dose) for place, (event, dose) in enumerate(zip(events, effective, strict=True), 1)]
@@ -66,7 +67,7 @@ def findings_document(events: Sequence[Event], total: Total | None, notes: Seque
         "schemaVersion": "v1alpha1",
         "language": "en-US",
         "algorithms": [{**ALGORITHM, "parameters": {"tolerance": settings.tolerance}}],
-        "evaluatedFor": [ABOVE] if _compared(events, settings) else [],
+        **_looked_for(not_compared, excesses, events, settings),
         "summary": {"impression": words[:LONGEST]},
         "findings": findings,
     }
@@ -84,13 +85,24 @@ def _levels(event: Event, settings: Settings) -> dict[str, float]:
     return {} if event.localizer or event.region is None else settings.referenceLevels.get(event.region.name, {})
 
 
-def _compared(events: Sequence[Event], settings: Settings) -> bool:
-    """Whether anything was compared at all: only then nothing above a level is a statement."""
-    return any(
-        ("CTDIvol" in levels and event.ctdi is not None) or ("DLP" in levels and event.dlp is not None and not event.dlp_estimated)
-        for event in events
-        if (levels := _levels(event, settings))
-    )
+def _looked_for(not_compared: str, excesses: Sequence[Excess], events: Sequence[Event], settings: Settings) -> dict[str, Any]:
+    """That nothing is above a level can be said only if every scan was compared."""
+    if excesses or not settings.referenceLevels or all(event.localizer for event in events):
+        return {}
+    return {"notEvaluable": [{"type": ABOVE, "text": not_compared}]} if not_compared else {"evaluatedFor": [ABOVE]}
+
+
+def _not_compared(events: Sequence[Event], settings: Settings) -> str:
+    """A sentence about the scans for which there is no level or no value; "" when there is none, or no level at all."""
+    silent = [str(place) for place, event in enumerate(events, 1) if not event.localizer and not _compared(event, settings)]
+    if not silent or not settings.referenceLevels:
+        return ""
+    return f"Event {', '.join(silent)}: no reference level for its region, or no value to compare with one."
+
+
+def _compared(event: Event, settings: Settings) -> bool:
+    levels = _levels(event, settings)
+    return ("CTDIvol" in levels and event.ctdi is not None) or ("DLP" in levels and event.dlp is not None and not event.dlp_estimated)
 
 
 def _effective(event: Event, age: float | None) -> float | None:
@@ -167,5 +179,7 @@ def _impression(events: Sequence[Event], excesses: Sequence[Excess], settings: S
     if excesses:
         told = "; ".join(f"event {one.place}: {one.quantity} {one.value:.2f} of {one.level:g} {UNITS[one.quantity]}" for one in excesses)
         return f"{what} Above diagnostic reference level: {told}."
-    compared = _compared(events, settings)
-    return f"{what} " + ("No scan above its diagnostic reference level." if compared else "No scan could be compared with a reference level.")
+    compared = sum(_compared(event, settings) for event in events)
+    if not compared:
+        return f"{what} No scan was compared with a reference level."
+    return f"{what} {compared} of {scans} compared with a diagnostic reference level, none above."

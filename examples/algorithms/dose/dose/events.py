@@ -31,7 +31,7 @@ class Event:
     """From CTDIvol and the length the images cover, which leaves overranging out."""
     from_report: bool = False
     images: tuple[str, ...] = ()
-    """SOP Instance UIDs: the first image of each series of the event."""
+    """SOP Instance UIDs: the dose report, and the first image of each series of the event."""
 
 
 @dataclass(frozen=True)

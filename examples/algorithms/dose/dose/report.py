@@ -36,7 +36,8 @@ def read_dose_report(instance: Dataset) -> tuple[tuple[Event, ...], Total, tuple
         raise NoCTDoseReport("a dose report without CT")
     notes: list[str] = []
     acquisitions = [item for item in containers if _name(item) == EVENT]
-    events = tuple(_event(item, place, notes) for place, item in enumerate(acquisitions, 1))
+    document = text(instance, "00080018")
+    events = tuple(_event(item, document, place, notes) for place, item in enumerate(acquisitions, 1))
     accumulated = [item for item in containers if _name(item) == ACCUMULATED]
     totals = [_quantity(item, "113813", _MGY_CM, "the total", notes) for item in accumulated]
     counts = [_quantity(item, "113812", None, "the number of events", notes) for item in accumulated]
@@ -45,7 +46,7 @@ def read_dose_report(instance: Dataset) -> tuple[tuple[Event, ...], Total, tuple
     return events, Total(sum(known) if known else None, count), tuple(notes)
 
 
-def _event(item: Dataset, place: int, notes: list[str]) -> Event:
+def _event(item: Dataset, document: str, place: int, notes: list[str]) -> Event:
     what = f"event {place} of the dose report"
     kind, phantom = _code(item, "113820"), _code(item, "113835")
     ctdi, dlp = _quantity(item, "113830", _MGY, what, notes), _quantity(item, "113838", _MGY_CM, what, notes)
@@ -58,6 +59,7 @@ def _event(item: Dataset, place: int, notes: list[str]) -> Event:
         phantom=phantom[0] if phantom else "",
         protocol=_text(item, "125203"),
         from_report=True,
+        images=(document,) if document else (),
     )
 
 
