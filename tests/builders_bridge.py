@@ -9,7 +9,7 @@ from tests.fake_orthanc import START
 
 from gantry.api import InferencePipeline
 from gantry.api.bridge import BridgeStatus
-from gantry.bridge import Candidate, Observation
+from gantry.bridge import Candidate, EarlierRun, Observation
 from gantry.routing import compile_rules
 
 BEFORE = START - timedelta(days=1)
@@ -44,12 +44,24 @@ class FakeHost:
         self.statuses: list[BridgeStatus] = []
         self.observed: list[Observation] = []
         self.fault: Exception | None = None
+        self.list_fault: Exception | None = None
+        self.ended: dict[str, str] = {}
 
     def pipelines(self) -> Sequence[Candidate]:
         return self.candidates
 
     def run_exists(self, name: str) -> bool:
         return name in self.runs
+
+    async def earlier_runs(self, pipeline: str, study: str) -> tuple[EarlierRun, ...]:
+        """All are unfinished, the one made first the oldest; `ended` gives states to some."""
+        if self.list_fault:
+            raise self.list_fault
+        return tuple(
+            EarlierRun(name, BEFORE + timedelta(seconds=number), name in self.ended, self.ended.get(name), tuple(run["spec"]["study"]["seriesIDs"]))
+            for number, (name, run) in enumerate(self.runs.items())
+            if (run["spec"]["pipelineRef"]["name"], run["spec"]["study"]["orthancID"]) == (pipeline, study)
+        )
 
     async def create_run(self, body: dict[str, Any]) -> bool:
         self.posts += 1

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 
 from gantry.orthanc import Credentials, Orthanc
+from gantry.orthanc.elements import READABLE
+from gantry.runs import result_uid
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 USERNAME = "gantry"
@@ -44,13 +46,20 @@ def identifier(*names: object) -> str:
     return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
 
 
+def study_uid(name: str) -> str:
+    """The StudyInstanceUID of a study."""
+    return f"1.2.3.{int(identifier(name)[:8], 16)}"
+
+
 @dataclass
 class Series:
     name: str
     study: str
     tags: dict[str, str]
     elements: dict[str, Any]
-    username: str
+    sender: str
+    last_update: datetime
+    stable: bool = False
     instances: list[str] = field(default_factory=list)
 
 
@@ -66,7 +75,10 @@ class Study:
 class FakeOrthanc:
     """The server. `faults` maps the start of a path (or `METHOD path`) to what is answered instead."""
 
-    def __init__(self, clock: Clock | None = None, *, extended: bool = False, identity: str | None = None) -> None:
+    def __init__(
+        self, clock: Clock | None = None, *, extended: bool = False, identity: str | None = None, plugins: tuple[str, ...] = ("dicom-web",)
+    ) -> None:
+        self.plugins = plugins
         self.clock = clock or Clock()
         self.extended = extended
         self.identity = identity
@@ -85,6 +97,9 @@ class FakeOrthanc:
         self.clock_ahead = 0.0
         self.find_limit = 1_000_000
         """LimitFindResults."""
+        self.counts: dict[str, int | None] = {}
+        """What modalities say of any study or series, by AE title; None: no answer. One that is not here refuses the connection."""
+        self.queries: dict[str, list[dict[str, str]]] = {}
 
     def client(self) -> Orthanc:
         return Orthanc(
@@ -94,16 +109,18 @@ class FakeOrthanc:
     # -- arranging -----------------------------------------------------------------------------------------------------
 
     def images(
-        self, study: str = "a", series: str = "1", *, count: int = 2, modality: str = "CT", username: str = "pacs",
+        self, study: str = "a", series: str = "1", *, count: int = 2, modality: str = "CT", own: bool = False, sender: str = "",
         study_tags: dict[str, str] | None = None, tags: dict[str, str] | None = None, elements: dict[str, str] | None = None,
     ) -> str:  # fmt: skip
-        """Images arrive. Returns Orthanc's id of the study."""
+        """Images arrive; `own`: as results of Gantry. Returns Orthanc's id of the study."""
         study_id, series_id = identifier(study), identifier(study, series)
         known_study, known_series = study_id in self.studies, series_id in self.series
         if not known_study:
-            self.studies[study_id] = Study(study, {"StudyDescription": "CT Thorax", "PatientID": "SECRET-ID", **(study_tags or {})}, self._now())
+            self.studies[study_id] = Study(study, {"StudyDescription": "CT Thorax", "PatientID": "SECRET-ID", "StudyInstanceUID": study_uid(study), **(study_tags or {})}, self._now())
         if not known_series:
-            self.series[series_id] = Series(series, study_id, {"Modality": modality, **(tags or {})}, dict(elements or {}), username)
+            uid = result_uid("here", "radiology", "run", f"{study}-{series}") if own else f"2.25.{int(series_id[:8], 16)}"
+            known = {"Modality": modality, "SeriesInstanceUID": uid, **(tags or {})}
+            self.series[series_id] = Series(series, study_id, known, dict(elements or {}), sender, self._now())
             self.studies[study_id].series.append(series_id)
         for _ in range(count):
             instance = identifier(study, series, len(self.series[series_id].instances))
@@ -116,13 +133,19 @@ class FakeOrthanc:
             self._row("NewStudy", study_id, "Study")
         self.studies[study_id].last_update = self._now()
         self.studies[study_id].stable = False
+        self.series[series_id].last_update, self.series[series_id].stable = self._now(), False
         return study_id
+
+    def stable_series(self, series_id: str) -> None:
+        """The stable event of a series."""
+        self.series[series_id].stable = True
+        self._row("StableSeries", series_id, "Series")
 
     def stable(self, study_id: str) -> None:
         """The stable event."""
         self.studies[study_id].stable = True
         for series in self.studies[study_id].series:
-            self._row("StableSeries", series, "Series")
+            self.stable_series(series)
         self._row("StableStudy", study_id, "Study")
 
     def arrived(self, study: str = "a", **more: Any) -> str:
@@ -135,6 +158,8 @@ class FakeOrthanc:
         """The countdowns are forgotten, and the modalities that came over REST."""
         for study in self.studies.values():
             study.stable = True
+        for series in self.series.values():
+            series.stable = True
         self.modalities.clear()
 
     def delete(self, study_id: str) -> None:
@@ -200,7 +225,7 @@ class FakeOrthanc:
                     more = {**more, "Capabilities": {"HasExtendedChanges": True, "HasExtendedFind": True}}
                 return {"Version": "1.13.0" if self.extended else "1.10.1", "Name": "FAKE", **more}
             case ("GET", "plugins"):
-                return ["explorer.js", "dicom-web"]
+                return ["explorer.js", *self.plugins]
             case ("GET", "tools", "now"):
                 return httpx.Response(200, text=_written(self._now()))
             case ("GET", "changes"):
@@ -211,22 +236,30 @@ class FakeOrthanc:
                 return self._find(json.loads(request.content))
             case ("POST", "tools", "lookup"):
                 return self._lookup(request.content.decode())
+            case ("POST", "tools", "bulk-content"):
+                return self._bulk(json.loads(request.content))
+            case ("GET", "dicom-web", "series") if "dicom-web" in self.plugins:
+                return self._qido(request.url.params)
+            case ("GET", "studies", study, "instances"):
+                return [self._instance(one) for series in self.studies[study].series for one in self.series[series].instances]
             case ("GET", "studies", study):
                 return self._study(study)
-            case ("GET", "studies", study, "series"):
-                return [self._series(one) for one in self.studies[study].series]
             case ("GET", "series", series):
                 return self._series(series)
             case ("GET", "series", series, "instances"):
                 return [self._instance(one) for one in self.series[series].instances]
-            case ("GET", "instances", instance, "metadata"):
-                return {"HttpUsername": self.series[self.owner[instance]].username, "Origin": "RestApi"}
             case ("GET", "instances", instance, "tags"):
                 return self._tags(self.series[self.owner[instance]])
             case ("GET", "modalities"):
                 return self.modalities
             case (method, "modalities", name) if method in ("PUT", "DELETE"):
                 return self._modality(method, name, request.content)
+            case ("POST", "modalities", name, "query"):
+                return self._query(self.modalities[name], json.loads(request.content))
+            case ("GET", "queries", query, "answers"):
+                return self.queries[query]
+            case ("DELETE", "queries", query):
+                return self.queries.pop(query)
             case ("POST", "modalities", name, "store"):
                 return self._store(self.modalities[name] and name, json.loads(request.content)["Resources"])
             case ("GET", "jobs", job):
@@ -246,6 +279,9 @@ class FakeOrthanc:
         return [self._study(one) for one in ids[since : since + limit]]
 
     def _find(self, question: dict[str, Any]) -> list[Any]:
+        if question["Level"] == "Series":
+            found = [self._elements(one) for one in self.studies[question["ParentStudy"]].series]
+            return [{"ID": identifier, "RequestedTags": {tag: known.get(tag) for tag in question["RequestedTags"]}} for identifier, known in found]
         if day := question["Query"].get("StudyDate"):
             ids = sorted(one for one, study in self.studies.items() if study.tags.get("StudyDate") == day)
             return ids[question["Since"] : question["Since"] + min(question["Limit"], self.find_limit)]
@@ -275,18 +311,49 @@ class FakeOrthanc:
     def _series(self, series_id: str) -> dict[str, Any]:
         one = self.series[series_id]
         return {
-            "ID": series_id, "ParentStudy": one.study, "MainDicomTags": one.tags, "Instances": one.instances, "IsStable": True,
+            "ID": series_id, "ParentStudy": one.study, "MainDicomTags": one.tags, "Instances": one.instances, "IsStable": one.stable,
+            "LastUpdate": _written(one.last_update),
             "ExpectedNumberOfInstances": None, "Status": "Unknown", "Type": "Series",
         }  # fmt: skip
 
     def _instance(self, instance: str) -> dict[str, Any]:
         number = self.series[self.owner[instance]].instances.index(instance) + 1
-        return {"ID": instance, "MainDicomTags": {"SOPInstanceUID": f"2.25.{int(instance[:8], 16)}", "InstanceNumber": str(number)}, "FileSize": 1000}
+        return {"ID": instance, "MainDicomTags": {"SOPInstanceUID": f"2.25.{int(instance[:8], 16)}", "InstanceNumber": str(number)}, "FileSize": 1000, "ParentSeries": self.owner[instance]}
+
+    def _bulk(self, question: dict[str, Any]) -> list[dict[str, Any]]:
+        if question["Level"] == "Series":
+            return [
+                {**self._series(series), "Metadata": {"RemoteAET": self.series[series].sender}}
+                for study in question["Resources"] if study in self.studies for series in self.studies[study].series
+            ]  # fmt: skip
+        return [{"ID": one, "Metadata": {"RemoteAET": self.series[self.owner[one]].sender}} for one in question["Resources"]]
+
+    def _elements(self, series_id: str) -> tuple[str, dict[str, Any]]:
+        return series_id, {**self.studies[self.series[series_id].study].tags, **self.series[series_id].tags, **self.series[series_id].elements}
+
+    def _qido(self, params: httpx.QueryParams) -> list[dict[str, Any]]:
+        (study,) = [one for one in self.studies.values() if one.tags["StudyInstanceUID"] == params["StudyInstanceUID"]]
+        known = [self._elements(one)[1] for one in study.series]
+        wanted = {**{one: READABLE[one] for one in params.get_list("includefield")}, "SeriesInstanceUID": "0020,000E"}
+        return [
+            {number.replace(",", "").upper(): {"Value": one[keyword].split("\\")} for keyword, number in wanted.items() if one.get(keyword)}
+            for one in known
+        ]
+
+    def _query(self, modality: dict[str, Any], question: dict[str, Any]) -> Any:
+        if modality["AET"] not in self.counts:
+            details = f"DicomAssociation - connecting to AET \"{modality['AET']}\": Connection refused"
+            return httpx.Response(500, json={"Message": "Error in the network protocol", "Details": details})
+        count = self.counts[modality["AET"]]
+        name = f"NumberOf{question['Level']}RelatedInstances"
+        self.queries["query"] = [{name: str(count)}] if count is not None else []
+        return {"ID": "query", "Path": "/queries/query"}
 
     def _tags(self, series: Series) -> dict[str, Any]:
         known = {**self.studies[series.study].tags, **series.tags, **series.elements}
         return {f"0011,{number:04x}": {"Name": name, "Type": "String", "Value": value} for number, (name, value) in enumerate(known.items())} | {
-            f"0010,{number:04x}": {"Name": name, "Type": "String", "Value": value} for number, (name, value) in enumerate(known.items())
+            READABLE.get(name, f"0010,{number:04x}"): {"Name": name, "Type": "String", "Value": value}
+            for number, (name, value) in enumerate(known.items())
         }
 
     def _modality(self, method: str, name: str, body: bytes) -> httpx.Response:

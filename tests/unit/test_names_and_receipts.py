@@ -1,11 +1,14 @@
 """Derived names, and receipts that fit into a termination message."""
 
+import uuid
+
 import pytest
 from tests.builders_runs import RESULT
 
 from gantry.api import RunReason
 from gantry.api.run import FindingCounts
-from gantry.runs import PublishReceipt, StepEnd, decode_publish, failed, job_name, result_uid, run_name
+from gantry.runs import PublishReceipt, StepEnd, decode_publish, failed, is_result_uid, job_name, result_uid, run_name
+from gantry.runs.names import PRODUCT, RESULT_MARK
 
 
 def test_names_leave_room_for_what_kubernetes_adds() -> None:
@@ -27,6 +30,37 @@ def test_a_uid_is_the_same_for_the_same_run_and_other_for_another_installation()
     assert len(others) == 3
     assert uid.startswith("2.25.")
     assert len(uid) <= 64
+
+
+def test_a_results_uid_is_known_as_ours_and_nobody_elses() -> None:
+    ours = [result_uid(f"hospital-{n}", "ns", f"run-{n}", "sr-series", n) for n in range(200)]
+    assert len(set(ours)) == 200
+    assert all(map(is_result_uid, ours))
+    assert {uuid.UUID(int=int(uid.removeprefix("2.25."))).version for uid in ours} == {8}
+    others = [f"2.25.{uuid.uuid4().int}" for _ in range(200)] + [f"2.25.{uuid.uuid5(PRODUCT, str(n)).int}" for n in range(200)]
+    assert not any(map(is_result_uid, others))
+
+
+NOT_OURS = {
+    "nothing": "",
+    "a scanner's": "1.3.12.2.1107.5.1.4.1",
+    "our number under another root": result_uid("a", "b", "c", "d").replace("2.25.", "1.25."),
+    "our number with more behind it": result_uid("a", "b", "c", "d") + ".1",
+    "our mark in a UUID of version 4": f"2.25.{RESULT_MARK << 96 | 4 << 76 | 0b10 << 62}",
+    "no number": "2.25.abc",
+    "a number no UUID can be": "2.25." + "9" * 4000,
+    "digits of another script": "2.25.٣",
+}
+
+
+@pytest.mark.parametrize("uid", NOT_OURS.values(), ids=NOT_OURS.keys())
+def test_what_is_no_result_of_ours(uid: str) -> None:
+    assert not is_result_uid(uid)
+
+
+def test_a_uid_padded_to_even_length_is_still_ours() -> None:
+    """PS3.5 9.1 pads by NUL; some servers hand it on."""
+    assert is_result_uid(result_uid("a", "b", "c", "d") + "\0")
 
 
 def test_a_receipt_comes_back_as_it_went() -> None:

@@ -153,7 +153,7 @@ class BridgeStatus(Observed):
     """Changes behind at the last poll."""
     last_change_time: Timestamp | None = None
     """When the newest change handled was logged by Orthanc."""
-    managed_modalities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] | None = None
+    managed_modalities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=128)] | None = None
     """Entries of Orthanc's modalities that this bridge made and will remove."""
 
 

@@ -26,6 +26,8 @@ class BridgeReason(StrEnum):
     """Changes are waiting to be handled; status.lag says how many."""
     DATABASE_CHANGED = "DatabaseChanged"
     """The server's database was replaced or restored; studies within lookback are being looked at again."""
+    SENDER_SILENT = "SenderSilent"
+    """A sender does not answer C-FIND, so studies wait for its count until giveUpAfter. Check host, port and that it knows Orthanc's AE title."""
     SUSPENDED = "Suspended"
     """spec.suspend is true; the cursor is kept."""
     DESTINATION_REFUSED = "DestinationRefused"

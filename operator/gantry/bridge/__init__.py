@@ -6,7 +6,7 @@ It must not call the API server (that is the `Host` it is given) nor send or fet
 from .backfill import Backfill, BackfillHost, Ground
 from .backfill_status import Problem, over, suspended_status
 from .destinations import node_of
-from .facts import decide_study
+from .facts import Inquiry, inquire
 from .follower import Follower
 from .host import (
     Candidate,
@@ -14,8 +14,10 @@ from .host import (
     Discovered,
     Drop,
     Dropped,
+    EarlierRun,
     Faulted,
     Host,
+    Level,
     Observation,
     Origin,
     Outcome,
@@ -23,10 +25,11 @@ from .host import (
     RunRefused,
     Scanned,
 )
-from .run import run_body
+from .run import STUDY_LABEL_LENGTH, run_body
 from .status import held_status
 
 __all__ = [
+    "STUDY_LABEL_LENGTH",
     "Backfill",
     "BackfillHost",
     "Candidate",
@@ -34,10 +37,13 @@ __all__ = [
     "Discovered",
     "Drop",
     "Dropped",
+    "EarlierRun",
     "Faulted",
     "Follower",
     "Ground",
     "Host",
+    "Inquiry",
+    "Level",
     "Observation",
     "Origin",
     "Outcome",
@@ -45,8 +51,8 @@ __all__ = [
     "Problem",
     "RunRefused",
     "Scanned",
-    "decide_study",
     "held_status",
+    "inquire",
     "node_of",
     "over",
     "run_body",

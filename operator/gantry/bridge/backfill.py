@@ -22,7 +22,7 @@ from gantry.routing import InvalidRules, compile_rules
 
 from .backfill_status import Problem, begun, changes_matter, compose
 from .cursor import ATTEMPTS
-from .host import Candidate, Decided, Dropped, Host, Observation, Origin, Outcome
+from .host import Candidate, Decided, Dropped, EarlierRun, Host, Level, Observation, Origin, Outcome
 from .intake import HostAway, Intake
 from .recovery import everybody
 
@@ -210,9 +210,9 @@ class Backfill:
     async def _take(self, ground: Ground, candidate: Candidate, study: str) -> "_Study | None":
         """None: Orthanc fails on it and it is tried again. Raises OrthancError when it fails on more than this study."""
         one = _Study(self._name, self._spec, self._host, ground, candidate)
-        intake = Intake(self._namespace, ground.bridge, ground.username, ground.orthanc, one, self._clock)
+        intake = Intake(self._namespace, ground.bridge, ground.orthanc, one, self._clock)
         try:
-            await intake.take(study, origin=Origin.BACKFILL, seen=self._clock(), admits=everybody)
+            await intake.take(study, level=Level.STUDY, origin=Origin.BACKFILL, seen=self._clock(), admits=everybody)
         except Unauthorized:
             raise
         except (OrthancError, HostAway) as fault:
@@ -230,12 +230,14 @@ class Backfill:
 
     def _done(self, study: str, one: "_Study") -> None:
         counts = self._progress.counts
-        matched = one.outcome in (Outcome.CREATED, Outcome.KNOWN, Outcome.REFUSED)
+        created = one.outcome in (Outcome.CREATED, Outcome.SUPERSEDING)
+        known = one.outcome in (Outcome.KNOWN, Outcome.IGNORED)
+        matched = created or known or one.outcome is Outcome.REFUSED
         update = {
             "examined": counts.examined + 1,
             "matched": counts.matched + matched,
-            "created": counts.created + (one.outcome is Outcome.CREATED),
-            "known": counts.known + (one.outcome is Outcome.KNOWN),
+            "created": counts.created + created,
+            "known": counts.known + known,
             "refused": counts.refused + (one.outcome is Outcome.REFUSED),
             "failed": counts.failed + one.failed,
         }
@@ -311,6 +313,9 @@ class _Study:
     def run_exists(self, name: str) -> bool:
         self._ours = self._host.made(name)
         return self._ours or self._ground.host.run_exists(name)
+
+    async def earlier_runs(self, pipeline: str, study: str) -> tuple[EarlierRun, ...]:
+        return await self._ground.host.earlier_runs(pipeline, study)
 
     async def create_run(self, body: dict[str, Any]) -> bool:
         """A Run's record may be gone after history.ttl while its report is still there: the study is not analysed again."""

@@ -1,4 +1,4 @@
-"""Keeps a bridge's destinations in Orthanc's modalities.
+"""Keeps a bridge's destinations and senders in Orthanc's modalities.
 
 Orthanc forgets entries made over REST at its next start (unless DicomModalitiesInDatabase is set), so they are compared at each contact and
 each scan, and put again where they differ. Entries Gantry did not make are never touched: only names of its own form are written, and only
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from gantry.api.bridge import Destination
-from gantry.orthanc import Modality, NotFound, Orthanc, Permanent, modality_name
+from gantry.api.bridge import Destination, Sender
+from gantry.orthanc import Modality, NotFound, Orthanc, Permanent, modality_name, sender_name
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +34,10 @@ class Kept:
     """Destinations Orthanc did not take, with its words."""
 
 
-def wanted(namespace: str, bridge: str, destinations: Sequence[Destination]) -> dict[str, Modality]:
-    """Orthanc's entries for the destinations of the spec."""
-    return {modality_name(namespace, bridge, one.name): node_of(one) for one in destinations}
+def wanted(namespace: str, bridge: str, destinations: Sequence[Destination], senders: Sequence[Sender] = ()) -> dict[str, Modality]:
+    """Orthanc's entries for the destinations and senders of the spec."""
+    asked = {sender_name(namespace, bridge, one.aet): Modality(one.aet, one.host, one.port) for one in senders}
+    return {modality_name(namespace, bridge, one.name): node_of(one) for one in destinations} | asked
 
 
 def node_of(destination: Destination) -> Modality:
@@ -60,11 +61,11 @@ async def keep(orthanc: Orthanc, want: Mapping[str, Modality], managed: Sequence
         try:
             await orthanc.put_modality(name, node)
         except Permanent as error:
-            refused[name] = f"destination {name}: {error}"
-            log.warning("Orthanc refuses a destination", modality=name, error=str(error))
+            refused[name] = f"modality {name}: {error}"
+            log.warning("Orthanc refuses a modality", modality=name, error=str(error))
     for name in changes.remove:
         try:
             await orthanc.delete_modality(name)
         except NotFound:
-            log.info("a destination that is no longer listed was gone already", modality=name)
+            log.info("a modality that is no longer listed was gone already", modality=name)
     return Kept(tuple(sorted(set(want) - set(refused))), tuple(refused[name] for name in sorted(refused)))

@@ -15,14 +15,15 @@ import structlog
 
 from gantry.api import BridgeReason, parse_duration, parse_timestamp
 from gantry.api.bridge import BridgeSpec, BridgeStatus
-from gantry.orthanc import Change, Orthanc, OrthancError, SystemInfo, TooSlow, Unauthorized, Unreachable
+from gantry.orthanc import Change, Orthanc, OrthancError, SystemInfo, TooSlow, Unauthorized, Unreachable, sender_name
 
 from .cursor import Cursor
 from .destinations import keep, wanted
-from .host import Drop, Dropped, Faulted, Host, Origin, Polled
+from .host import Drop, Dropped, Faulted, Host, Level, Origin, Polled
 from .intake import Admits, End, HostAway, Intake, Taken
 from .recovery import Recovery, everybody
 from .scan import Window
+from .senders import Senders
 from .status import Knowledge, compose, conditions_differ, held_status
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 PAGE = 1000
 """Rows a poll asks for; 20 ms of Orthanc for a study of 2000 images, whose every instance is a row."""
 TYPES = ("NewStudy", "NewSeries", "StableStudy", "StableSeries")
+EVENTS = {Level.STUDY: ("StableStudy", Origin.STABLE_STUDY), Level.SERIES: ("StableSeries", Origin.STABLE_SERIES)}
 STATUS_INTERVAL = timedelta(seconds=5)
 """At most one write in it for numbers alone; a changed condition or a new Run is written at once."""
 BEHIND_AFTER = timedelta(seconds=5)
@@ -62,12 +64,17 @@ class Follower:
         self._namespace, self._name, self._generation, self._spec = namespace, name, generation, spec
         self._orthanc, self._host, self._clock, self._sleep, self._jitter = orthanc, host, clock, sleep, jitter
         self._credentials = username is not None
-        self._intake = Intake(namespace, name, username, orthanc, host, clock)
+        self._level = Level(spec.watch.level)
+        self._trigger, self._origin = EVENTS[self._level]
+        self._senders = Senders(name, orthanc, host, clock, {one.aet: sender_name(namespace, name, one.aet) for one in spec.senders})
+        self._intake = Intake(
+            namespace, name, orthanc, host, clock, self._level, self._senders, lambda: clock() + self._skew, self._features
+        )
         self._poll_interval = parse_duration(spec.watch.poll_interval)
         self._reconcile_interval = parse_duration(spec.watch.reconcile_interval)
         self._from_beginning = spec.watch.start_from == "Beginning"
         self._recovery = Recovery(
-            bridge=name, orthanc=orthanc, host=host, interval=self._reconcile_interval, clock=clock, take=self._take
+            bridge=name, level=self._level, orthanc=orthanc, host=host, interval=self._reconcile_interval, clock=clock, take=self._take
         )
 
         before = status or BridgeStatus()
@@ -145,7 +152,8 @@ class Follower:
         await self._write_status()
 
     async def _keep_destinations(self) -> None:
-        kept = await keep(self._orthanc, wanted(self._namespace, self._name, self._spec.destinations), self._managed)
+        want = wanted(self._namespace, self._name, self._spec.destinations, self._spec.senders)
+        kept = await keep(self._orthanc, want, self._managed)
         self._managed, self._refused = kept.managed, kept.refused
         if kept.refused:
             self._host.record(Faulted("destination", "Refused"))
@@ -163,8 +171,11 @@ class Follower:
         window = Window(self._clock(), parse_duration(self._spec.watch.lookback), first_contact, self._from_beginning, self._skew)
         self._recovery.begin_scan(window, newest_first=self._has("ExtendedFind"))
 
+    def _features(self) -> frozenset[str]:
+        return self._system.features if self._system else frozenset()
+
     def _has(self, feature: str) -> bool:
-        return self._system is not None and feature in self._system.features
+        return feature in self._features()
 
     def _fail(self, fault: OrthancError) -> None:
         self._connected = False
@@ -192,7 +203,8 @@ class Follower:
         """The most urgent piece of background work; False when there is none."""
         now = self._clock()
         if study := self._cursor.due(now):
-            await self._attempt(study, self._cursor.waiting[study].seq, seen=now)
+            waiting = self._cursor.waiting[study]
+            await self._attempt(study, waiting.seq, seen=now, origin=waiting.origin)
             return True
         return await self._recovery.piece()
 
@@ -222,47 +234,53 @@ class Follower:
         done: set[str] = set()
         for change in changes:
             self._recovery.missed.see(change, seen)
-            if change.type == "StableStudy" and change.id not in done:
+            if change.type == self._trigger and change.id not in done:
                 await self._event(change, seen)
                 done.add(change.id)
             self._cursor = self._cursor.read(change.seq)
             self._last_change = change.date or self._last_change
 
     async def _event(self, change: Change, seen: datetime) -> None:
-        """A stable study. What goes wrong with it alone is put aside, so that the log can be read on."""
-        taken = await self._attempt(change.id, change.seq, seen=seen)
+        """A stable study or series. What goes wrong with it alone is put aside, so that the log can be read on."""
+        taken = await self._attempt(change.id, change.seq, seen=seen, origin=self._origin)
         missed = self._recovery.missed
-        if taken and taken.end is End.DECIDED and taken.study:
-            missed.learn(change.date, taken.study.last_update)
+        if taken and taken.end is End.DECIDED:
+            missed.learn(change.date, taken.last_update)
         elif taken and taken.end is End.UNSTABLE:
             missed.watch(change.id, due=seen + missed.quiet)
 
-    async def _attempt(self, study: str, seq: int, *, seen: datetime) -> Taken | None:
+    async def _attempt(self, resource: str, seq: int | None, *, seen: datetime, origin: Origin) -> Taken | None:
         """None: Orthanc failed on it; it waits for a further attempt, or was given up and is left to a later scan."""
+        admits = self._recovery.admits if origin is Origin.RECONCILE else everybody
         try:
-            taken = await self._take(study, origin=Origin.STABLE_STUDY, seen=seen, admits=everybody)
+            taken = await self._take(resource, level=self._level, origin=origin, seen=seen, admits=admits, seq=seq)
         except Unauthorized:
             raise
         except OrthancError as error:
-            given_up = self._cursor.gives_up(study)
-            self._cursor = self._cursor.failed(study, seq, seen).read(seq)
+            given_up = self._cursor.gives_up(resource)
+            self._cursor = self._cursor.failed(resource, seq, seen, origin).read(seq or 0)
             self._host.record(Faulted("study", type(error).__name__))
-            log.warning("Orthanc fails on a study", bridge=self._name, study=study, error=str(error), given_up=given_up)
+            log.warning("Orthanc fails on a study", bridge=self._name, study=resource, error=str(error), given_up=given_up)
             if given_up:
                 self._host.record(Dropped(Drop.FAILING))
-                self._recovery.put_aside(study)
+                self._recovery.put_aside(resource)
             if isinstance(error, (Unreachable, TooSlow)):
                 raise  # more than this study: contact is made anew, and the study waits
             return None
-        self._cursor = self._cursor.settled(study)
+        if resource not in taken.postponed:
+            self._cursor = self._cursor.settled(resource)
         return taken
 
-    async def _take(self, study: str, *, origin: Origin, seen: datetime, admits: Admits) -> Taken:
+    async def _take(
+        self, resource: str, *, level: Level, origin: Origin, seen: datetime, admits: Admits, seq: int | None = None
+    ) -> Taken:
         pipelines = self._recovery.pipelines_now()
-        taken = await self._intake.take(study, origin=origin, seen=seen, admits=admits)
+        taken = await self._intake.take(resource, level=level, origin=origin, seen=seen, admits=admits)
         self._runs_made = self._runs_made or taken.runs > 0
-        if taken.end is End.DECIDED and taken.study and not taken.refused:
-            self._recovery.decided(taken.study, pipelines)
+        for one, due in taken.postponed.items():
+            self._cursor = self._cursor.postponed(one, seq, due, origin)
+        if taken.end is End.DECIDED and not (taken.refused or taken.postponed or taken.unstable):
+            self._recovery.decided(resource, taken.last_update, pipelines)
         return taken
 
     # -- status --------------------------------------------------------------------------------------------------------
@@ -291,7 +309,8 @@ class Follower:
             credentials=self._credentials,
             cursor=self._cursor.durable if self._first_contact else None,
             lag=self._lag,
-            waiting=len(self._cursor.waiting),
+            waiting=self._cursor.failing,
+            silent=self._senders.trouble if self._cursor.waiting else "",
             fault=self._fault,
             system=self._system,
             database_changed=self._database_changed,

@@ -30,11 +30,33 @@ class Candidate:
     spec: PipelineSpec
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A Run of a pipeline on a study, on these or other images of it."""
+
+    name: str
+    created: datetime
+    finished: bool
+    state: str | None
+    """As in its status; None before the first."""
+    series: tuple[str, ...]
+    """Orthanc's ids."""
+
+
+class Level(StrEnum):
+    """What is decided at once."""
+
+    STUDY = "Study"
+    SERIES = "Series"
+
+
 class Origin(StrEnum):
     """By what a study was found; label of a metric."""
 
     STABLE_STUDY = "StableStudy"
     """Orthanc said so."""
+    STABLE_SERIES = "StableSeries"
+    """Orthanc said so of one of its series, at watch.level Series."""
     MISSED_STABLE = "MissedStable"
     """It came, and the stable event did not: Orthanc was restarted in between."""
     RECONCILE = "Reconcile"
@@ -50,6 +72,12 @@ class Outcome(StrEnum):
     """A Run was made."""
     KNOWN = "Known"
     """Matched, and the Run for exactly these images exists already."""
+    SUPERSEDING = "Superseding"
+    """A Run was made that takes the place of an earlier one on fewer images."""
+    IGNORED = "Ignored"
+    """Matched with images that came after a Run was made, and onLateImages is Ignore."""
+    INCOMPLETE = "Incomplete"
+    """Matched, and match.completeness does not hold yet: it is looked at again."""
     NOT_MATCHED = "NotMatched"
     """A check does not hold."""
     REFUSED = "Refused"
@@ -85,13 +113,13 @@ class Discovered:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A pipeline's decision. `check` is the name of the check that refused, never a value of the study."""
+    """A pipeline's decision. `check` is the name of the check that refused, or of the one that was given up; never a value of the study."""
 
     pipeline: str
     outcome: Outcome
     check: str | None
     seconds: float | None = None
-    """Of CREATED: from seeing the study to the existing Run."""
+    """Of CREATED and SUPERSEDING: from seeing the study to the existing Run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +140,7 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Faulted:
-    """Something outside did not work. `where`: orthanc, study, destination, runs, status; `kind`: the error's class."""
+    """Something outside did not work. `where`: orthanc, study, destination, sender, runs, status; `kind`: the error's class."""
 
     where: str
     kind: str
@@ -122,13 +150,16 @@ Observation = Polled | Discovered | Decided | Dropped | Scanned | Faulted
 
 
 class Host(Protocol):
-    """The process around a Follower. An exception of `create_run` other than RunRefused means: not recorded, try again."""
+    """The process around a Follower. Any exception of `earlier_runs`, and of `create_run` any but RunRefused, means: not recorded, try again."""
 
     def pipelines(self) -> Sequence[Candidate]:
         """Compiled pipelines of this bridge that are ready and not suspended."""
 
     def run_exists(self, name: str) -> bool:
         """From the store; a hint that saves a POST."""
+
+    async def earlier_runs(self, pipeline: str, study: str) -> tuple[EarlierRun, ...]:
+        """All Runs of a pipeline on a study, by Orthanc's id of it."""
 
     async def create_run(self, body: dict[str, Any]) -> bool:
         """POST. True: made; False: it was there already (409)."""

@@ -10,9 +10,10 @@ then UNKNOWN_AGE stands. Guessing too short costs a Run on half a study when Ort
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from gantry.orthanc import Change
+
+from .host import Level
 
 UNKNOWN_AGE = timedelta(seconds=15)
 """Between the 1 to 5 s of AI gateways and Orthanc's default of 60 s."""
@@ -21,11 +22,6 @@ SLACK = timedelta(seconds=5)
 """Orthanc's whole-second clock, its check each 100 ms, and our own poll."""
 REMEMBERED = 5
 """Newest ages kept; their maximum counts, so that one odd event does not shorten the wait."""
-
-
-class Level(StrEnum):
-    STUDY = "Study"
-    SERIES = "Series"
 
 
 _OPENS = {"NewStudy": Level.STUDY, "NewSeries": Level.SERIES}
@@ -44,7 +40,9 @@ class Suspect:
 class MissedStable:
     """The open entries and what was learnt of StableAge."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: Level = Level.STUDY) -> None:
+        """At level Series only series are watched."""
+        self._level = level
         self._open: dict[str, Suspect] = {}
         self._ages: deque[timedelta] = deque(maxlen=REMEMBERED)
 
@@ -63,14 +61,15 @@ class MissedStable:
 
     def see(self, change: Change, now: datetime) -> None:
         """One row of the change log."""
-        if level := _OPENS.get(change.type):
+        level = _OPENS.get(change.type)
+        if level and (level is self._level or self._level is Level.STUDY):
             self._open[change.id] = Suspect(change.id, level, now + self.quiet)
         elif change.type in _CLOSES:
             self._open.pop(change.id, None)
 
-    def watch(self, study: str, *, due: datetime) -> None:
-        """A study seen otherwise than by its New row; an entry that is there stays."""
-        self._open.setdefault(study, Suspect(study, Level.STUDY, due))
+    def watch(self, resource: str, *, due: datetime, level: Level | None = None) -> None:
+        """A study (at level Series, a series) seen otherwise than by its New row; an entry that is there stays."""
+        self._open.setdefault(resource, Suspect(resource, level or self._level, due))
 
     def later(self, suspect: Suspect, due: datetime) -> None:
         self._open[suspect.id] = Suspect(suspect.id, suspect.level, due)

@@ -14,9 +14,9 @@ import structlog
 
 from gantry.orthanc import NotFound, Orthanc, OrthancError, StudyResource, TooSlow, Unauthorized, Unreachable
 
-from .host import Candidate, Drop, Dropped, Faulted, Host, Origin, Scanned
+from .host import Candidate, Drop, Dropped, Faulted, Host, Level, Origin, Scanned
 from .intake import Admits, End, Taken
-from .missed import Level, MissedStable, Suspect
+from .missed import MissedStable, Suspect
 from .scan import Scan, Window
 
 log = structlog.get_logger(__name__)
@@ -26,9 +26,9 @@ MEMORY_MARGIN = timedelta(hours=1)
 
 
 class Take(Protocol):
-    """Has one study decided; see `intake.py`."""
+    """Has one study or series decided; see `intake.py`."""
 
-    def __call__(self, study: str, *, origin: Origin, seen: datetime, admits: Admits) -> Awaitable[Taken]: ...
+    def __call__(self, resource: str, *, level: Level, origin: Origin, seen: datetime, admits: Admits) -> Awaitable[Taken]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,12 @@ class _Decided:
 class Recovery:
     """The watch for lost events, the scan, and the studies either of them found."""
 
-    def __init__(self, *, bridge: str, orthanc: Orthanc, host: Host, interval: timedelta, clock: Callable[[], datetime], take: Take) -> None:
-        self._bridge, self._orthanc, self._host, self._interval, self._clock, self._take = bridge, orthanc, host, interval, clock, take
-        self.missed = MissedStable()
+    def __init__(
+        self, *, bridge: str, level: Level, orthanc: Orthanc, host: Host, interval: timedelta, clock: Callable[[], datetime], take: Take
+    ) -> None:
+        self._bridge, self._level, self._orthanc, self._host = bridge, level, orthanc, host
+        self._interval, self._clock, self._take = interval, clock, take
+        self.missed = MissedStable(level)
         self._window: Window | None = None
         self._scan: Scan | None = None
         self._backlog: dict[str, None] = {}
@@ -75,9 +78,9 @@ class Recovery:
     def pipelines_now(self) -> frozenset[tuple[str, int]]:
         return frozenset((one.uid, one.generation) for one in self._host.pipelines())
 
-    def decided(self, study: StudyResource, pipelines: frozenset[tuple[str, int]]) -> None:
-        """Remembers that these images were decided by these pipelines."""
-        self._decided[study.id] = _Decided(study.last_update, pipelines)
+    def decided(self, resource: str, last_update: datetime | None, pipelines: frozenset[tuple[str, int]]) -> None:
+        """Remembers that the images of a study or series were decided by these pipelines."""
+        self._decided[resource] = _Decided(last_update, pipelines)
 
     def put_aside(self, study: str) -> None:
         """Left alone for one interval."""
@@ -100,18 +103,20 @@ class Recovery:
         """A study or series whose stable event did not come for long."""
         self.missed.later(suspect, now + self.missed.quiet)  # first, so that a failing one lets others come before it
         try:
-            if suspect.level is Level.SERIES:
+            if suspect.level is Level.SERIES and self._level is Level.STUDY:
                 self.missed.watch((await self._orthanc.series(suspect.id)).study, due=now)
                 self.missed.forget(suspect.id)
                 return
-            study = await self._orthanc.study(suspect.id)
-            if not study.is_stable:
+            seen = await (self._orthanc.series if suspect.level is Level.SERIES else self._orthanc.study)(suspect.id)
+            if not seen.is_stable:
                 return
-            if (quiet_until := self._quiet_until(study, now)) > now:
+            if (quiet_until := self._quiet_until(seen.last_update, now)) > now:
                 self.missed.later(suspect, quiet_until)
                 return
-            if not self._is_decided(study):
-                await self._take(suspect.id, origin=Origin.MISSED_STABLE, seen=now, admits=everybody)
+            if suspect.level is not self._level:  # a study of which each series is decided by itself
+                self._backlog[suspect.id] = None
+            elif not self._is_decided(seen.id, seen.last_update):
+                await self._take(suspect.id, level=self._level, origin=Origin.MISSED_STABLE, seen=now, admits=everybody)
             self.missed.forget(suspect.id)
         except NotFound:
             self.missed.forget(suspect.id)
@@ -121,14 +126,14 @@ class Recovery:
     async def _work_off(self, study: str, now: datetime) -> None:
         """A study the scan found."""
         try:
-            taken = await self._take(study, origin=Origin.RECONCILE, seen=now, admits=self._admits)
+            taken = await self._take(study, level=Level.STUDY, origin=Origin.RECONCILE, seen=now, admits=self.admits)
         except OrthancError as error:
             self._backlog.pop(study, None)
             self._failed(study, error)
             return
         self._backlog.pop(study, None)
-        if taken.end is End.UNSTABLE:
-            self.missed.watch(study, due=now + self.missed.quiet)
+        for one in (study,) if taken.end is End.UNSTABLE else taken.unstable:
+            self.missed.watch(one, due=now + self.missed.quiet)
 
     def _failed(self, study: str, error: OrthancError) -> None:
         """Raises it again when it says more of the server than of this study."""
@@ -147,11 +152,12 @@ class Recovery:
         now = self._clock()
         candidates = self._host.pipelines()
         for study in page:
-            if self._is_decided(study) or self._is_aside(study.id, now) or not any(self._admits(one, study) for one in candidates):
+            known = self._is_decided(study.id, study.last_update) or self._is_aside(study.id, now)
+            if known or not any(self.admits(one, study) for one in candidates):
                 continue
-            quiet_until = self._quiet_until(study, now)
+            quiet_until = self._quiet_until(study.last_update, now)
             if not study.is_stable or quiet_until > now:
-                self.missed.watch(study.id, due=max(quiet_until, now))
+                self.missed.watch(study.id, due=max(quiet_until, now), level=Level.STUDY)
             else:
                 self._backlog[study.id] = None
                 self._found += 1
@@ -163,17 +169,18 @@ class Recovery:
             self._decided = {one: state for one, state in self._decided.items() if state.last_update and state.last_update >= oldest}
             self._aside = {one: until for one, until in self._aside.items() if until > now}
 
-    def _admits(self, candidate: Candidate, study: StudyResource) -> bool:
+    def admits(self, candidate: Candidate, study: StudyResource) -> bool:
+        """Whether a study that a scan found may be shown to a pipeline."""
         return self._window is not None and self._window.admits(candidate, study.last_update)
 
-    def _quiet_until(self, study: StudyResource, now: datetime) -> datetime:
-        """When the study will have been quiet for long enough, by our clock."""
-        if study.last_update is None or self._window is None:
+    def _quiet_until(self, last_update: datetime | None, now: datetime) -> datetime:
+        """When a study or series will have been quiet for long enough, by our clock."""
+        if last_update is None or self._window is None:
             return now
-        return study.last_update - self._window.skew + self.missed.quiet
+        return last_update - self._window.skew + self.missed.quiet
 
-    def _is_decided(self, study: StudyResource) -> bool:
-        return self._decided.get(study.id) == _Decided(study.last_update, self.pipelines_now())
+    def _is_decided(self, resource: str, last_update: datetime | None) -> bool:
+        return self._decided.get(resource) == _Decided(last_update, self.pipelines_now())
 
     def _is_aside(self, study: str, now: datetime) -> bool:
         return study in self._aside and now < self._aside[study]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gantry.api import API_VERSION, labels
+from gantry.api.pipeline import Priority
 from gantry.api.run import Trigger
 from gantry.runs import run_name
 
@@ -29,6 +30,9 @@ def run_body(
     fingerprint: str,
     trigger: Trigger,
     seen: datetime,
+    priority: Priority = "Routine",
+    sender: str | None = None,
+    supersedes: str | None = None,
 ) -> dict[str, Any]:
     """What to POST. `seen`: when the study was noticed, for the stage of that name."""
     return {
@@ -52,6 +56,9 @@ def run_body(
             "study": {"orthancID": study, "seriesIDs": sorted(series), "instances": instances, "fingerprint": fingerprint},
             "trigger": trigger,
             **_priority_classes(candidate),
+            "priority": priority,
+            **({"sender": sender} if sender else {}),
+            **({"supersedes": {"name": supersedes}} if supersedes else {}),
             "template": candidate.spec.template.model_dump(mode="json", by_alias=True, exclude_none=True),
         },
     }

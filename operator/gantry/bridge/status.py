@@ -26,6 +26,8 @@ class Knowledge:
     """Rows of the change log not read yet."""
     waiting: int = 0
     """Studies whose decision failed and is tried again."""
+    silent: str = ""
+    """Senders that do not say how many images a study has, while studies wait for it."""
     fault: OrthancError | None = None
     """Why Orthanc cannot be followed now."""
     system: SystemInfo | None = None
@@ -107,8 +109,7 @@ def _authenticated(seen: Knowledge) -> _Condition | None:
         return None
     if not seen.credentials:
         message = (
-            "everybody who reaches Orthanc may read all studies, and Gantry cannot tell its own results from images; "
-            "set spec.credentialsSecretRef"
+            "everybody who reaches Orthanc may read, change and delete all studies and results; set spec.credentialsSecretRef"
         )
         return _Condition("Authenticated", "False", BridgeReason.NO_CREDENTIALS, message)
     return _Condition("Authenticated", "True", BridgeReason.AUTHENTICATED, "")
@@ -125,6 +126,9 @@ def _caught_up(seen: Knowledge) -> _Condition | None:
         # Without numbers: status.lag has them, and a message that changes each second would be a write each second.
         message = "changes are waiting to be handled; see status.lag" if seen.lag else "Orthanc fails on some studies; they are tried again"
         return _Condition("CaughtUp", "False", BridgeReason.BEHIND, message)
+    if seen.silent:
+        message = f"studies wait for their number of images until their pipelines' giveUpAfter; {seen.silent}"
+        return _Condition("CaughtUp", "False", BridgeReason.SENDER_SILENT, message)
     return _Condition("CaughtUp", "True", BridgeReason.CAUGHT_UP, "") if seen.system else None
 
 

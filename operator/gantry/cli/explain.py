@@ -1,6 +1,6 @@
 """`gantry explain`: what the pipelines decide about a stored study, or about those that came last, and why.
 
-The decision itself is the bridge's own code (`gantry.bridge.decide_study` with `gantry.routing.compile_rules`); nothing here judges a study.
+The decision itself is the bridge's own code (`gantry.bridge.inquire` with `gantry.routing.compile_rules`); nothing here judges a study.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gantry.api import labels
-from gantry.bridge import decide_study
+from gantry.bridge import inquire
 from gantry.kube import RUNS, Kube
 from gantry.orthanc import Orthanc, OrthancError, SeriesResource, StudyResource, Transient, Unauthorized
 from gantry.routing import Decision, Refusal
@@ -139,8 +139,8 @@ async def _recent_in_one(place: Source, count: int) -> list[Explained]:
 async def _decide(orthanc: Orthanc, place: Source, study: StudyResource) -> tuple[Answer, ...]:
     """As the bridge does it; a pipeline whose rules cannot be compiled is told as the one check that fails."""
     rules = [one.rules for one in place.pipelines if one.rules]
-    username = place.credentials.username if place.credentials else None
-    decided = {one.pipeline: one for one in await decide_study(orthanc, study, rules, username=username)}
+    features = (await orthanc.system()).features
+    decided = {one.pipeline: one for one in (await inquire(orthanc, study, rules, features=features)).decisions}
     unusable = {
         one.name: Decision(one.name, matched=False, refusal=Refusal("Ready", "rules that can be compiled", one.problem), series=())
         for one in place.pipelines

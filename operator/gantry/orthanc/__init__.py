@@ -4,7 +4,7 @@ It decides nothing: what to follow, fetch or send is decided by the rooms above.
 """
 
 from .client import Orthanc
-from .elements import COMPUTED_LEVEL, SERIES_LEVEL, STUDY_LEVEL, with_numbers
+from .elements import COMPUTED_LEVEL, SERIES_LEVEL, STUDY_LEVEL, keyword_of, with_numbers
 from .errors import (
     NotFound,
     OrthancError,
@@ -19,7 +19,7 @@ from .errors import (
 )
 from .files import InstanceFiles
 from .http import Credentials
-from .modalities import Modality, modality_name
+from .modalities import Modality, modality_name, sender_name
 from .models import (
     Attachment,
     Change,
@@ -61,6 +61,8 @@ __all__ = [
     "Unauthorized",
     "Unreachable",
     "harmless",
+    "keyword_of",
     "modality_name",
+    "sender_name",
     "with_numbers",
 ]

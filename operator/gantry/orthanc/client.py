@@ -1,6 +1,6 @@
 """One Orthanc server, asynchronously: the vocabulary Gantry needs of its REST API, and nothing else.
 
-Each method is one request (`system` two) and raises only errors of `errors.py`. No policy lives here: what to follow is `bridge/`,
+Each method is one request (`system` two, `count_at` three) and raises only errors of `errors.py`. No policy lives here: what to follow is `bridge/`,
 what to send `delivery/`, what to fetch and store `worker/`.
 """
 
@@ -15,9 +15,9 @@ from urllib.parse import quote
 import httpx
 
 from . import models
-from .elements import flat
+from .elements import READABLE, flat, readable
 from .errors import NotFound, Permanent, Refused, Unauthorized
-from .http import Connection, Credentials
+from .http import Connection, Credentials, Params
 from .modalities import Modality, encode_modality, parse_modality
 
 
@@ -92,12 +92,34 @@ class Orthanc:
         return models.parse_series(await self._http.get_json(f"/series/{_part(series)}"))
 
     async def series_of_study(self, study: str) -> tuple[models.SeriesResource, ...]:
-        raw = await self._http.get_json(f"/studies/{_part(study)}/series")
-        return tuple(models.parse_series(one) for one in models.parse_list("/studies/…/series", raw))
+        """With their senders, which /studies/{id}/series does not tell. Raises NotFound when the study has no series (any more)."""
+        raw = await self._http.ask_json("/tools/bulk-content", {"Resources": [study], "Level": "Series", "Metadata": True})
+        if not (found := models.parse_list("/tools/bulk-content", raw)):
+            raise NotFound("/tools/bulk-content: the study is not there")
+        return tuple(models.parse_series(one) for one in found)
+
+    async def elements_by_find(self, study: str, keywords: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Elements of one instance of each series of a study, by Orthanc's id of the series. Needs ExtendedFind."""
+        question = {
+            "Level": "Series", "Query": {}, "ParentStudy": study, "RequestedTags": list(keywords), "ResponseContent": ["RequestedTags"],
+        }  # fmt: skip
+        found = models.parse_series_elements(await self._http.ask_json("/tools/find", question))
+        return {series: readable(values) for series, values in found.items()}
+
+    async def elements_by_qido(self, study_uid: str, keywords: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Elements of the first instance of each series of a study, by the series' UID. Needs DICOMweb."""
+        params: Params = {"StudyInstanceUID": study_uid, "includefield": list(keywords)}  # not in the path, which errors name
+        found = models.parse_qido(await self._http.get_json("/dicom-web/series", params=params))
+        return {series: readable({one: values.get(READABLE[one]) for one in keywords}) for series, values in found.items()}
 
     async def instances_of_series(self, series: str) -> tuple[models.InstanceResource, ...]:
         raw = await self._http.get_json(f"/series/{_part(series)}/instances")
         return tuple(models.parse_instance(one) for one in models.parse_list("/series/…/instances", raw))
+
+    async def instances_of_study(self, study: str) -> tuple[models.InstanceResource, ...]:
+        """50 to 80 ms for 2000 instances."""
+        raw = await self._http.get_json(f"/studies/{_part(study)}/instances")
+        return tuple(models.parse_instance(one) for one in models.parse_list("/studies/…/instances", raw))
 
     async def instance_tags(self, instance: str) -> dict[str, str]:
         """Elements with text values by keyword, by `gggg,eeee` and, private, by `gggg,"CREATOR",ee`; values joined by a backslash."""
@@ -109,6 +131,11 @@ class Orthanc:
     async def instance_metadata(self, instance: str) -> dict[str, str]:
         """HttpUsername, RemoteAET, Origin, ReceptionDate, …"""
         return models.parse_texts("/instances/…/metadata", await self._http.get_json(f"/instances/{_part(instance)}/metadata?expand"))
+
+    async def metadata_of(self, instances: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The same of several at once; one that is gone is left out."""
+        raw = await self._http.ask_json("/tools/bulk-content", {"Resources": list(instances), "Level": "Instance", "Metadata": True})
+        return models.parse_metadata(raw)
 
     async def studies(self, *, since: int, limit: int, newest_first: bool) -> tuple[models.StudyResource, ...]:
         """A page of all studies, `since` of them skipped; an empty page is the end, a short one is not (LimitFindResults cuts silently).
@@ -191,6 +218,23 @@ class Orthanc:
     async def delete_modality(self, name: str) -> None:
         """Raises NotFound when it is not there."""
         await self._http.send_json("DELETE", f"/modalities/{_part(name)}")
+
+    async def count_at(self, modality: str, *, study_uid: str, series_uid: str | None, timeout: int) -> int | None:  # noqa: ASYNC109 - Orthanc's, for the association
+        """How many instances of a study, or of a series, a modality has, by C-FIND (PS3.4 C.3.4); None when it does not say.
+
+        Three requests. Raises NotFound when Orthanc does not know the modality, ServerFault when the modality does not answer.
+        """
+        uids = {"StudyInstanceUID": study_uid, **({"SeriesInstanceUID": series_uid} if series_uid else {})}
+        level, count = ("Series", "NumberOfSeriesRelatedInstances") if series_uid else ("Study", "NumberOfStudyRelatedInstances")
+        path = f"/modalities/{_part(modality)}/query"
+        answer = await self._http.send_json("POST", path, {"Level": level, "Query": {**uids, count: ""}, "Timeout": timeout})
+        query = models.parse_texts(path, answer.json()).get("ID")
+        if not query:
+            raise Refused(f"{path}: the answer has no ID")
+        rows = await self._http.get_json(f"/queries/{_part(query)}/answers", params={"expand": "", "simplify": ""})
+        with contextlib.suppress(NotFound):  # Orthanc keeps only so many queries; that it dropped this one is what is wanted
+            await self._http.send_json("DELETE", f"/queries/{_part(query)}")
+        return models.parse_count(rows, count)
 
     async def store(self, modality: str, instances: Sequence[str]) -> str:
         """Starts an asynchronous C-STORE job and returns its id. Raises NotFound when Orthanc does not know the modality (or an instance)."""

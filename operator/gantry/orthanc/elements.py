@@ -1,7 +1,7 @@
 """The elements Orthanc keeps in its database ("main DICOM tags") by keyword and number, and how its answers become one flat mapping.
 
-Pure. Only elements that every Orthanc from 1.10 keeps are listed: for these, absent in the answer means absent in the images.
-An element that is not listed has to be read from an instance.
+Pure. Only elements that every Orthanc from 1.10 keeps are listed in PATIENT, STUDY and SERIES: for these, absent in the answer means absent in
+the images. Any other element has to be read from an instance: those in READABLE of all series of a study in one request, the rest one by one.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,73 @@ COMPUTED = {
 }
 """Known from the list of a study's series (PS3.4 C.3.4): never in the images."""
 
-_NUMBERS = {**PATIENT, **STUDY, **SERIES, **COMPUTED}
+TEXTS = {
+    "ImageType": "0008,0008",
+    "SOPClassUID": "0008,0016",
+    "AcquisitionDate": "0008,0022",
+    "ConversionType": "0008,0064",
+    "PresentationIntentType": "0008,0068",
+    "AdmittingDiagnosesDescription": "0008,1080",
+    "ManufacturerModelName": "0008,1090",
+    "PatientAge": "0010,1010",
+    "EthnicGroup": "0010,2160",
+    "ScanningSequence": "0018,0020",
+    "SequenceVariant": "0018,0021",
+    "ScanOptions": "0018,0022",
+    "MRAcquisitionType": "0018,0023",
+    "AngioFlag": "0018,0025",
+    "DeviceSerialNumber": "0018,1000",
+    "SoftwareVersions": "0018,1020",
+    "ContrastBolusRoute": "0018,1040",
+    "FilterType": "0018,1160",
+    "ConvolutionKernel": "0018,1210",
+    "ReceiveCoilName": "0018,1250",
+    "PatientPosition": "0018,5100",
+    "ViewPosition": "0018,5101",
+    "AcquisitionType": "0018,9302",
+    "FrameOfReferenceUID": "0020,0052",
+    "Laterality": "0020,0060",
+    "ImageLaterality": "0020,0062",
+    "PatientOrientation": "0020,0020",
+    "PhotometricInterpretation": "0028,0004",
+    "BurnedInAnnotation": "0028,0301",
+    "LossyImageCompression": "0028,2110",
+}
+"""Elements of a text VR (AS, CS, DA, LO, SH, UI)."""
+DECIMALS = {
+    "PatientSize": "0010,1020",
+    "PatientWeight": "0010,1030",
+    "SliceThickness": "0018,0050",
+    "KVP": "0018,0060",
+    "RepetitionTime": "0018,0080",
+    "EchoTime": "0018,0081",
+    "InversionTime": "0018,0082",
+    "NumberOfAverages": "0018,0083",
+    "ImagingFrequency": "0018,0084",
+    "MagneticFieldStrength": "0018,0087",
+    "SpacingBetweenSlices": "0018,0088",
+    "DataCollectionDiameter": "0018,0090",
+    "ReconstructionDiameter": "0018,1100",
+    "GantryDetectorTilt": "0018,1120",
+    "ExposureTime": "0018,1150",
+    "XRayTubeCurrent": "0018,1151",
+    "Exposure": "0018,1152",
+    "FlipAngle": "0018,1314",
+    "AcquisitionNumber": "0020,0012",
+    "TemporalResolution": "0020,0110",
+    "PixelSpacing": "0028,0030",
+    "ImagerPixelSpacing": "0018,1164",
+    "Rows": "0028,0010",
+    "Columns": "0028,0011",
+    "BitsStored": "0028,0101",
+    "NumberOfFrames": "0028,0008",
+}
+"""Elements of a number VR (DS, IS, US). One server says 5.000, another 5: they are given as the shortest text of the number (`shortest`)."""
+READABLE = {**TEXTS, **DECIMALS}
+"""Elements of which one request gives an instance's value for each series of a study, where the server can do that."""
+
+_NUMBERS = {**PATIENT, **STUDY, **SERIES, **COMPUTED, **READABLE}
+_KEYWORDS = {number: keyword for keyword, number in _NUMBERS.items()}
 STUDY_LEVEL = frozenset({*PATIENT, *PATIENT.values(), *STUDY, *STUDY.values()})
 """Known as soon as the study's resource is."""
 SERIES_LEVEL = STUDY_LEVEL | {*SERIES, *SERIES.values()}
@@ -67,8 +133,35 @@ COMPUTED_LEVEL = frozenset({*COMPUTED, *COMPUTED.values()})
 
 
 def with_numbers(tags: Mapping[str, str]) -> dict[str, str]:
-    """The mapping by keyword, and each listed element by number too, because rules may name it either way."""
+    """The mapping by keyword, and each known element by number too, because rules may name it either way."""
     return {**tags, **{_NUMBERS[keyword]: value for keyword, value in tags.items() if keyword in _NUMBERS}}
+
+
+def keyword_of(tag: str) -> str | None:
+    """The keyword of an element in READABLE, however a rule names it; None for any other."""
+    keyword = _KEYWORDS.get(tag.lower(), tag)
+    return keyword if keyword in READABLE else None
+
+
+def readable(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values of READABLE elements by keyword, as a server gave them, by keyword and number; what is missing or empty is left out."""
+    given = {keyword: str(value) for keyword, value in values.items() if keyword in READABLE and value not in (None, "")}
+    return with_numbers({keyword: _value(keyword, value) for keyword, value in given.items()})
+
+
+def _value(keyword: str, text: str) -> str:
+    return "\\".join(map(shortest, text.split("\\"))) if keyword in DECIMALS else text
+
+
+def shortest(text: str) -> str:
+    """`5.000` and `+5` as `5`; what is no number stays."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if number - number != 0 or "_" in text:
+        return text
+    return str(int(number)) if number == int(number) else repr(number)
 
 
 def flat(elements: Mapping[str, Any]) -> dict[str, str]:
@@ -80,8 +173,8 @@ def flat(elements: Mapping[str, Any]) -> dict[str, str]:
     for number, element in elements.items():
         if not isinstance(element, dict) or element.get("Type") != "String":
             continue
-        value = str(element.get("Value", ""))
         number = number.lower()
+        value = _value(_KEYWORDS.get(number, ""), str(element.get("Value", "")))
         result[number] = value
         group, _, rest = number.partition(",")
         creator = element.get("PrivateCreator")

@@ -23,6 +23,9 @@ POOL_TIMEOUT = 120.0  # seconds for a free connection of our own pool: other tra
 PAUSES = (0.1, 0.4)  # seconds between attempts: a restarted proxy or a connection closed under us; an outage is the caller's to wait for
 
 
+Params = Mapping[str, str | int | list[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """HTTP basic authentication of one Orthanc user."""
@@ -60,7 +63,7 @@ class Connection:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def get_json(self, path: str, *, params: Mapping[str, str | int] | None = None) -> Any:
+    async def get_json(self, path: str, *, params: Params | None = None) -> Any:
         """The parsed answer; tried again on a transient fault."""
         return _parsed(path, await self._repeated(lambda: self._once("GET", path, params=params)))
 
@@ -109,7 +112,7 @@ class Connection:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
         content: bytes | None = None,
         kind: str | None = None,
         etag: str = "",

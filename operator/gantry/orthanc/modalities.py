@@ -4,6 +4,7 @@ Pure. Who puts, compares and removes entries is `bridge/`; who sends is `deliver
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 NAME_LENGTH = 64
 """Characters of a name: what status.managedModalities takes. Orthanc itself took 104."""
 _PREFIX = "gantry"
+_PLAIN = re.compile(r"[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,16 @@ def modality_name(namespace: str, bridge: str, destination: str) -> str:
     Orthanc allows letters, digits, dashes and underscores; Kubernetes names have no underscore, so joined by it three names stay three.
     What does not fit ends in a hash instead.
     """
-    name = "_".join((_PREFIX, namespace, bridge, destination))
+    return _fitting("_".join((_PREFIX, namespace, bridge, destination)))
+
+
+def sender_name(namespace: str, bridge: str, aet: str) -> str:
+    """Orthanc's symbolic name of a bridge's sender: one part more than a destination's. What a name may not hold, an AE title is hashed for."""
+    part = aet if _PLAIN.fullmatch(aet) else hashlib.sha256(aet.encode()).hexdigest()[:12]
+    return _fitting("_".join((_PREFIX, namespace, bridge, "from", part)))
+
+
+def _fitting(name: str) -> str:
     if len(name) <= NAME_LENGTH:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]

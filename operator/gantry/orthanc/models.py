@@ -74,6 +74,8 @@ class SeriesResource:
     """Orthanc's ids, in Orthanc's order."""
     last_update: datetime | None
     is_stable: bool
+    sender: str | None = None
+    """AE title that stored its first image by C-STORE; None when it came otherwise, or was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class InstanceResource:
     size: int | None
     number: int | None
     """Instance Number (0020,0013)."""
+    series: str = ""
+    """Orthanc's id of its series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,7 @@ def parse_series(raw: Any) -> SeriesResource:
         instances=_ids(document, "Instances"),
         last_update=moment(document.get("LastUpdate")),
         is_stable=document.get("IsStable") is not False,
+        sender=_sender(document.get("Metadata")),
     )
 
 
@@ -206,6 +211,7 @@ def parse_instance(raw: Any) -> InstanceResource:
         sop_instance_uid=_text("instance", tags, "SOPInstanceUID").strip(" \0"),
         size=size if isinstance(size, int) else None,
         number=int(number) if number.lstrip("+-").isdecimal() else None,
+        series=str(document.get("ParentSeries") or ""),
     )
 
 
@@ -245,6 +251,43 @@ def parse_list(what: str, raw: Any) -> list[Any]:
 
 def parse_texts(what: str, raw: Any) -> dict[str, str]:
     return {str(key): str(value) for key, value in _document(what, raw).items() if value is not None}
+
+
+def parse_series_elements(raw: Any) -> dict[str, dict[str, Any]]:
+    """Of /tools/find at level Series: the elements asked for, by Orthanc's id of the series."""
+    rows = [_document("/tools/find", row) for row in parse_list("/tools/find", raw)]
+    return {_text("/tools/find", row, "ID"): dict(row.get("RequestedTags") or {}) for row in rows}
+
+
+def parse_qido(raw: Any) -> dict[str, dict[str, str]]:
+    """DICOM JSON (PS3.18 F.2) of series: values by number, multi-valued joined by a backslash, by the UID of the series."""
+    found: dict[str, dict[str, str]] = {}
+    for row in parse_list("/dicom-web/series", raw):
+        values = {
+            f"{number[:4]},{number[4:]}".lower(): "\\".join("" if one is None else str(one) for one in element["Value"])
+            for number, element in _document("/dicom-web/series", row).items()
+            if isinstance(element, dict) and isinstance(element.get("Value"), list)
+        }
+        found[_text("/dicom-web/series", values, "0020,000e").strip(" \0")] = values
+    return found
+
+
+def parse_metadata(raw: Any) -> dict[str, dict[str, str]]:
+    """Of /tools/bulk-content with Metadata, by Orthanc's id."""
+    rows = [_document("/tools/bulk-content", row) for row in parse_list("/tools/bulk-content", raw)]
+    return {_text("/tools/bulk-content", row, "ID"): parse_texts("/tools/bulk-content", row.get("Metadata") or {}) for row in rows}
+
+
+def parse_count(raw: Any, count: str) -> int | None:
+    """The largest number among the answers of a C-FIND; None when there is no answer or none says it."""
+    rows = [_document("/queries/…/answers", row) for row in parse_list("/queries/…/answers", raw)]
+    texts = [str(row.get(count) or "").strip() for row in rows]
+    return max((int(text) for text in texts if text.isascii() and text.isdecimal()), default=None)
+
+
+def _sender(metadata: Any) -> str | None:
+    aet = metadata.get("RemoteAET") if isinstance(metadata, dict) else None
+    return (str(aet).strip() or None) if aet else None
 
 
 def moment(text: Any) -> datetime | None:

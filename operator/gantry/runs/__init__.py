@@ -6,7 +6,7 @@ It must not call the API server or read a clock.
 from .admission import ORPHANS, URGENCY, Waiting, held_back, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .jobspec import Installation, UnfitRun, job
-from .names import job_name, result_uid, run_name
+from .names import is_result_uid, job_name, result_uid, run_name
 from .observed import HISTORY, Limits, Observed
 from .plan import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
@@ -47,6 +47,7 @@ __all__ = [
     "failed",
     "finished_due",
     "held_back",
+    "is_result_uid",
     "job",
     "job_name",
     "keeper",

@@ -7,6 +7,10 @@ import uuid
 
 PRODUCT = uuid.UUID("6b3f2a58-9c44-5d0e-8a7b-1f2e3d4c5b6a")
 """Namespace of every UID Gantry makes; fixed for ever, or the PACS would see old results as new ones."""
+RESULT_MARK = 0x67A17B79
+"""First 32 bits of the UUID behind every result's UID; fixed for ever, or older results would be taken for images."""
+UUID_DIGITS = 39
+"""Decimal digits of the largest UUID."""
 PIPELINE_LENGTH = 40
 FINGERPRINT_LENGTH = 13
 """65 bits of the fingerprint: a collision within one pipeline is less likely than a wrong bit in memory."""
@@ -23,6 +27,21 @@ def job_name(run: str) -> str:
 
 
 def result_uid(installation: str, namespace: str, run: str, role: str, index: int = 0) -> str:
-    """A DICOM UID under 2.25 (PS3.5 B.2) for one object of a Run: the same Run always gives the same, two installations never do."""
+    """A DICOM UID under 2.25 (PS3.5 B.2) for one object of a Run: the same Run always gives the same, two installations never do.
+
+    The UUID behind it is of version 8 (RFC 9562, 5.8): `RESULT_MARK`, then 90 bits of a hash. So a result can be told by its UID alone,
+    whichever PACS hands it back and under whatever account.
+    """
     own = uuid.uuid5(PRODUCT, installation)
-    return f"2.25.{uuid.uuid5(own, '/'.join((namespace, run, role, str(index)))).int}"
+    digest = uuid.uuid5(own, "/".join((namespace, run, role, str(index)))).int
+    free = (digest & ((1 << 96) - 1)) & ~(0xF << 76) & ~(0b11 << 62)
+    return f"2.25.{RESULT_MARK << 96 | free | 8 << 76 | 0b10 << 62}"
+
+
+def is_result_uid(uid: str) -> bool:
+    """Whether `result_uid` of any installation made it. A UID of somebody else passes with a probability of 2^-38 at most."""
+    root, _, number = uid.strip(" \0").rpartition(".")
+    if root != "2.25" or not (number.isascii() and number.isdecimal()) or len(number) > UUID_DIGITS:
+        return False
+    value = int(number)
+    return value >> 96 == RESULT_MARK and value >> 76 & 0xF == 8 and value >> 62 & 0b11 == 0b10

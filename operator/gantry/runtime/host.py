@@ -6,8 +6,9 @@ It implements `gantry.bridge.Host` and decides nothing.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gantry.api import labels, parse_timestamp
 from gantry.api.bridge import BridgeStatus
-from gantry.bridge import Candidate, Decided, Discovered, Dropped, Faulted, Observation, Polled, RunRefused
+from gantry.bridge import STUDY_LABEL_LENGTH, Candidate, Decided, Discovered, Dropped, EarlierRun, Faulted, Observation, Polled, RunRefused
 from gantry.kube import BRIDGES, RUNS, AlreadyExists, Kube, Rejected
 
 from .metrics import Metrics
@@ -34,6 +35,14 @@ class BridgeHost:
 
     def run_exists(self, name: str) -> bool:
         return Key("run", self._bridge.namespace, name) in self._store.runs
+
+    async def earlier_runs(self, pipeline: str, study: str) -> tuple[EarlierRun, ...]:
+        """Most studies have none, and the store knows; the API server is asked for the series of those there are."""
+        if self._store.complete and not self._store.earlier_runs(self._bridge.namespace, pipeline, study):
+            return ()
+        selector = f"{labels.PIPELINE}={pipeline},{labels.STUDY}={study[:STUDY_LABEL_LENGTH]}"
+        found = [run async for page in self._kube.pages(RUNS, self._bridge.namespace, selector=selector) for run in page]
+        return tuple(_earlier(run) for run in found if run["spec"]["study"]["orthancID"] == study)
 
     async def create_run(self, body: dict[str, Any]) -> bool:
         try:
@@ -71,3 +80,15 @@ class BridgeHost:
                     self._unauthorized()
             case _:
                 pass  # a scan's figures are in the bridge's status
+
+
+def _earlier(run: dict[str, Any]) -> EarlierRun:
+    status = run.get("status") or {}
+    conditions = status.get("conditions") or ()
+    return EarlierRun(
+        name=run["metadata"]["name"],
+        created=parse_timestamp(run["metadata"]["creationTimestamp"]),
+        finished=any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions),
+        state=status.get("state"),
+        series=tuple(run["spec"]["study"]["seriesIDs"]),
+    )

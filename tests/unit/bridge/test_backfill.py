@@ -99,7 +99,7 @@ class TestKnown:
         (name,) = walk.host.runs
         walk.host.runs.clear()
         walk.statuses.clear()
-        walk.fake.images("a", "sr", modality="SR", username="gantry", tags={"SeriesInstanceUID": f"series of {name}"})
+        walk.fake.images("a", "sr", modality="SR", own=True, tags={"SeriesInstanceUID": f"series of {name}"})
         walk.fake.stable(study)
         walk.run()
         assert walk.host.runs == {}
@@ -201,7 +201,7 @@ class TestTroubles:
     def test_a_study_on_which_orthanc_fails_is_left_and_counted(self) -> None:
         walk = Walk()
         ids = sorted(walk.study(f"ct{number}") for number in range(4))
-        walk.fake.fails(f"/studies/{ids[1]}/series")
+        walk.fake.fails(f"/studies/{ids[1]}")
         walk.run()
         assert len(walk.host.runs) == 3
         assert (walk.counts.examined, walk.counts.failed) == (4, 1)

@@ -55,7 +55,7 @@ async def test_one_refused_destination_does_not_stop_the_others_and_says_why() -
         kept = await keep(orthanc, {"bad": A, "good": B}, ())
     assert kept.managed == ("good",)
     assert len(kept.refused) == 1
-    assert "destination bad" in kept.refused[0]
+    assert "modality bad" in kept.refused[0]
     assert "A TCP port number must be in range" in kept.refused[0]
 
 

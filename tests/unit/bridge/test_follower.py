@@ -3,7 +3,7 @@
 
 from tests.bridge_turns import Bridge
 from tests.builders_bridge import FakeHost, a_candidate
-from tests.fake_orthanc import USERNAME, identifier
+from tests.fake_orthanc import identifier
 
 from gantry.bridge import Decided, Drop, Dropped, Origin, Outcome, RunRefused
 from gantry.bridge.host import Discovered
@@ -52,12 +52,12 @@ async def test_an_idle_poll_is_one_request_and_writes_nothing() -> None:
     assert len(bridge.host.statuses) - written <= 2, "only the time of the scan at each of the two starts"
 
 
-async def test_a_study_of_one_series_costs_four_requests() -> None:
-    """The study, its series, who stored it, its instances."""
+async def test_a_study_of_one_series_costs_three_requests() -> None:
+    """The study, its series, its instances."""
     bridge = Bridge()
     await bridge.run(lambda: bridge.fake.arrived("a"), lambda: bridge.fake.calls.clear() if not bridge.runs else None)
-    asked = [call for call in bridge.fake.calls if call.startswith(("GET /studies/", "GET /series/", "GET /instances/"))]
-    assert len(asked) == 4
+    asked = [call for call in bridge.fake.calls if call.startswith(("GET /studies/", "GET /series/", "GET /instances/", "POST"))]
+    assert len(asked) == 3
     assert len(bridge.runs) == 1
 
 
@@ -71,7 +71,7 @@ async def test_a_late_image_makes_another_run_and_a_repeated_event_none() -> Non
 
     await bridge.run(lambda: bridge.fake.arrived("a", count=2), 1, lambda: bridge.fake.stable(study), 1, late, 1, lambda: bridge.fake.stable(study))
     assert sorted(run["spec"]["study"]["instances"] for run in bridge.runs) == [2, 3]
-    assert bridge.outcomes() == ["Created", "Known", "Created", "Known"]
+    assert bridge.outcomes() == ["Created", "Known", "Superseding", "Known"]
     assert bridge.host.posts == 2
 
 
@@ -116,8 +116,8 @@ async def test_our_own_results_do_not_start_it_again() -> None:
     bridge = Bridge(host=FakeHost(a_candidate()))
 
     def results() -> None:
-        bridge.fake.images("a", "sr", modality="SR", username=USERNAME)
-        bridge.fake.images("a", "sc", modality="CT", username=USERNAME)
+        bridge.fake.images("a", "sr", modality="SR", own=True)
+        bridge.fake.images("a", "sc", modality="CT", own=True)
         bridge.fake.stable(identifier("a"))
 
     await bridge.run(lambda: bridge.fake.arrived("a"), 1, results, 1)
