@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from gantry.kube import AioKube, KubeError, NotPermitted, Throttle, api_client, configuration
+from gantry.kube import AioKube, KubeError, NotPermitted, Throttle, Unconfigured, api_client, configuration
 
 from .failure import Failure
 
@@ -34,6 +34,8 @@ def asked(question: Callable[[AioKube], Awaitable[T]]) -> T:
     current_context()
     try:
         return asyncio.run(_asked(question))
+    except Unconfigured as error:
+        raise Failure(f"no cluster: {error}; mend the kubeconfig, or set KUBECONFIG to another") from error
     except NotPermitted as error:
         raise Failure(f"the cluster does not let you do this: {error}") from error
     except KubeError as error:

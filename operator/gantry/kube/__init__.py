@@ -7,7 +7,7 @@ from kubernetes.aio.client import Configuration
 
 from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
-from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotPermitted, Permanent, Rejected, Transient, Unavailable
+from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
 from .permissions import PERMISSIONS, Permission
 from .resources import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
@@ -39,6 +39,7 @@ __all__ = [
     "Throttle",
     "Transient",
     "Unavailable",
+    "Unconfigured",
     "api_client",
     "configuration",
     "watch_session",

@@ -14,6 +14,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
+from .errors import Unconfigured
+
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 CONNECTIONS = 64
 """At once for everything but watches; the throttle keeps far fewer busy."""
@@ -24,12 +26,16 @@ CallObserver = Callable[[str, str, str], None]
 
 
 async def configuration() -> Configuration:
-    """In the cluster by its token, elsewhere by KUBECONFIG."""
+    """In the cluster by its token, elsewhere by KUBECONFIG. Raises Unconfigured when that cannot be used."""
     made = Configuration()
-    if _in_cluster():
-        _LOAD.load_incluster_config(client_configuration=made)
-    else:
-        await _LOAD.load_kube_config(client_configuration=made)
+    try:
+        if _in_cluster():
+            _LOAD.load_incluster_config(client_configuration=made)
+        else:
+            # Named, because the library reads the variable when it is imported and never again.
+            await _LOAD.load_kube_config(config_file=os.environ.get("KUBECONFIG"), client_configuration=made)
+    except (config.ConfigException, OSError) as error:
+        raise Unconfigured(" ".join(str(error).split())) from error
     made.connection_pool_maxsize = CONNECTIONS
     return made
 

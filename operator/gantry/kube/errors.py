@@ -2,6 +2,7 @@
 
     KubeError
     ├── Permanent            asking again will not help
+    │   ├── Unconfigured     kubeconfig or the service account cannot be used: there is nobody to ask
     │   ├── NotFound         404
     │   ├── AlreadyExists    409, POST of a name that is taken
     │   └── Rejected         400, 403 of admission and quota, 413, 422: the object will never be taken as it is
@@ -10,7 +11,7 @@
         ├── NotPermitted     401, 403 of RBAC: someone must mend a Role; the work itself is fine
         └── Unavailable      429, 5xx, no connection, no answer in time, 403 of a server that is still starting
 
-The message is the server's own, without the URL. Nothing but `client` raises these.
+The message is the server's own, without the URL. Nothing but `client` raises these, and `connection` Unconfigured.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,10 @@ class KubeError(Exception):
 
 class Permanent(KubeError):
     """Asking again will not help."""
+
+
+class Unconfigured(Permanent):
+    """Kubeconfig or the service account cannot be used."""
 
 
 class NotFound(Permanent):

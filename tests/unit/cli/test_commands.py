@@ -128,6 +128,11 @@ def test_faults_of_the_cluster_are_one_line(gantry: Gantry, cluster: dict[str, A
 KUBECONFIGS = {
     "none": (None, "no cluster: "),
     "without current context": ("contexts: []", "no cluster: "),
+    "a context of a cluster it does not have": ("current-context: a\ncontexts: [{name: a, context: {cluster: x, user: y}}]", "no cluster: Invalid kube-config file. "),
+    "a CA that is not there": (
+        "{current-context: a, contexts: [{name: a, context: {cluster: x, user: y}}], users: [{name: y, user: {token: t}}], clusters: [{name: x, cluster: {server: https://127.0.0.1:1, certificate-authority: /nonexistent}}]}",
+        "/nonexistent; mend the kubeconfig, or set KUBECONFIG to another",
+    ),
     "not YAML": ("{", "is no kubeconfig: "),
     "of another shape": ("[1]", "is no kubeconfig: "),
 }
