@@ -122,8 +122,8 @@ class RunBuilder:
     def cancelled(self) -> "RunBuilder":
         return self._run(lambda run: (run["spec"].update(cancel=True), run["metadata"].update(generation=2)))
 
-    def suspended(self) -> "RunBuilder":
-        return self._run(lambda run: run["spec"].update(suspend=True))
+    def suspended(self, yes: bool = True) -> "RunBuilder":
+        return self._run(lambda run: run["spec"].update(suspend=yes))
 
     def of_class(self, priority: str) -> "RunBuilder":
         """As changed by somebody afterwards."""

@@ -1,12 +1,14 @@
 """The Run a decision becomes."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.builders_bridge import a_candidate, requirement
 from tests.fake_orthanc import START, identifier
 
 from gantry.api import InferenceRun
+from gantry.api.pipeline import PriorityClassNames
 from gantry.bridge import run_body
 from gantry.routing import fingerprint
 
@@ -57,3 +59,13 @@ def test_its_name_and_labels_come_from_pipeline_and_images() -> None:
 def test_it_is_plain_json_without_empty_fields() -> None:
     text = json.dumps(body())
     assert "null" not in text
+
+
+def test_the_priority_classes_of_the_pipeline_are_written_into_the_run() -> None:
+    """All of them: the Run's class may be changed while it waits, and the pipeline may be gone by then."""
+    candidate = a_candidate(series=[requirement("Modality", "In", "CT")])
+    names = PriorityClassNames.model_validate({"Stat": "emergency", "Routine": "daily"})
+    rules = candidate.spec.priority.model_copy(update={"class_names": names})
+    raw = body(candidate=replace(candidate, spec=candidate.spec.model_copy(update={"priority": rules})))
+    assert InferenceRun.model_validate({"spec": raw["spec"]}).spec.priority_class_names == names
+    assert "priorityClassNames" not in str(body())

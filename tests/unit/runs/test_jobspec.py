@@ -7,7 +7,7 @@ import pytest
 from kubernetes.aio.client.models.v1_job import V1Job
 from tests.builders_runs import A_BRIDGE, NAME, RUN_UID, RunBuilder, a_run
 
-from gantry.runs import BridgeView, Installation, Task, UnfitRun, job
+from gantry.runs import BridgeView, Installation, Predecessor, Task, UnfitRun, job
 
 INSTALLATION = Installation(identity="hospital-a", worker_image="gantry/worker@sha256:1", worker_pull_policy="IfNotPresent")
 
@@ -228,6 +228,34 @@ def test_where_the_pod_may_run_is_passed_on() -> None:
     spec = pod(a_run().with_template(scheduling=scheduling))
     assert {name: spec[name] for name in scheduling} == scheduling
     assert not set(scheduling) & set(pod())
+
+
+CLASSES = {"priorityClassNames": {"Stat": "emergency", "Routine": "daily"}}
+
+
+@pytest.mark.parametrize(
+    ("priority", "classes", "want"),
+    [
+        ("Stat", CLASSES, "emergency"),
+        ("Routine", CLASSES, "daily"),
+        ("Background", CLASSES, "any"),
+        ("Stat", {}, "any"),
+    ],
+    ids=["of its class", "of the class it was changed to", "the template's, for a class without one", "the template's, without classes"],
+)
+def test_the_pods_priority_class(priority: str, classes: dict[str, Any], want: str) -> None:
+    """By what the Run itself says, for its pipeline may be gone or changed."""
+    run = a_run().with_template(scheduling={"priorityClassName": "any"}).of_class(priority)
+    changed_run = RunBuilder({**run.run, "spec": {**run.run["spec"], **classes}})
+    assert pod(changed_run)["priorityClassName"] == want
+
+
+def test_the_reports_it_takes_the_place_of_are_in_the_task() -> None:
+    report = Predecessor(sop_class_uid="1.2.3", sop_instance_uid="2.25.1", series_instance_uid="2.25.2")
+    body = job(a_run().view(), BridgeView.from_object(A_BRIDGE), INSTALLATION, predecessors=(report,))
+    (fetch,) = body["spec"]["template"]["spec"]["initContainers"]
+    task = Task.model_validate_json(next(e["value"] for e in fetch["env"] if e["name"] == "GANTRY_TASK").replace("$$", "$"))
+    assert task.predecessors == (report,)
 
 
 def test_resources_are_written_as_text() -> None:

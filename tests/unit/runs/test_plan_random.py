@@ -88,6 +88,18 @@ class ARunsLife(RuleBasedStateMachine):
     def someone_cancels(self) -> None:
         self.world.run = self.world.run.cancelled()
 
+    @rule()
+    def a_newer_run_takes_its_place(self) -> None:
+        self.world.run = self.world.run.superseded_by("newer")
+
+    @rule(words=st.sampled_from([None, "", "place 3"]))
+    def its_turn_comes_or_not(self, words: str | None) -> None:
+        self.world.run = replace(self.world.run, held=words)
+
+    @rule(suspend=st.booleans())
+    def someone_suspends_or_releases(self, suspend: bool) -> None:
+        self.world.run = self.world.run.suspended(suspend)
+
     @rule(there=st.booleans())
     def the_bridge_comes_or_goes(self, there: bool) -> None:
         self.world.run = replace(self.world.run, bridge=a_run().bridge if there else None)
@@ -119,6 +131,9 @@ class ARunsLife(RuleBasedStateMachine):
                 answer = plan(seen.delivered(self.courier()).observed())
         for action in answer.actions:
             if isinstance(action, CreateJob):
+                assert world.run.held is None, "its turn has not come"
+                assert world.run.successor is None, "another has taken its place"
+                assert not world.run.view().suspend
                 if not world.job_there:
                     world.jobs_made += 1
                     world.job_there, world.run = True, world.run.with_job()

@@ -29,6 +29,7 @@ class World:
     failures: list[tuple[str, str, float]] = field(default_factory=list)
     errors: dict[str, Exception] = field(default_factory=dict)
     urgent: set[str] = field(default_factory=set)
+    lines: dict[str, int] = field(default_factory=dict)
     jitter: float = 1.0
 
     async def work(self, key: str) -> None:
@@ -54,7 +55,7 @@ class World:
         return WorkQueue(
             work or self.work,  # type: ignore[arg-type]
             workers=2,
-            line=lambda key: 0 if key in self.urgent else LAST_LINE,
+            line=lambda key: 0 if key in self.urgent else self.lines.get(key, LAST_LINE),
             clock=lambda: self.now,
             later=self.later,
             jitter=lambda: self.jitter,
@@ -88,6 +89,36 @@ async def test_urgent_keys_go_first(world: World) -> None:
     for _ in range(3):
         await queue.step()
     assert world.worked == ["new", "old", "older"]
+
+
+async def test_lines_are_emptied_one_after_the_other(world: World) -> None:
+    world.lines = {"stat": 0, "urgent": 1, "routine": 2}
+    queue = world.queue()
+    for key in ("rest", "routine", "urgent", "stat"):
+        queue.add(key)
+    for _ in range(4):
+        await queue.step()
+    assert world.worked == ["stat", "urgent", "routine", "rest"]
+
+
+async def test_a_key_that_waits_comes_into_a_line_further_ahead_and_is_worked_on_once(world: World) -> None:
+    """A Run raised to Stat while a thousand others have no Job."""
+    world.lines = {"other": 2}
+    queue = world.queue()
+    for key in ("other", "raised"):
+        queue.add(key)
+    world.urgent = {"raised"}
+    queue.add("raised")
+    assert queue.depth == 2
+    for _ in range(3):
+        await queue.step()
+    assert world.worked == ["raised", "other"]
+    assert queue.depth == 0
+    await asyncio.wait_for(queue.idle(), 1)
+    world.urgent.clear()
+    queue.add("raised")
+    await queue.step()
+    assert world.worked == ["raised", "other", "raised"]
 
 
 async def test_a_key_is_worked_on_by_one_at_a_time_and_again_when_it_became_dirty() -> None:

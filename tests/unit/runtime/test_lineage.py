@@ -1,0 +1,180 @@
+"""Which Run takes which one's place, in whatever order they are seen, and the reports that are handed on."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.builders import changed
+from tests.builders_runs import RunBuilder, a_run
+from tests.unit.runtime.test_turns import Ward, named
+
+from gantry.kube import NotFound, Unavailable
+from gantry.runs import Predecessor, RunView
+from gantry.runtime.predecessors import predecessors
+from gantry.runtime.records import Key
+
+STUDY = a_run().run["spec"]["study"]["orthancID"]
+OLD, NEW = named("old", born=0), named("new", born=60).superseding("old")
+
+
+def key(name: str) -> Key:
+    return Key("run", "default", name)
+
+
+def successor(ward: Ward, name: str) -> str | None:
+    found = ward.store.lineage.successor(key(name))
+    return found.name if found else None
+
+
+@pytest.mark.parametrize("order", [(OLD, NEW), (NEW, OLD)], ids=["the older is seen first", "the newer is seen first"])
+def test_the_older_run_ends_and_the_newer_waits_for_that(order: tuple[RunBuilder, ...]) -> None:
+    ward = Ward()
+    ward.sees(*order)
+    assert successor(ward, "old") == "new"
+    assert ward.store.lineage.predecessor_ends(key("new"), ward.store.runs[key("new")])
+    assert "old" in ward.woken
+    ward.woken.clear()
+    ward.sees(OLD.finished("Superseded", ago=timedelta(0)))
+    assert "new" in ward.woken
+    assert not ward.store.lineage.predecessor_ends(key("new"), ward.store.runs[key("new")])
+
+
+def test_the_newer_is_seen_while_the_older_is_long_known() -> None:
+    ward = Ward()
+    ward.sees(OLD)
+    ward.woken.clear()
+    ward.sees(NEW)
+    assert "old" in ward.woken
+
+
+def test_the_newer_run_may_have_finished_by_then() -> None:
+    """The operator was away, and finished Runs are read last."""
+    ward = Ward()
+    ward.sees(OLD)
+    ward.woken.clear()
+    ward.sees(NEW.finished("Succeeded", ago=timedelta(0)))
+    assert (successor(ward, "old"), ward.woken) == ("new", ["old"])
+
+
+def test_a_newer_run_that_was_deleted_takes_nobodys_place() -> None:
+    ward = Ward()
+    ward.sees(OLD, NEW)
+    ward.goes(NEW)
+    assert successor(ward, "old") is None
+
+
+def test_the_newer_run_need_not_wait_for_one_that_was_deleted() -> None:
+    ward = Ward()
+    ward.sees(OLD, NEW)
+    ward.woken.clear()
+    ward.goes(OLD)
+    assert "new" in ward.woken
+    assert not ward.store.lineage.predecessor_ends(key("new"), ward.store.runs[key("new")])
+
+
+def test_of_several_the_newest_is_named() -> None:
+    ward = Ward()
+    ward.sees(OLD, NEW, named("newest", born=90).superseding("old"))
+    assert successor(ward, "old") == "newest"
+
+
+OTHER_STUDY = "99999999-22222222-33333333-44444444-55555555"
+MISTAKES = {
+    "a Run of another study": RunBuilder(changed(NEW.run, "spec.study.orthancID", OTHER_STUDY)),
+    "an older Run": NEW.born(-60),
+    "itself": OLD.superseding("old"),
+}
+
+
+@pytest.mark.parametrize("newer", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_name_written_by_mistake_ends_nothing(newer: RunBuilder) -> None:
+    ward = Ward()
+    ward.sees(OLD, newer)
+    assert successor(ward, "old") is None
+    name = newer.run["metadata"]["name"]
+    assert not ward.store.lineage.predecessor_ends(key(name), ward.store.runs[key(name)])
+
+
+def test_two_runs_that_name_each_other_both_go_on() -> None:
+    ward = Ward()
+    ward.sees(named("a").superseding("b"), named("b").superseding("a"))
+    assert [successor(ward, "a"), successor(ward, "b")] == [None, None]
+
+
+def test_the_runs_of_a_study_are_known_by_pipeline_and_study() -> None:
+    ward = Ward()
+    ward.sees(NEW, OLD, named("hand").made_by_hand(), RunBuilder(changed(named("x").run, "spec.study.orthancID", OTHER_STUDY)))
+    ward.sees(OLD.finished("Succeeded", ago=timedelta(0)))
+    found = ward.store.earlier_runs("default", "chest-ct-nodules", STUDY)
+    assert [(run.name, run.finished) for run in found] == [("old", True), ("new", False)]
+    ward.goes(OLD)
+    ward.goes(NEW)
+    assert ward.store.earlier_runs("default", "chest-ct-nodules", STUDY) == ()
+
+
+# ---- the reports that are handed on ----
+
+
+class Archive:
+    """Runs by name; what is not there is gone."""
+
+    def __init__(self, *runs: dict[str, Any], error: Exception | None = None) -> None:
+        self.runs, self.error, self.asked = {run["metadata"]["name"]: run for run in runs}, error, list[str]()
+
+    async def get(self, resource: object, namespace: str, name: str) -> dict[str, Any]:
+        self.asked.append(name)
+        if self.error:
+            raise self.error
+        if name not in self.runs:
+            raise NotFound(name)
+        return self.runs[name]
+
+
+def a_result(kind: str, number: int) -> dict[str, Any]:
+    return {"kind": kind, "sopClassUID": f"1.2.{number}", "sopInstanceUID": f"2.25.{number}", "seriesInstanceUID": f"2.25.9{number}"}
+
+
+def reported(run: RunBuilder, *results: dict[str, Any]) -> dict[str, Any]:
+    return {**run.run, "status": {"state": "Succeeded", "results": list(results)}}
+
+
+NEWEST = RunView.from_object(named("newest", born=90).superseding("new").run)
+REPORT = Predecessor(sop_class_uid="1.2.1", sop_instance_uid="2.25.1", series_instance_uid="2.25.91")
+
+
+async def asked(archive: Archive, run: RunView = NEWEST) -> tuple[Predecessor, ...]:
+    return await predecessors(archive, run)  # type: ignore[arg-type]
+
+
+async def test_reports_only_are_predecessors() -> None:
+    assert await asked(Archive(reported(NEW, a_result("SEG", 2), a_result("SR", 1)))) == (REPORT,)
+
+
+async def test_a_run_that_never_reported_hands_on_what_it_would_have_replaced() -> None:
+    archive = Archive(NEW.run, reported(OLD, a_result("SR", 1)))
+    assert await asked(archive) == (REPORT,)
+    assert archive.asked == ["new", "old"]
+
+
+NONE = {
+    "the superseded Run was deleted after its history": Archive(),
+    "it never reported and took nobody's place": Archive(RunBuilder(changed(NEW.run, "spec.supersedes", ...)).run),
+    "it is of another study": Archive(reported(RunBuilder(changed(NEW.run, "spec.study.orthancID", OTHER_STUDY)), a_result("SR", 1))),
+    "they name each other": Archive(named("new").superseding("newest").run),
+}
+
+
+@pytest.mark.parametrize("archive", NONE.values(), ids=NONE.keys())
+async def test_there_may_be_no_predecessor(archive: Archive) -> None:
+    assert await asked(archive) == ()
+
+
+async def test_a_run_that_supersedes_none_asks_for_nothing() -> None:
+    archive = Archive()
+    assert await asked(archive, RunView.from_object(OLD.run)) == ()
+    assert archive.asked == []
+
+
+async def test_an_api_server_that_is_away_is_not_a_missing_predecessor() -> None:
+    with pytest.raises(Unavailable):
+        await asked(Archive(error=Unavailable("no answer")))
