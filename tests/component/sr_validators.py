@@ -16,6 +16,8 @@ import highdicom
 from pydicom import dcmread
 from tests.sr_structure import faults
 
+from gantry.report import validate_report
+
 PIXELMED = Path("/usr/share/java/pixelmed.jar")
 # JDK 17 limits XPath expressions; without these the validator dies with a stack trace in which no line begins with "Error".
 PIXELMED_LIMITS = ("-Djdk.xml.xpathExprGrpLimit=0", "-Djdk.xml.xpathExprOpLimit=0", "-Djdk.xml.xpathTotalOpLimit=0")
@@ -54,6 +56,11 @@ def structure(path: Path) -> list[str]:
     return faults(dcmread(path))
 
 
+def own(path: Path) -> list[str]:
+    """Gantry's own check, which `publish` runs."""
+    return [str(problem) for problem in validate_report(dcmread(path))]
+
+
 def pixelmed(path: Path) -> list[str]:
     """Templates. It always ends with 0, also for files it does not know: the lines of a complete run must be there."""
     assert PIXELMED.exists(), f"{PIXELMED} is missing: apt-get install libpixelmed-java"
@@ -73,7 +80,7 @@ def dcmqi(path: Path) -> dict[str, Any]:
     return result
 
 
-GATE: dict[str, Callable[[Path], list[str]]] = {"dciodvfy": dciodvfy, "dsrdump": dsrdump, "srread": srread, "structure": structure}
+GATE: dict[str, Callable[[Path], list[str]]] = {"dciodvfy": dciodvfy, "dsrdump": dsrdump, "srread": srread, "structure": structure, "own": own}
 
 
 def complaints(path: Path) -> list[str]:

@@ -1,6 +1,7 @@
-"""Pure: findings become a DICOM SR; checks of what applications hand over.
+"""Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
-`parse_findings` reads what an application wrote, `build_report` makes the SRs, `check_object` and `reidentify` take further DICOM files.
+`parse_findings` reads what an application wrote, `build_report` makes the SRs, `validate_report` checks any SR,
+`check_object` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
@@ -12,6 +13,8 @@ from .errors import InvalidFindings, InvalidReport, ReportError, UnacceptedObjec
 from .objects import check_object, reidentify
 from .outcome import count_findings
 from .parse import parse_findings
+from .proof import require_valid
+from .validate import Problem, Rule, validate_report
 
 __all__ = [
     "BuiltObject",
@@ -19,8 +22,10 @@ __all__ = [
     "InvalidFindings",
     "InvalidReport",
     "Predecessor",
+    "Problem",
     "ReportContext",
     "ReportError",
+    "Rule",
     "UnacceptedObject",
     "WrongPatient",
     "build_report",
@@ -29,4 +34,6 @@ __all__ = [
     "findings_schema",
     "parse_findings",
     "reidentify",
+    "require_valid",
+    "validate_report",
 ]

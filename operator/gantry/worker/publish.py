@@ -112,7 +112,7 @@ def objects_that_fit(steps: int) -> int:
 
 def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts]:
     """Everything that will be stored, or nothing."""
-    from gantry.report import ReportError, build_report, count_findings, parse_findings
+    from gantry.report import ReportError, build_report, count_findings, parse_findings, require_valid
 
     from .objects import accept, encoder
 
@@ -121,6 +121,7 @@ def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[l
         findings = parse_findings(outputs.findings)
         accepted = accept(outputs.objects, task=task, step=step, source=ready.source)
         built = build_report(findings, ready.source, context, {one.name: one.dataset for one in accepted})
+        require_valid(built, ready.source, [one.dataset for one in accepted])
         counts = count_findings(findings, context)
     except ReportError as error:
         raise Stop(error.reason, str(error), step=step) from error
