@@ -5,8 +5,9 @@ It must not call the API server (that is the `Host` it is given) nor send or fet
 
 from .backfill import Backfill, BackfillHost, Ground
 from .backfill_status import Problem, over, suspended_status
+from .completeness import age_and_count, age_of, gives_up
 from .destinations import node_of
-from .facts import Inquiry, inquire
+from .facts import Inquiry, inquire, is_own
 from .follower import Follower
 from .host import (
     Candidate,
@@ -51,8 +52,12 @@ __all__ = [
     "Problem",
     "RunRefused",
     "Scanned",
+    "age_and_count",
+    "age_of",
+    "gives_up",
     "held_status",
     "inquire",
+    "is_own",
     "node_of",
     "over",
     "run_body",

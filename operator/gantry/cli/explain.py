@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +49,8 @@ class Explained:
     """For people: Runs the study has already."""
     doubt: str = ""
     """For people: why `runs` is not known."""
+    now: datetime | None = None
+    """For people: Orthanc's clock."""
 
     @property
     def matched(self) -> bool:
@@ -92,6 +95,17 @@ def _identifies(check: str) -> bool:
     return check.startswith(IDENTIFYING) or (check.startswith("0010,") and not check.startswith(PLAIN_NUMBERS))
 
 
+def together(decisions: Sequence[Decision]) -> Decision:
+    """One pipeline's decisions on the series of a study, each taken by itself (watch.level Series), as one: each match is a Run of its own."""
+    matches = [one for one in decisions if one.matched]
+    series = tuple(
+        replace(of, selected=of.selected and one.matched, refusal=of.refusal if one.matched else of.refusal or one.refusal)
+        for one in decisions
+        for of in one.series
+    )
+    return replace((matches or list(decisions))[0], series=series)
+
+
 # -- asking ------------------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +115,7 @@ async def _one_of_all(places: Sequence[Source], named: str, *, for_people: bool)
     if not found:
         where = " or ".join(sorted({place.url for place in places}))
         raise Failure(f"no study with this Orthanc id, StudyInstanceUID or accession number in {where}; was it sent there, or deleted?")
-    return Explained(found[0].study, tuple(answer for one in found for answer in one.answers), found[0].series)
+    return replace(found[0], answers=tuple(answer for one in found for answer in one.answers))
 
 
 async def _in_one(place: Source, named: str, *, for_people: bool) -> Explained | None:
@@ -110,8 +124,10 @@ async def _in_one(place: Source, named: str, *, for_people: bool) -> Explained |
             study = await find_study(orthanc, named)
             if study is None:
                 return None
-            series = await orthanc.series_of_study(study.id) if for_people else ()
-            return Explained(study, await _decide(orthanc, place, study), series)
+            answers = await _decide(orthanc, place, study, (await orthanc.system()).features)
+            if not for_people:
+                return Explained(study, answers)
+            return Explained(study, answers, await orthanc.series_of_study(study.id), now=await orthanc.now())
     except OrthancError as error:
         raise _failure(place, error) from error
 
@@ -127,20 +143,26 @@ async def _recent_of_all(places: Sequence[Source], count: int) -> tuple[Explaine
 
 async def _recent_in_one(place: Source, count: int) -> list[Explained]:
     async def explained(study: StudyResource) -> Explained:
-        return Explained(study, await _decide(orthanc, place, study))
+        return Explained(study, await _decide(orthanc, place, study, features))
 
     try:
         async with _connect(place) as orthanc:
-            return await each(explained, await latest_studies(orthanc, count))
+            features = (await orthanc.system()).features
+            return await each(explained, await latest_studies(orthanc, count, features))
     except OrthancError as error:
         raise _failure(place, error) from error
 
 
-async def _decide(orthanc: Orthanc, place: Source, study: StudyResource) -> tuple[Answer, ...]:
+async def _decide(orthanc: Orthanc, place: Source, study: StudyResource, features: frozenset[str]) -> tuple[Answer, ...]:
     """As the bridge does it; a pipeline whose rules cannot be compiled is told as the one check that fails."""
     rules = [one.rules for one in place.pipelines if one.rules]
-    features = (await orthanc.system()).features
-    decided = {one.pipeline: one for one in (await inquire(orthanc, study, rules, features=features)).decisions}
+    if place.bridge and place.bridge.spec.watch.level == "Series":
+        series = await orthanc.series_of_study(study.id)
+        singly = [(await inquire(orthanc, study, rules, features=features, only=one.id, series=series)).decisions for one in series]
+        made = [together(of_one) for of_one in zip(*singly, strict=True)]
+    else:
+        made = list((await inquire(orthanc, study, rules, features=features)).decisions)
+    decided = {one.pipeline: one for one in made}
     unusable = {
         one.name: Decision(one.name, matched=False, refusal=Refusal("Ready", "rules that can be compiled", one.problem), series=())
         for one in place.pipelines

@@ -66,7 +66,10 @@ def sources(wanted: Wanted) -> tuple[Source, ...]:
         _check_url(wanted.url)
     if written and wanted.url:
         chosen = _chosen([_from_file(one, None) for one in written if isinstance(one.resource, InferencePipeline)], wanted)
-        return (Source(wanted.url, _from_environment(), chosen),)
+        bridges, credentials = _bridges(written), _from_environment()
+        return tuple(
+            Source(wanted.url, credentials, asks, bridge=bridges.get(name), bridge_name=name) for (_, name), asks in _by_bridge(chosen).items()
+        )
     place = namespace_of(wanted.namespace)
     return asked(lambda kube: _with_cluster(kube, wanted, written, place))
 
@@ -79,11 +82,8 @@ async def _with_cluster(kube: Kube, wanted: Wanted, written: Sequence[Written], 
         if not found:
             raise Failure(f"namespace {place} has no InferencePipeline; choose another with -n, or give one with -f")
     chosen = _chosen(found, wanted)
-    own = {one.name: one.resource for one in written if isinstance(one.resource, OrthancBridge)}
-    by_bridge: dict[tuple[str, str], list[Asked]] = {}
-    for one in chosen:
-        by_bridge.setdefault((one.namespace or place, one.spec.bridge_ref.name), []).append(one)
-    made = [await _source(kube, namespace, name, own.get(name), tuple(asks), wanted.url) for (namespace, name), asks in by_bridge.items()]
+    own = _bridges(written)
+    made = [await _source(kube, namespace, name, own.get(name), asks, wanted.url) for (namespace, name), asks in _by_bridge(chosen).items()]
     if wanted.url and len(made) > 1:
         names = ", ".join(one.bridge_name for one in made)
         raise Failure(f"--orthanc-url is one Orthanc, and these pipelines are of several bridges ({names}); choose pipelines with --pipeline")
@@ -145,6 +145,19 @@ def _from_cluster(raw: dict[str, Any], namespace: str) -> Asked:
         return Asked(name, namespace, pipeline.spec, compile_rules(name, pipeline))
     except InvalidRules as error:
         return Asked(name, namespace, pipeline.spec, None, problem=str(error))
+
+
+def _bridges(written: Sequence[Written]) -> dict[str, OrthancBridge]:
+    return {one.name: one.resource for one in written if isinstance(one.resource, OrthancBridge)}
+
+
+def _by_bridge(asks: Sequence[Asked]) -> dict[tuple[str, str], tuple[Asked, ...]]:
+    """By namespace and name of the bridge."""
+    made: dict[tuple[str, str], tuple[Asked, ...]] = {}
+    for one in asks:
+        bridge = (one.namespace or "", one.spec.bridge_ref.name)
+        made[bridge] = (*made.get(bridge, ()), one)
+    return made
 
 
 def _chosen(found: Sequence[Asked], wanted: Wanted) -> tuple[Asked, ...]:

@@ -40,9 +40,9 @@ async def find_study(orthanc: Orthanc, named: str) -> StudyResource | None:
     return found[0] if found else None
 
 
-async def latest_studies(orthanc: Orthanc, count: int) -> tuple[StudyResource, ...]:
+async def latest_studies(orthanc: Orthanc, count: int, features: frozenset[str]) -> tuple[StudyResource, ...]:
     """The studies whose images came last, the newest first."""
-    if "ExtendedFind" in (await orthanc.system()).features:
+    if "ExtendedFind" in features:
         return await _by_last_update(orthanc, count)
     ids = await _from_change_log(orthanc, count)
     found = [one for one in await each(lambda study: _study(orthanc, study), ids) if one]

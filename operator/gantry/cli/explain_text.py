@@ -11,10 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gantry.api.pipeline import Completeness
+from gantry.bridge import age_and_count, age_of, gives_up, is_own
 from gantry.orthanc import SeriesResource, StudyResource
-from gantry.routing import Refusal, SeriesDecision
+from gantry.routing import Decision, Refusal
 
-from .explain import Answer, Explained, Object, shown
+from .explain import Answer, Explained, shown
 
 _NARROWEST = 140
 """Columns when the output is no terminal."""
@@ -33,8 +35,8 @@ def show_study(explained: Explained, *, patient: bool, console: Console | None =
         out.print()
         out.print(_verdict(answer, patient=patient))
         if answer.decision.series:
-            out.print(Padding(_series(answer.decision.series, explained.series, patient=patient), (0, 0, 0, 2)))
-        for note in _notes(answer, explained.runs):
+            out.print(Padding(_series(answer.decision, explained.series, patient=patient), (0, 0, 0, 2)))
+        for note in _notes(answer, explained):
             out.print(Text(f"  {note}", style="dim"))
     if explained.doubt:
         out.print(Text(f"whether it was analysed already is not known: {explained.doubt}", style="yellow"))
@@ -106,10 +108,11 @@ def _why(refusal: Refusal) -> tuple[str | tuple[str, str], ...]:
     return ((plain(refusal.check), "bold"), ", wanted ", (wanted, "green"), ", is ", (actual, "red"))
 
 
-def _series(decisions: Sequence[SeriesDecision], series: Sequence[SeriesResource], *, patient: bool) -> Table:
+def _series(decision: Decision, series: Sequence[SeriesResource], *, patient: bool) -> Table:
     known = {one.id: one for one in series}
+    fits = "chosen" if decision.matched else "fits"
     table = Table("", "Series", "", "Description", "Images", "", box=None, header_style="dim")
-    ordered = sorted(decisions, key=lambda one: (not one.selected, _number(known.get(one.orthanc_id)), one.orthanc_id))
+    ordered = sorted(decision.series, key=lambda one: (not one.selected, _number(known.get(one.orthanc_id)), one.orthanc_id))
     for one in ordered:
         resource = known.get(one.orthanc_id)
         tags: Mapping[str, str] = resource.tags if resource else {}
@@ -120,27 +123,41 @@ def _series(decisions: Sequence[SeriesDecision], series: Sequence[SeriesResource
             Text(plain(tags.get("Modality", ""))),
             Text(plain(tags.get("SeriesDescription", "")) or one.orthanc_id),
             Text(str(len(resource.instances)) if resource else ""),
-            Text.assemble(*_why(refusal)) if refusal else Text("chosen" if one.selected else ""),
+            Text.assemble(*_why(refusal)) if refusal else Text(fits if one.selected else ""),
         )
     return table
 
 
-def _notes(answer: Answer, runs: Sequence[Object]) -> list[str]:
+def _notes(answer: Answer, explained: Explained) -> list[str]:
     """What the bridge does beyond the decision."""
-    spec = answer.asked.spec
+    spec, matched = answer.asked.spec, answer.decision.matched
     notes = []
     if spec.suspend:
         notes.append("suspended: a study that matches starts no Run")
     if spec.after:
         condition = f" for which {plain(spec.after.when)}" if spec.after.when else ""
         notes.append(f"started by a finished Run of {spec.after.pipeline}{condition}, not by a stable study")
-    own = [run for run in runs if (run["spec"].get("pipelineRef") or {}).get("name") == answer.asked.name]
+    if matched and spec.match.completeness:
+        notes += _completeness(spec.match.completeness, explained)
+    own = [run for run in explained.runs if (run["spec"].get("pipelineRef") or {}).get("name") == answer.asked.name]
     for run in sorted(own, key=lambda one: str(one["metadata"].get("creationTimestamp"))):
         state = (run.get("status") or {}).get("state") or "Queued"
         notes.append(f"analysed by Run {run['metadata']['name']} of {run['metadata'].get('creationTimestamp', 'unknown time')}: {state}")
-    if own and answer.decision.matched:
+    if own and matched:
         notes.append(f"the same images start no further Run; more images: onLateImages {spec.on_late_images}")
     return notes
+
+
+def _completeness(rule: Completeness, explained: Explained) -> list[str]:
+    """What the bridge waits for, as far as it is known without asking senders."""
+    if explained.now is None:
+        return []
+    age = age_of(explained.study.last_update, explained.now, rule)
+    instances = sum(len(one.instances) for one in explained.series if not is_own(one))
+    if open_check := age_and_count(rule, age=age, instances=instances):
+        words = f"not complete: {open_check.check}, wanted {open_check.wanted}, is {open_check.actual}; "
+        return [words + ("not waited for any longer (giveUpAfter)" if gives_up(rule, age) else f"given up {rule.give_up_after} after its last image")]
+    return ["the sender is asked how many images the study has, and as many are waited for"] if rule.expected_instances else []
 
 
 def _totals(explained: Sequence[Explained]) -> Table:

@@ -279,3 +279,40 @@ def test_wrong_usage_is_exit_code_2(gantry: Gantry, orthanc: FakeOrthanc, argume
     done = gantry("explain", *arguments)
     assert (done.code, done.out) == (2, "")
     assert "Usage: gantry explain" in done.err
+
+
+def test_a_bridge_of_level_series_decides_each_series_by_itself(gantry: Gantry, orthanc: FakeOrthanc, write: Write) -> None:
+    """A study of two series is one Run a series there: `max: 1` refuses it at level Study and takes it at level Series."""
+    single = changed(a_pipeline("single"), "spec.template.input.series", {"max": 1})
+    arguments = ("explain", UID, "--orthanc-url", URL, "-o", "json", "-f")
+    (whole,) = json.loads(gantry(*arguments, write(single)).out)["decisions"]
+    assert (whole["matched"], whole["check"], whole["actual"]) == (False, "series chosen", "2")
+    (each,) = json.loads(gantry(*arguments, write(single, changed(BRIDGE, "spec.watch", {"level": "Series"}))).out)["decisions"]
+    assert each["matched"]
+    assert [one["selected"] for one in each["series"]] == [True, True]
+    pair = changed(a_pipeline("pair"), "spec.template.input.series", {"min": 2})
+    (each,) = json.loads(gantry(*arguments, write(pair, changed(BRIDGE, "spec.watch", {"level": "Series"}))).out)["decisions"]
+    assert (each["matched"], each["check"]) == (False, "series chosen")
+    assert [one["reason"] for one in each["series"]] == ["series chosen: wanted at least 2, is 1"] * 2
+
+
+COMPLETENESS: dict[str, tuple[dict[str, Any], float, str]] = {
+    "too few images": ({"minInstances": 9}, 60, "not complete: completeness.minInstances, wanted 9, is 4; given up 30m after its last image"),
+    "too young": ({"minAge": "5m"}, 60, "not complete: completeness.minAge, wanted 5m, is 60s; given up 30m after its last image"),
+    "given up": ({"minInstances": 9}, 7200, "not complete: completeness.minInstances, wanted 9, is 4; not waited for any longer (giveUpAfter)"),
+    "the sender knows": ({"expectedInstances": "Sender"}, 60, "the sender is asked how many images the study has, and as many are waited for"),
+}
+
+
+@pytest.mark.parametrize(("rule", "age", "note"), COMPLETENESS.values(), ids=COMPLETENESS.keys())
+def test_what_the_bridge_waits_for_is_said(gantry: Gantry, orthanc: FakeOrthanc, write: Write, rule: dict[str, Any], age: float, note: str) -> None:
+    orthanc.clock.pass_by(age)
+    done = gantry("explain", UID, "-f", write(changed(a_pipeline("p"), "spec.match.completeness", rule)), "--orthanc-url", URL)
+    assert done.out.splitlines()[-1] == f"  {note}"
+
+
+def test_a_pipeline_that_follows_another_says_by_what_it_is_started(gantry: Gantry, orthanc: FakeOrthanc, write: Write) -> None:
+    follower = changed(changed(HEAD, "spec.after", {"pipeline": "triage", "when": "findings.size() > 0"}), "spec.suspend", True)
+    out = gantry("explain", UID, "-f", write(follower), "--orthanc-url", URL).out
+    assert "  suspended: a study that matches starts no Run" in out
+    assert "  started by a finished Run of triage for which findings.size() > 0, not by a stable study" in out
