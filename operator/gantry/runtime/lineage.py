@@ -14,6 +14,8 @@ from .records import Key
 K = TypeVar("K")
 Study = tuple[str, str, str]
 """Namespace, pipeline, Orthanc's id of the study."""
+Keys = Key | set[Key]
+"""Nearly always one; a set for each of 10,000 finished Runs would take 2 MiB."""
 
 
 class Lineage:
@@ -21,8 +23,8 @@ class Lineage:
 
     def __init__(self, runs: Mapping[Key, RunView]) -> None:
         self._runs = runs
-        self._of_study: dict[Study, tuple[Key, ...]] = {}
-        self._naming: dict[Key, tuple[Key, ...]] = {}
+        self._of_study: dict[Study, Keys] = {}
+        self._naming: dict[Key, Keys] = {}
         """By the Run that is named: those that name it."""
 
     def replace(self, key: Key, before: RunView | None, after: RunView | None) -> None:
@@ -38,11 +40,11 @@ class Lineage:
 
     def of_study(self, namespace: str, pipeline: str, study: str) -> tuple[Key, ...]:
         """All Runs of a pipeline on a study, in no order."""
-        return self._of_study.get((namespace, pipeline, study), ())
+        return _all(self._of_study.get((namespace, pipeline, study)))
 
     def naming(self, key: Key) -> tuple[Key, ...]:
         """Runs that name this one in spec.supersedes, rightly or not."""
-        return self._naming.get(key, ())
+        return _all(self._naming.get(key))
 
     def successor(self, key: Key) -> Key | None:
         """The Run that takes this one's place; the newest when there are several."""
@@ -69,16 +71,27 @@ def _named(run: RunView) -> Key | None:
     return Key("run", run.namespace, run.supersedes) if run.supersedes else None
 
 
-def _add(index: dict[K, tuple[Key, ...]], name: K | None, key: Key) -> None:
-    if name is not None and key not in index.get(name, ()):
-        index[name] = (*index.get(name, ()), key)
-
-
-def _take(index: dict[K, tuple[Key, ...]], name: K | None, key: Key) -> None:
+def _add(index: dict[K, Keys], name: K | None, key: Key) -> None:
     if name is None:
         return
-    left = tuple(one for one in index.get(name, ()) if one != key)
-    if left:
-        index[name] = left
+    found = index.get(name)
+    if found is None:
+        index[name] = key
+    elif isinstance(found, Key):
+        index[name] = {found, key}
     else:
-        index.pop(name, None)
+        found.add(key)
+
+
+def _take(index: dict[K, Keys], name: K | None, key: Key) -> None:
+    found = index.get(name) if name is not None else None
+    if name is None or found is None:
+        return
+    if isinstance(found, set):
+        found.discard(key)
+    if found in (key, set()):
+        del index[name]
+
+
+def _all(found: Keys | None) -> tuple[Key, ...]:
+    return () if found is None else (found,) if isinstance(found, Key) else tuple(found)
