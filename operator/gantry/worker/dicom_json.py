@@ -46,10 +46,10 @@ def encoded(dataset: JsonDataset) -> bytes:
     return json.dumps(dataset, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
 
 
-def first_value(dataset: JsonDataset, tag: str) -> str:
-    """The first value as text without padding; "" when there is none."""
-    values = dataset.get(tag, {}).get("Value") or [""]
-    return str(values[0] if values[0] is not None else "").strip(" \x00")
+def text_of(dataset: JsonDataset, tag: str) -> str:
+    """The values as they stand in a file, separated by backslashes and without padding; "" when there is none."""
+    values = dataset.get(tag, {}).get("Value", [])
+    return "\\".join("" if value is None else str(value) for value in values).strip(" \x00")
 
 
 def _dataset(raw: Any) -> JsonDataset:

@@ -33,7 +33,7 @@ from gantry.routing import fingerprint
 from gantry.runs import Earlier, FetchReceipt, Task
 
 from .after import fetch_findings, fetch_results
-from .dicom_json import IDENTITY, PATIENT_ID, NotDicomJson, encoded, first_value, parsed
+from .dicom_json import IDENTITY, PATIENT_ID, NotDicomJson, encoded, parsed, text_of
 from .layout import Layout, PlannedFile, describe, lay_out
 from .log import peak_memory, tell
 from .outcome import Stop
@@ -44,6 +44,8 @@ LAUNCHER = Path("/usr/local/bin/gantry-launcher")
 """Where the worker image has it."""
 PAGE = 4
 """Lists of instances asked for at once; each takes 50 to 80 ms (facts on Orthanc 1.10 and 1.13)."""
+ONE_AT_A_TIME = threading.Lock()
+"""Metadata is read one after the other: it is Python's work, so threads win nothing, and several large ones would not fit into fetch's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +205,15 @@ def _metadata(layout: Layout, root: str, files: InstanceFiles, one: PlannedFile,
     """The instance without bulk data. The plugin finds by UIDs, which may stand under two patients: it must be the one the Run is for."""
     asked = (layout.study.tags.get("StudyInstanceUID", ""), one.series_instance_uid, one.instance.sop_instance_uid)
     study, series, instance = asked
+    answer = files.metadata(root, study=study, series=series, instance=instance)
     try:
-        dataset = parsed(files.metadata(root, study=study, series=series, instance=instance))
+        with ONE_AT_A_TIME:
+            dataset = parsed(answer)
+            content = encoded(dataset)
     except NotDicomJson as fault:
         raise Unreachable(f"{root}/studies/…/metadata: the answer is no metadata ({fault}); does a proxy before Orthanc change it?") from fault
     patient = layout.study.tags.get("PatientID", "").strip()
-    if tuple(first_value(dataset, tag) for tag in IDENTITY) != asked or first_value(dataset, PATIENT_ID) != patient:
+    if tuple(text_of(dataset, tag) for tag in IDENTITY) != asked or text_of(dataset, PATIENT_ID) != patient:
         raise Stop(RunReason.INPUT_MISMATCH, "Orthanc's DICOMweb plugin answers with another instance than the Run's", step="fetch")
-    content = encoded(dataset)
     written(path, content)
     return len(content)

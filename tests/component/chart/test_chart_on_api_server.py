@@ -111,7 +111,7 @@ def test_the_operator_may_do_its_work_here_and_nothing_elsewhere(api_server: Con
 
 def test_examples_are_taken_by_the_api_server(api_server: ControlPlane, namespace: str) -> None:
     for path in sorted((CHART.parents[1] / "examples" / "pipelines").glob("*.yaml")):
-        text = path.read_text(encoding="utf-8").replace("$nodules_image", "registry.example/nodules@sha256:" + "a" * 64)
+        text = path.read_text(encoding="utf-8").replace("$nodules_image", f"registry.example/nodules@sha256:{'a' * 64}").replace("$dose_image", f"registry.example/dose@sha256:{'a' * 64}")
         assert list(yaml.safe_load_all(text))
         taken = api_server.kubectl("apply", "-n", namespace, "--dry-run=server", "-f", "-", stdin=text)
         assert taken.returncode == 0, f"{path.name}: {taken.stderr}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gantry.worker.dicom_json import NotDicomJson, encoded, first_value, parsed
+from gantry.worker.dicom_json import NotDicomJson, encoded, parsed, text_of
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "text stays as it is": ({"00081030": {"vr": "LO", "Value": ["CT Schädel"]}}, {"00081030": {"vr": "LO", "Value": ["CT Schädel"]}}),
@@ -70,6 +70,6 @@ def test_anything_else_is_refused_without_quoting_it(answer: bytes, words: str) 
     assert str(refused.value) == words
 
 
-def test_the_first_value_is_text_without_padding() -> None:
-    dataset = parsed(b'[{"00100020": {"vr": "LO", "Value": ["P1 "]}, "00200013": {"vr": "IS", "Value": [7]}, "00180050": {"vr": "DS", "Value": [null]}}]')
-    assert [first_value(dataset, tag) for tag in ("00100020", "00200013", "00180050", "00080060")] == ["P1", "7", "", ""]
+def test_text_is_that_of_the_file() -> None:
+    dataset = parsed(b'[{"00100020": {"vr": "LO", "Value": ["P1", "X "]}, "00200013": {"vr": "IS", "Value": [7]}, "00180050": {"vr": "DS", "Value": [null]}}]')
+    assert [text_of(dataset, tag) for tag in ("00100020", "00200013", "00180050", "00080060")] == ["P1\\X", "7", "", ""]
