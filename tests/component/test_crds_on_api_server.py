@@ -26,6 +26,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         changed(PIPELINE, "spec.match.study.0", {"tag": "SliceThickness", "operator": "Lte", "values": ["1", "2"]}),
         "take exactly one value",
     ),
+    "a comparison with what is no number": (
+        changed(PIPELINE, "spec.match.study.0", {"tag": "SliceThickness", "operator": "Lte", "values": ["thin"]}),
+        'Lt, Lte, Gt and Gte compare numbers; write for example "2.5"',
+    ),
+    "a comparison with a number and its unit, in a priority rule": (
+        changed(PIPELINE, "spec.priority", {"rules": [{"study": [{"tag": "PatientWeight", "operator": "Gt", "values": ["80 kg"]}], "class": "Urgent"}]}),
+        'Lt, Lte, Gt and Gte compare numbers; write for example "2.5"',
+    ),
+    "two series of a pick that gives one": (
+        changed(PIPELINE, "spec.template.input.series", {"pick": "Thinnest", "min": 2}),
+        "MostInstances, Thinnest and Latest choose one series: leave min at 1",
+    ),
+    "an expression of 4,097 characters": (changed(PIPELINE, "spec.match.expression", "t" * 4097), "may not be more than 4096"),
+    "an empty expression": (changed(PIPELINE, "spec.template.input.series.expression", ""), "should be at least 1 chars long"),
     "a tag that cannot be one": (changed(PIPELINE, "spec.match.study.0.tag", "0008;0060"), "spec.match.study[0].tag"),
     "an unknown operator": (changed(PIPELINE, "spec.match.study.0.operator", "Like"), "Unsupported value"),
     "min above max": (changed(PIPELINE, "spec.template.input.series", {"min": 3, "max": 2}), "min must not be larger than max"),

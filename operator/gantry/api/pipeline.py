@@ -34,6 +34,10 @@ Expression = Annotated[str, Field(min_length=1, max_length=4096)]
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Matches", "Lt", "Lte", "Gt", "Gte"]
 
 
+_NUMBER = "^ *[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]+)? *$"
+"""Decimal String (PS3.5 6.2)."""
+
+
 class TagRequirement(Part):
     """One requirement on one DICOM element. A missing element satisfies only NotIn and DoesNotExist."""
 
@@ -46,6 +50,11 @@ class TagRequirement(Part):
             rule(
                 "!(self.operator in ['Lt', 'Lte', 'Gt', 'Gte']) || (has(self.values) && self.values.size() == 1)",
                 "Lt, Lte, Gt and Gte take exactly one value, a number in quotes",
+            ),
+            rule(
+                "!(self.operator in ['Lt', 'Lte', 'Gt', 'Gte']) || !has(self.values) || self.values.size() != 1"
+                f" || self.values[0].matches('{_NUMBER}')",
+                'Lt, Lte, Gt and Gte compare numbers; write for example "2.5"',
             ),
         )
     }
@@ -98,7 +107,12 @@ class Match(Part):
 class SeriesSelection(Part):
     """Which series of a matching study go to the application. No series chosen: the study does not match."""
 
-    model_config = {"json_schema_extra": cel(rule("self.min <= self.max", "min must not be larger than max"))}
+    model_config = {
+        "json_schema_extra": cel(
+            rule("self.min <= self.max", "min must not be larger than max"),
+            rule("self.pick == 'All' || self.min == 1", "MostInstances, Thinnest and Latest choose one series: leave min at 1"),
+        )
+    }
     match: Requirements = []
     """Requirements every chosen series meets."""
     expression: Expression | None = None

@@ -44,8 +44,11 @@ class Program:
         return bytes(self._compiled.serialize())
 
     def values(self, data: Mapping[str, Any]) -> Values:
-        """What an expression is asked about, converted once for all programs of the same variables."""
-        return _environment(self._variables).Activation(data)
+        """What an expression is asked about, converted once for all programs of the same variables. Raises DoesNotEvaluate."""
+        try:
+            return _environment(self._variables).Activation(data)
+        except RuntimeError as error:
+            raise DoesNotEvaluate(_plain(str(error))) from error
 
     def ask(self, values: Values) -> object:
         """Raises DoesNotEvaluate."""

@@ -27,10 +27,19 @@ def _thickness(series: SeriesView) -> float:
     return float("inf") if known is None else known
 
 
-def _time(series: SeriesView) -> str:
-    """SeriesDate and SeriesTime as 14 digits and the fraction; a missing one is the earliest."""
-    date, time = first(series.facts.tags, "SeriesDate"), first(series.facts.tags, "SeriesTime")
-    return f"{date.replace('.', '')[:8]:0<8}{time.replace(':', ''):0<13}"
+def _moment(series: SeriesView) -> tuple[int, int]:
+    """SeriesDate and SeriesTime (PS3.5 6.2: HH, HHMM, HHMMSS, with a fraction) as numbers; what is missing or no digits is the earliest."""
+    whole, _, fraction = _written(series, "SeriesTime").partition(".")
+    return _digits(_written(series, "SeriesDate").replace(".", ""), 8), _digits(whole.replace(":", ""), 6) * 10**6 + _digits(fraction, 6)
+
+
+def _digits(text: str, length: int) -> int:
+    text = text[:length].ljust(length, "0")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _written(series: SeriesView, tag: str) -> str:
+    return first(series.facts.tags, tag)
 
 
 def _number(series: SeriesView) -> float:
@@ -38,17 +47,9 @@ def _number(series: SeriesView) -> float:
     return float("inf") if number is None else number
 
 
-class _Reversed(str):
-    """Later texts first."""
-
-    __slots__ = ()
-
-    def __lt__(self, other: str) -> bool:
-        return str.__gt__(self, other)
-
-
 def _latest(series: SeriesView) -> tuple[Any, ...]:
-    return (_Reversed(_time(series)),)
+    date, time = _moment(series)
+    return -date, -time
 
 
 _PICKS: Mapping[str, _Pick] = {
@@ -60,7 +61,11 @@ _PICKS: Mapping[str, _Pick] = {
         "the series with the thinnest slices",
         lambda one: "no SliceThickness" if thickness(one.facts.tags) is None else f"{_thickness(one):g} mm",
     ),
-    "Latest": _Pick(_latest, "the series of the latest SeriesDate and SeriesTime", lambda one: _time(one)),
+    "Latest": _Pick(
+        _latest,
+        "the series of the latest SeriesDate and SeriesTime",
+        lambda one: " ".join((_written(one, "SeriesDate"), _written(one, "SeriesTime"))).strip() or "no date",
+    ),
 }
 ELEMENTS: Mapping[str, frozenset[str]] = {
     "All": frozenset(),

@@ -59,7 +59,12 @@ def text_of(tags: Tags, tag: str) -> str | None:
     if text is None:
         other = by_keyword().get(tag) if "," not in tag else by_number().get(canonical(tag))
         text = tags.get(canonical(tag) if other is None else other.number if other.keyword == tag else other.keyword)
-    return text[:LONGEST] if isinstance(text, str) else None
+    return readable(text[:LONGEST]) if isinstance(text, str) else None
+
+
+def readable(text: str) -> str:
+    """Without lone surrogates, which JSON can carry and which neither RE2 nor CEL takes: they become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def number_of(text: str) -> float | None:

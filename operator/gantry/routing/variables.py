@@ -12,7 +12,7 @@ from typing import Any
 
 from .dictionary import Element, by_keyword, by_number
 from .facts import SeriesFacts, StudyFacts
-from .tags import Tags, canonical, number_of, text_of, values_of
+from .tags import Tags, canonical, number_of, readable, text_of, values_of
 
 OBLIQUE_FROM = math.cos(math.radians(20))
 """A plane is AXIAL, CORONAL or SAGITTAL when its normal is within 20 degrees of that axis: a gantry tilt of a head CT (up to 20) and the tilt of
@@ -59,7 +59,7 @@ ELEMENTS_OF: Mapping[str, str] = MappingProxyType(
 
 def study_variables(study: StudyFacts, series: Sequence[Mapping[str, Any]], wanted: Collection[str] | None = None) -> dict[str, Any]:
     """The variable `study`. `wanted`: see `elements`."""
-    senders = list(study.senders)
+    senders = [readable(one) for one in study.senders]
     return {
         "tags": elements(study.tags, wanted),
         "instances": study.instances,
@@ -80,7 +80,7 @@ def series_variables(series: SeriesFacts, wanted: Collection[str] | None = None)
         "contrast": contrast(series.tags),
         "kernel": "\\".join(values_of(series.tags, "ConvolutionKernel") or ()),
         "transferSyntax": first(series.tags, "TransferSyntaxUID"),
-        "sender": series.sender or "",
+        "sender": readable(series.sender or ""),
     }
     thickness_ = thickness(series.tags)
     return made if thickness_ is None else {**made, "thickness": thickness_}
@@ -132,7 +132,7 @@ def elements(tags: Tags, wanted: Collection[str] | None) -> dict[str, Any]:
         element = by_keyword().get(name) if "," not in name else by_number().get(canonical(name))
         value = _value(text, element)
         if element is None:
-            made[canonical(name)] = value
+            made[readable(canonical(name))] = value
         else:
             made[element.keyword] = made[element.number] = value
     return made
