@@ -26,9 +26,16 @@ def a_candidate(
     series: Sequence[dict[str, Any]] = (),
     created: datetime = BEFORE,
     generation: int = 1,
+    late: str = "Supersede",
+    completeness: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
     **selection: int,
 ) -> Candidate:
-    raw = changed(PIPELINE, "spec.match", {"study": list(study)})
+    """`spec`: further fields of it, by name."""
+    match = {"study": list(study), **({"completeness": completeness} if completeness else {})}
+    raw = changed(changed(PIPELINE, "spec.match", match), "spec.onLateImages", late)
+    for path, value in (spec or {}).items():
+        raw = changed(raw, f"spec.{path}", value)
     raw = changed(raw, "spec.template.input.series", {"match": list(series), **selection})
     pipeline = InferencePipeline.model_validate({"spec": raw["spec"]})
     return Candidate(name, f"uid-{name}", generation, created, compile_rules(name, pipeline), pipeline.spec)

@@ -217,7 +217,7 @@ class Intake:
         rule = candidate.spec.match.completeness
         if rule is None:
             return None, False
-        images = inquiry.images if subject.alone is None else (subject.alone,)
+        images = [one for one in inquiry.images if subject.alone is None or one.id == subject.alone.id]
         count = sum(len(one.instances) for one in images)
         age = age_of(subject.last_update, (self.theirs or self.clock)(), rule)
         open_check = age_and_count(rule, age=age, instances=count)
