@@ -3,6 +3,7 @@
 It must not call the API server (that is the `Host` it is given) nor send or fetch images.
 """
 
+from .after import AfterIntake, First, Started, Unsettled
 from .backfill import Backfill, BackfillHost, Ground
 from .backfill_status import Problem, over, suspended_status
 from .completeness import age_and_count, age_of, gives_up
@@ -31,6 +32,7 @@ from .status import held_status
 
 __all__ = [
     "STUDY_LABEL_LENGTH",
+    "AfterIntake",
     "Backfill",
     "BackfillHost",
     "Candidate",
@@ -40,6 +42,7 @@ __all__ = [
     "Dropped",
     "EarlierRun",
     "Faulted",
+    "First",
     "Follower",
     "Ground",
     "Host",
@@ -52,6 +55,8 @@ __all__ = [
     "Problem",
     "RunRefused",
     "Scanned",
+    "Started",
+    "Unsettled",
     "age_and_count",
     "age_of",
     "gives_up",

@@ -33,6 +33,7 @@ def run_body(
     priority: Priority = "Routine",
     sender: str | None = None,
     supersedes: str | None = None,
+    after: str | None = None,
 ) -> dict[str, Any]:
     """What to POST. `seen`: when the study was noticed, for the stage of that name."""
     return {
@@ -59,6 +60,7 @@ def run_body(
             "priority": priority,
             **({"sender": sender} if sender else {}),
             **({"supersedes": {"name": supersedes}} if supersedes else {}),
+            **({"after": {"name": after}} if after else {}),
             "template": candidate.spec.template.model_dump(mode="json", by_alias=True, exclude_none=True),
         },
     }

@@ -3,6 +3,7 @@
 It must not talk to Orthanc or the API server, and reads no clock.
 """
 
+from .circle import circle
 from .decision import Decision, SeriesDecision, decide, decide_all
 from .errors import InvalidExpression, InvalidRequirement, InvalidRules
 from .facts import Known, Needs, SeriesFacts, StudyFacts
@@ -25,6 +26,7 @@ __all__ = [
     "SeriesDecision",
     "SeriesFacts",
     "StudyFacts",
+    "circle",
     "compile_findings_condition",
     "compile_rules",
     "decide",

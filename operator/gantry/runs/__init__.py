@@ -5,6 +5,7 @@ It must not call the API server or read a clock.
 
 from .admission import ORPHANS, URGENCY, Waiting, held_back, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
+from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import Installation, UnfitRun, job
 from .names import is_result_uid, job_name, result_uid, run_name
 from .observed import HISTORY, Limits, Observed
@@ -19,6 +20,7 @@ __all__ = [
     "ORPHANS",
     "URGENCY",
     "Action",
+    "Answer",
     "BridgeView",
     "ContainerView",
     "CreateJob",
@@ -46,6 +48,7 @@ __all__ = [
     "earlier",
     "failed",
     "finished_due",
+    "followed",
     "held_back",
     "is_result_uid",
     "job",
@@ -54,5 +57,7 @@ __all__ = [
     "plan",
     "result_uid",
     "run_name",
+    "to_be_followed",
     "turns",
+    "within_reach",
 ]

@@ -49,6 +49,10 @@ class RunView:
     """Orthanc's id."""
     supersedes: str | None
     """The Run whose place it takes."""
+    after: str | None
+    """The Run that this one follows."""
+    followed: bool
+    """Every pipeline that starts after it has been decided."""
     deleting: bool
     seen: str | None
     spec: bytes | None
@@ -79,6 +83,8 @@ class RunView:
             priority=spec.get("priority", "Routine"),
             study=spec["study"]["orthancID"],
             supersedes=spec["supersedes"]["name"] if spec.get("supersedes") else None,
+            after=spec["after"]["name"] if spec.get("after") else None,
+            followed=any(c["type"] == "Followed" and c["status"] == "True" for c in status.get("conditions") or ()),
             deleting="deletionTimestamp" in meta,
             seen=None if finished else (meta.get("annotations") or {}).get(labels.SEEN),
             spec=None if finished else json.dumps(spec, separators=(",", ":")).encode(),

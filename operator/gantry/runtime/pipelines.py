@@ -11,7 +11,7 @@ from gantry.api import Condition, InferencePipeline, PipelineReason, parse_durat
 from gantry.api.pipeline import PipelineStatus, RunCounts
 from gantry.bridge import Candidate
 from gantry.kube import PIPELINES, Kube
-from gantry.routing import InvalidExpression, InvalidRules, Rules, compile_rules
+from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
 from gantry.runs import BridgeView
 
 from .records import Key, PipelineRecord
@@ -29,8 +29,13 @@ class Judgement:
     """Only when they do."""
 
 
-def judge(record: PipelineRecord, bridge: BridgeView | None, rules: Rules | InvalidRules) -> Judgement:
-    """The first that does not hold is the reason; suspension comes last, so that a suspended pipeline still tells what else is wrong."""
+def judge(
+    record: PipelineRecord, bridge: BridgeView | None, rules: Rules | InvalidRules, *, find: Callable[[str], PipelineRecord | None]
+) -> Judgement:
+    """The first that does not hold is the reason; suspension comes last, so that a suspended pipeline still tells what else is wrong.
+
+    `find`: the pipelines of the namespace, by name.
+    """
     spec = record.spec
     if bridge is None:
         name = spec.bridge_ref.name
@@ -50,9 +55,36 @@ def judge(record: PipelineRecord, bridge: BridgeView | None, rules: Rules | Inva
             "a deleted Run's study would be analysed again; make it longer"
         )
         return Judgement(PipelineReason.INVALID_HISTORY, message)
+    if (misplaced := _misplaced(record, find)) is not None:
+        return misplaced
     if spec.suspend:
         return Judgement(PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on")
-    return Judgement(PipelineReason.READY, "studies that match start Runs", rules)
+    words = f"Runs of {spec.after.pipeline} that complete start Runs" if spec.after else "studies that match start Runs"
+    return Judgement(PipelineReason.READY, words, rules)
+
+
+def _misplaced(record: PipelineRecord, find: Callable[[str], PipelineRecord | None]) -> Judgement | None:
+    """What is wrong with the pipeline it starts after. Judged anew when any other pipeline of the namespace changes."""
+    after = record.spec.after
+    if after is None:
+        return None
+    first, bridge = find(after.pipeline), record.spec.bridge_ref.name
+    if first is None:
+        words = f"spec.after.pipeline: no InferencePipeline {after.pipeline} in this namespace; create it or change the name"
+        return Judgement(PipelineReason.AFTER_MISSING, words)
+    if first.spec.bridge_ref.name != bridge:
+        words = f"spec.after.pipeline: {after.pipeline} is of bridge {first.spec.bridge_ref.name}, this one of {bridge}; both must be of one bridge"
+        return Judgement(PipelineReason.AFTER_MISSING, words)
+
+    def starts_after(name: str) -> str | None:
+        other = find(name)
+        return other.spec.after.pipeline if other is not None and other.spec.after else None
+
+    if members := circle(record.name, starts_after):
+        way = " -> ".join((*members, members[0]))
+        words = f"{way}: these pipelines start each other in a circle, so none of them ever starts; take spec.after out of one of them"
+        return Judgement(PipelineReason.AFTER_CYCLE, words)
+    return None
 
 
 def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: datetime) -> PipelineStatus:
@@ -96,20 +128,29 @@ class Pipelines:
     def __init__(self, *, kube: Kube, store: Store, clock: Callable[[], datetime]) -> None:
         self._kube, self._store, self._clock = kube, store, clock
         self._compiled: dict[Key, tuple[str, int, Rules | InvalidRules]] = {}
+        self._ready: dict[Key, tuple[str, int]] = {}
+        self.became_ready: Callable[[Key], None] = _nobody
+        """Told of a pipeline, or a generation of it, that was not ready before."""
 
     def candidates(self, bridge: Key) -> Iterator[Candidate]:
-        """Pipelines of a bridge that are ready and not suspended, judged now."""
-        record = self._store.bridges.get(bridge)
+        """Pipelines of a bridge that studies start: ready, not suspended, not after another one. Judged now."""
         for key, pipeline in self._store.pipelines_of_bridge(bridge):
-            rules = judge(pipeline, record.view if record else None, self._rules(key, pipeline)).rules
-            if rules is not None:
+            if pipeline.spec.after is None and (rules := self._judged(key, pipeline).rules) is not None:
                 yield _candidate(pipeline, rules)
+
+    def following(self, pipeline: Key, bridge: str) -> list[Key]:
+        """Pipelines that start after it, by name, ready or not."""
+        return sorted(
+            key
+            for key, one in self._store.pipelines.items()
+            if one.spec.after is not None and one.spec.after.pipeline == pipeline.name
+            if key.namespace == pipeline.namespace and one.spec.bridge_ref.name == bridge
+        )
 
     def candidate(self, key: Key) -> Candidate | Judgement:
         """The pipeline as studies are shown to it, or why none are. Its key must be in the store."""
         record = self._store.pipelines[key]
-        bridge = self._store.bridges.get(Key("bridge", key.namespace, record.spec.bridge_ref.name))
-        judgement = judge(record, bridge.view if bridge else None, self._rules(key, record))
+        judgement = self._judged(key, record)
         return judgement if judgement.rules is None else _candidate(record, judgement.rules)
 
     async def reconcile(self, key: Key) -> None:
@@ -117,17 +158,33 @@ class Pipelines:
         record = self._store.pipelines.get(key)
         if record is None:
             self._compiled.pop(key, None)
+            self._ready.pop(key, None)
             return
         if not self._store.complete:
             return  # looked at again when the Runs are counted
-        bridge = self._store.bridges.get(Key("bridge", key.namespace, record.spec.bridge_ref.name))
-        judgement = judge(record, bridge.view if bridge else None, self._rules(key, record))
+        judgement = self._judged(key, record)
+        self._watch_readiness(key, record, ready=judgement.rules is not None)
         status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock())
         if status == record.status:
             return
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         written = await self._kube.apply_status(PIPELINES, key.namespace, key.name, body, uid=record.uid)
         self._store.observe(PIPELINES.plural, written, quiet=True)
+
+    def _judged(self, key: Key, record: PipelineRecord) -> Judgement:
+        bridge = self._store.bridges.get(Key("bridge", key.namespace, record.spec.bridge_ref.name))
+
+        def find(name: str) -> PipelineRecord | None:
+            return self._store.pipelines.get(Key("pipeline", key.namespace, name))
+
+        return judge(record, bridge.view if bridge else None, self._rules(key, record), find=find)
+
+    def _watch_readiness(self, key: Key, record: PipelineRecord, *, ready: bool) -> None:
+        if not ready:
+            self._ready.pop(key, None)
+        elif self._ready.get(key) != (record.uid, record.generation):
+            self._ready[key] = (record.uid, record.generation)
+            self.became_ready(key)
 
     def _rules(self, key: Key, record: PipelineRecord) -> Rules | InvalidRules:
         uid, generation, rules = self._compiled.get(key, ("", 0, None))
@@ -139,3 +196,7 @@ class Pipelines:
             made = error
         self._compiled[key] = (record.uid, record.generation, made)
         return made
+
+
+def _nobody(pipeline: Key) -> None:
+    """Nobody waits for it."""

@@ -1,12 +1,14 @@
-"""The reports whose place a Run's report takes: read from the Run it supersedes, when its Job is made.
+"""What a Run's pod has to know of other Runs, read from them when its Job is made: the reports whose place its own takes (spec.supersedes), and
+what the Run that it follows left in Orthanc (spec.after).
 
 A superseded Run that never reported had perhaps itself taken the place of one that did, so the chain is followed. It decides nothing else.
 """
 
 from typing import Any
 
+from gantry.api.run import RunStatus
 from gantry.kube import RUNS, Kube, NotFound
-from gantry.runs import Predecessor, RunView
+from gantry.runs import Earlier, Predecessor, RunView, UnfitRun, earlier
 
 CHAIN = 20
 """Runs back at most: a study whose images come in more than twenty parts, none of them analysed in time, is not known to exist."""
@@ -27,6 +29,22 @@ async def predecessors(kube: Kube, run: RunView) -> tuple[Predecessor, ...]:
             return reports
         name = (older["spec"].get("supersedes") or {}).get("name")
     return ()
+
+
+async def left_by_first(kube: Kube, run: RunView) -> Earlier | None:
+    """Of the Run that it follows; None when it follows none. Raises UnfitRun when there is nothing, KubeError when nobody says."""
+    if run.after is None:
+        return None
+    try:
+        first = await kube.get(RUNS, run.namespace, run.after)
+    except NotFound:
+        raise UnfitRun(f"Run {run.after}, named in spec.after, does not exist (any more)") from None
+    if (first["spec"]["study"]["orthancID"], first["spec"]["bridgeRef"]["name"]) != (run.study, run.bridge):
+        raise UnfitRun(f"Run {run.after}, named in spec.after, is of another study or bridge")
+    left = earlier(run.after, RunStatus.model_validate(first["status"]) if first.get("status") else None)
+    if left is None:
+        raise UnfitRun(f"Run {run.after}, named in spec.after, has left no report that this one could follow")
+    return left
 
 
 def _reports(run: dict[str, Any]) -> tuple[Predecessor, ...]:

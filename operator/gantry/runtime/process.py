@@ -27,6 +27,7 @@ from . import handlers
 from .backfills import Backfills
 from .bridges import Bridges
 from .census import INTERVAL, first_look, take_census
+from .follow import Follow, expected, longest_pause
 from .health import Health, serve
 from .metrics import Metrics
 from .pipelines import Pipelines
@@ -46,6 +47,8 @@ SWEEP_INTERVAL = 60.0
 """Seconds between two looks for finished Runs whose time has come; their times are hours."""
 CENSUS_PAUSE = 1.0
 """Seconds after a full list that failed; then again."""
+FOLLOW_WORKERS = 2
+"""A Run is followed in some 50 ms of Orthanc's time; the second goes on while the first waits for a slow answer."""
 GRACE = 1.0
 """Seconds for what is under way when the process is asked to end."""
 LAG_EVERY, LAG_WINDOW = 0.1, 100
@@ -67,6 +70,8 @@ class Parts:
     pipelines: Pipelines
     bridges: Bridges
     backfills: Backfills
+    follow: WorkQueue[Key]
+    """Finished Runs that other pipelines may start after."""
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
@@ -80,6 +85,10 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
                 queue.add(pipeline)
             for run in store.runs_of_bridge(key):
                 queue.add(run)
+        elif key.kind == "pipeline":  # what it starts after, and a circle, are judged by the others' specs
+            for other, record in store.pipelines.items():
+                if other.namespace == key.namespace and record.spec.after is not None:
+                    queue.add(other)
 
     def counted(key: Key) -> None:
         if key in store.pipelines:
@@ -148,10 +157,38 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         wake_after=queue.add_after,
         clock=now,
     )
+    follow = Follow(kube=kube, store=store, bridges=bridges, pipelines=pipelines, add=lambda key: followers.add(key), clock=now)
+    store.ended, pipelines.became_ready = follow.ended, follow.look_again
+    followers = _follow_queue(follow, metrics, loop)
     metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))
     metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
-    return Parts(queue, store, runs, pipelines, bridges, backfills)
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers)
+
+
+def _follow_queue(follow: Follow, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> WorkQueue[Key]:
+    """Finished Runs that other pipelines may start after have workers of their own: they wait for Orthanc, and Jobs must not."""
+
+    async def work(key: Key) -> None:
+        with metrics.reconciles.labels("follow").time():
+            await follow.reconcile(key)
+
+    def failed(key: Key, error: Exception, pause: float) -> None:
+        metrics.failures.labels("follow", type(error).__name__).inc()
+        fault = None if expected(error) else error
+        words = str(error) or type(error).__name__
+        log.warning("a Run could not be followed yet; trying again", key="/".join(key), error=words, pause=round(pause, 1), exc_info=fault)
+
+    return WorkQueue[Key](
+        work,
+        workers=FOLLOW_WORKERS,
+        line=lambda _: LAST_LINE,
+        clock=time.monotonic,
+        later=loop.call_later,
+        jitter=random.random,
+        failed=failed,
+        longest_pause=longest_pause,
+    )
 
 
 def _connect(spec: BridgeSpec, credentials: Credentials | None) -> Orthanc:
@@ -198,6 +235,7 @@ async def run(settings: Settings) -> None:
     # Before kopf starts: it cancels every task born after it when it ends.
     jobs = {
         asyncio.create_task(parts.queue.run(), name="queue"),
+        asyncio.create_task(parts.follow.run(), name="follow"),
         asyncio.create_task(look_after(), name="look-after"),
         asyncio.create_task(_measure_lag(metrics), name="lag"),
         asyncio.create_task(watch(), name="watches"),
@@ -265,11 +303,13 @@ async def _measure_lag(metrics: Metrics) -> None:
 async def _end(parts: Parts) -> None:
     """Quickly: whatever is not done is found again at the next start."""
     parts.queue.close()
+    parts.follow.close()
     with contextlib.suppress(TimeoutError):  # the grace is over: the same as a kill, which loses nothing
         async with asyncio.timeout(GRACE):
             await parts.backfills.close()
             await parts.bridges.close()
             await parts.queue.idle()
+            await parts.follow.idle()
     log.info("ended")
 
 

@@ -20,7 +20,7 @@ from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Instal
 
 from .bridges import Bridges
 from .metrics import Metrics
-from .predecessors import predecessors
+from .predecessors import left_by_first, predecessors
 from .records import Key
 from .store import Store
 
@@ -123,7 +123,8 @@ class RunReconciler:
             return None
         earlier = await predecessors(self._kube, seen.run)
         try:
-            body = runs.job(seen.run, seen.bridge, self._installation, predecessors=earlier)
+            after = await left_by_first(self._kube, seen.run)
+            body = runs.job(seen.run, seen.bridge, self._installation, predecessors=earlier, after=after)
             with self._store.posting(key):
                 made = await self._kube.create(JOBS, key.namespace, body)
                 self._store.observe(JOBS.plural, made)

@@ -61,6 +61,8 @@ class Store:
         self.tallies = Tallies()
         self.lineage = Lineage(self.runs)
         self.turns = Turns(limit=self._limit, exists=self.pipelines.__contains__, fit=self._has_bridge, wake=changed, clock=clock)
+        self.ended: Callable[[Key], None] = _nobody
+        """Told of each Run that is seen to have finished."""
         self.complete = False
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
         self._censuses: dict[str, Census] = {}
@@ -182,6 +184,8 @@ class Store:
         else:
             self.unfinished.add(key)
         self._run_changed(key, before, run)
+        if run.finished and (before is None or not before.finished):
+            self.ended(key)
         return not run.finished
 
     def _put_job(self, key: Key, obj: Object) -> bool:
@@ -335,3 +339,7 @@ def _removed(kept: dict[Key, Any], key: Key, uid: str) -> bool:
         return False
     del kept[key]
     return True
+
+
+def _nobody(run: Key) -> None:
+    """Nobody waits for its end."""

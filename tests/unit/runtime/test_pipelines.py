@@ -26,6 +26,20 @@ def a_record(**changes: Any) -> PipelineRecord:
     return PipelineRecord.from_object(body)
 
 
+def after(name: str, first: str, **changes: Any) -> PipelineRecord:
+    return a_record(metadata__name=name, spec__after={"pipeline": first}, **changes)
+
+
+OTHERS = {
+    one.name: one
+    for one in (
+        a_record(metadata__name="triage"),
+        a_record(metadata__name="elsewhere", spec__bridgeRef={"name": "mammography"}),
+        after("b", "c"), after("c", "a"), after("a", "b"), after("self", "self"), after("late", "b"),
+    )
+}  # fmt: skip
+"""A circle: c starts b, a starts c, b starts a."""
+CIRCLE = "a -> c -> b -> a: these pipelines start each other in a circle, so none of them ever starts; take spec.after out of one of them"
 BRIDGE = BridgeView.from_object(A_BRIDGE)
 
 CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, str]] = {
@@ -48,6 +62,25 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
         a_record(spec__history={"ttl": "23h"}), BRIDGE, RULES, PipelineReason.INVALID_HISTORY,
         "spec.history.ttl (23h) is shorter than the bridge's watch.lookback (24h): a deleted Run's study would be analysed again; make it longer",
     ),
+    "after a pipeline that is there": (after("p", "triage"), BRIDGE, RULES, PipelineReason.READY, "Runs of triage that complete start Runs"),
+    "after a pipeline that is not there": (
+        after("p", "triarge"), BRIDGE, RULES, PipelineReason.AFTER_MISSING,
+        "spec.after.pipeline: no InferencePipeline triarge in this namespace; create it or change the name",
+    ),
+    "after a pipeline of another bridge": (
+        after("p", "elsewhere"), BRIDGE, RULES, PipelineReason.AFTER_MISSING,
+        "spec.after.pipeline: elsewhere is of bridge mammography, this one of main; both must be of one bridge",
+    ),
+    "the first of a circle": (OTHERS["a"], BRIDGE, RULES, PipelineReason.AFTER_CYCLE, CIRCLE),
+    "another of the circle says the same": (OTHERS["b"], BRIDGE, RULES, PipelineReason.AFTER_CYCLE, CIRCLE),
+    "after itself": (
+        OTHERS["self"], BRIDGE, RULES, PipelineReason.AFTER_CYCLE,
+        "self -> self: these pipelines start each other in a circle, so none of them ever starts; take spec.after out of one of them",
+    ),
+    "after a member of a circle, but no member": (OTHERS["late"], BRIDGE, RULES, PipelineReason.READY, "Runs of b that complete start Runs"),
+    "after a circle, and suspended: what is wrong is told first": (
+        after("a", "b", spec__suspend=True), BRIDGE, RULES, PipelineReason.AFTER_CYCLE, CIRCLE,
+    ),
     "suspended": (
         a_record(spec__suspend=True), BRIDGE, RULES, PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on",
     ),
@@ -58,7 +91,7 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
 def test_the_first_that_does_not_hold_is_the_reason(
     record: PipelineRecord, bridge: BridgeView | None, rules: Any, reason: PipelineReason, message: str
 ) -> None:
-    judgement = judge(record, bridge, rules)
+    judgement = judge(record, bridge, rules, find=OTHERS.get)
     assert (judgement.reason, judgement.message) == (reason, message)
     assert (judgement.rules is not None) == (reason is PipelineReason.READY)
 
