@@ -45,6 +45,7 @@ SOP_CLASSES = {
     "US": "1.2.840.10008.5.1.4.1.1.6.1",
     "US multi-frame": "1.2.840.10008.5.1.4.1.1.3.1",
     "SC": "1.2.840.10008.5.1.4.1.1.7",
+    "PT": "1.2.840.10008.5.1.4.1.1.128",
     "Enhanced CT": "1.2.840.10008.5.1.4.1.1.2.1",
     "Enhanced MR": "1.2.840.10008.5.1.4.1.1.4.1",
 }
@@ -97,7 +98,7 @@ def an_image(kind: str, **changes: Any) -> Dataset:
     modality = kind.split()[-1] if kind.startswith("Enhanced") else kind.split()[0]
     image = _image(kind, kind, series=kind, study="study")
     image.Modality = {"SC": "OT"}.get(modality, modality)
-    if kind in ("MR", "Enhanced CT", "Enhanced MR"):
+    if kind in ("MR", "PT", "Enhanced CT", "Enhanced MR"):
         image.FrameOfReferenceUID = uid("study-space")
     if kind in ("US multi-frame", "Enhanced CT", "Enhanced MR"):
         image.NumberOfFrames = 4
