@@ -163,6 +163,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))
     metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
+    metrics.collect("gantry_follow_queue_depth", "Finished Runs that wait to be followed", "", lambda: {"": followers.depth})
     return Parts(queue, store, runs, pipelines, bridges, backfills, followers)
 
 
