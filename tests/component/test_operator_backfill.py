@@ -1,6 +1,11 @@
 """Backfills on a real archive and a real API server, the operator as a process that is killed; the test ends the Runs in place of their pods."""
 
 import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +18,7 @@ from tests.builders_slices import a_ct
 from tests.component.control_plane import ControlPlane
 from tests.component.operator_process import Hospital, a_hospital, condition, wait
 from tests.component.orthanc_server import OrthancServer, orthanc_server
+from tests.component.test_cli_on_api_server import gantry
 
 from gantry.kube import BACKFILLS, JOBS, PIPELINES, RUNS
 
@@ -221,3 +227,75 @@ def test_deleted_it_ends_and_its_runs_stay(hospital: Hospital) -> None:
         operator.settled()
         assert len(walk.runs()) == CAP
         assert not [line for line in operator.lines() if line["level"] == "error"]
+
+
+class TestCommands:
+    """`gantry backfill …` as a process."""
+
+    def call(self, hospital: Hospital, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return gantry("backfill", *arguments, "-n", hospital.namespace, kubeconfig=hospital.plane.kubeconfig)
+
+    def words(self, hospital: Hospital, *arguments: str) -> str:
+        done = self.call(hospital, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def test_counted_first_then_begun_held_and_continued(self, hospital: Hospital) -> None:
+        walk = Walk(hospital)
+        days = ("--from", "2025-01-10", "--to", "2025-01-20", "--max-active", str(CAP))
+        with hospital.operator():
+            told = self.words(hospital, "chest-ct-nodules", *days, "--match", "StudyDescription Matches (?i)thorax", "--name", NAME, "--dry-run")
+            assert "44  studies from 2025-01-10 to 2025-01-20" in told
+            assert "40  would be analysed" in told
+            assert f"Nothing was begun. `gantry backfill continue {NAME}` begins" in told
+            assert walk.runs() == []
+            assert self.words(hospital, "continue", NAME).startswith(f"{NAME} begins.")
+            wait(lambda: walk.work() >= 5, "some Runs are made", tell=lambda: walk.status)
+            assert self.words(hospital, "stop", NAME).startswith(f"{NAME} is held: no further Runs")
+            walk.says("Progressing", "False/Suspended")
+            assert "Suspended" in self.words(hospital, "list")
+            assert self.words(hospital, "continue", NAME).startswith(f"{NAME} goes on.")
+            walk.until("Complete")
+            told = self.words(hospital, "status", NAME)
+            assert "44 of 44 looked at, 40 match, 0 were analysed already" in told
+            assert "40 made (40 Succeeded)" in told
+            over = self.call(hospital, "stop", NAME)
+            assert (over.returncode, over.stderr) == (1, f"gantry: {NAME} is over (Complete); there is nothing to stop\n")
+
+    def test_left_by_ctrl_c_it_goes_on_in_the_cluster(self, hospital: Hospital) -> None:
+        walk = Walk(hospital)
+        program = [Path(sys.executable).parent / "gantry", "backfill", "chest-ct-nodules", "--from", "2025-01-10", "--to", "2025-01-20"]
+        environment = {**os.environ, "KUBECONFIG": str(hospital.plane.kubeconfig)}
+        with hospital.operator():
+            process = subprocess.Popen(
+                [*program, "--yes", "--max-active", "4", "--name", NAME, "-n", hospital.namespace],
+                env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            wait(lambda: walk.work() >= 5, "some Runs are made", tell=lambda: walk.status)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            assert (process.returncode, err) == (0, "")
+            assert f"{NAME} goes on in the cluster." in out
+            assert f"`gantry backfill stop {NAME}` holds it" in out
+            walk.until("Complete")
+            assert len(walk.runs()) == STUDIES
+
+    def test_what_cannot_be_done_is_one_line(self, hospital: Hospital) -> None:
+        days = ("--from", "2025-01-10", "--to", "2025-01-20")
+        for arguments, message in (
+            (("no-such", *days), f"namespace {hospital.namespace} has no InferencePipeline no-such; "),
+            (("chest-ct-nodules", "--from", "2025-01-20", "--to", "2025-01-10"), "--from 2025-01-20 is later than --to 2025-01-10; exchange them"),
+            (("chest-ct-nodules", "--from", "20250120", "--to", "2025-01-10"), "--from 20250120 is no day; write it as 2025-01-31"),
+            (("chest-ct-nodules", "--from", "1900-01-01", "--to", "2025-01-10"), "from and to are at most 3660 days apart"),
+            (("status", "no-such"), f"namespace {hospital.namespace} has no InferenceBackfill no-such; "),
+        ):
+            done = self.call(hospital, *arguments)
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert message in done.stderr
+
+    def test_for_programs_it_is_the_object(self, hospital: Hospital) -> None:
+        made = json.loads(self.words(hospital, "chest-ct-nodules", "--from", "2025-01-10", "--to", "2025-01-20", "-o", "json"))
+        assert made["metadata"]["name"] == "chest-ct-nodules-20250110-20250120"
+        assert (made["spec"]["dryRun"], made["spec"]["maxActive"], made["spec"]["priority"]) == (True, 2, "Background")
+        again = self.call(hospital, "chest-ct-nodules", "--from", "2025-01-10", "--to", "2025-01-20")
+        assert again.stderr.startswith("gantry: chest-ct-nodules-20250110-20250120 exists already; ")

@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong
 """
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,10 @@ import typer
 
 from gantry import __version__
 
+from .backfill_commands import backfill
 from .failure import Failure
+from .options import NamespaceOption, Output, OutputOption
+from .rerun_commands import rerun
 
 _EXIT_CODES = "Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage."
 
@@ -28,17 +30,8 @@ sr = typer.Typer(help="DICOM structured reports.", no_args_is_help=True)
 schema = typer.Typer(help="Schemas of what applications hand over.", no_args_is_help=True)
 app.add_typer(sr, name="sr")
 app.add_typer(schema, name="schema")
-
-
-class Output(StrEnum):
-    """How a command answers."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Default: the one of your kubeconfig's context.", show_default=False)]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")]
+app.add_typer(backfill, name="backfill")
+app.command()(rerun)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from .admission import ORPHANS, URGENCY, Waiting, held_back, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import Installation, UnfitRun, job
-from .names import is_result_uid, job_name, result_uid, run_name
+from .names import is_result_uid, job_name, repeat_name, result_uid, run_name
 from .observed import HISTORY, Limits, Observed
 from .plan import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
@@ -55,6 +55,7 @@ __all__ = [
     "job_name",
     "keeper",
     "plan",
+    "repeat_name",
     "result_uid",
     "run_name",
     "to_be_followed",

@@ -3,6 +3,7 @@
 Pure. A name never holds an identifier of patient or study; the fingerprint is a hash.
 """
 
+import re
 import uuid
 
 PRODUCT = uuid.UUID("6b3f2a58-9c44-5d0e-8a7b-1f2e3d4c5b6a")
@@ -12,6 +13,8 @@ RESULT_MARK = 0x67A17B79
 UUID_DIGITS = 39
 """Decimal digits of the largest UUID."""
 PIPELINE_LENGTH = 40
+RUN_NAME_LIMIT = 60
+"""The CRD's own: the Job's name is longer by its suffix."""
 FINGERPRINT_LENGTH = 13
 """65 bits of the fingerprint: a collision within one pipeline is less likely than a wrong bit in memory."""
 
@@ -24,6 +27,19 @@ def run_name(pipeline: str, fingerprint: str) -> str:
 def job_name(run: str) -> str:
     """The one Job of a Run."""
     return f"{run}-1"
+
+
+def repeat_name(run: str) -> str:
+    """The Run that repeats this one: `-r1`, of a repeat `-r2`. Raises ValueError when the name leaves no room.
+
+    There is one repeat of a Run, whoever asks and how often: who wants another repeats the repeat.
+    """
+    found = re.fullmatch(r"(.+)-r([1-9][0-9]{0,3})", run)
+    base, number = (found[1], int(found[2])) if found else (run, 0)
+    name = f"{base}-r{number + 1}"
+    if len(name) > RUN_NAME_LIMIT:
+        raise ValueError(f"the name {run} leaves no room for -r{number + 1} within {RUN_NAME_LIMIT} characters")
+    return name
 
 
 def result_uid(installation: str, namespace: str, run: str, role: str, index: int = 0) -> str:

@@ -1,0 +1,17 @@
+"""Options that several commands have, worded once."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Output(StrEnum):
+    """How a command answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Default: the one of your kubeconfig's context.", show_default=False)]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")]
