@@ -6,11 +6,11 @@ from typing import Any
 
 from tests.builders import BACKFILL, changed
 from tests.builders_bridge import FakeHost, a_candidate, requirement
-from tests.fake_orthanc import USERNAME, FakeOrthanc
+from tests.fake_orthanc import FakeOrthanc
 
 from gantry.api import labels
 from gantry.api.backfill import BackfillSpec, BackfillStatus, Counts
-from gantry.bridge import Backfill, Ground, Problem
+from gantry.bridge import Backfill, Ground, Level, Problem
 
 CT = requirement("Modality", "In", "CT")
 SHORT = changed(changed(BACKFILL, "spec.from", "2025-03-01"), "spec.to", "2025-03-03")
@@ -31,6 +31,7 @@ class Walk:
             raw = changed(raw, f"spec.{path}", value)
         self.spec = BackfillSpec.model_validate(raw["spec"])
         self.statuses: list[BackfillStatus] = []
+        self.level = Level.STUDY
         self.problem: Problem | None = None
         self.finished: set[str] = set()
         self.reports: set[str] = set()
@@ -43,7 +44,7 @@ class Walk:
 
     def ground(self) -> Ground | Problem:
         candidate = self.host.candidates[0]
-        return self.problem or Ground("main", USERNAME, self.client, candidate, self.host)
+        return self.problem or Ground("main", self.level, self.client, candidate, self.host)
 
     def active(self) -> int:
         return len([name for name in self.ours() if name not in self.finished])

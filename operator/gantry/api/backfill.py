@@ -60,7 +60,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Counts(Observed):
-    """Studies, but for `active`. Those that were looked at and are in none of the other counts do not match."""
+    """Studies found, examined, matched, failed; Runs created, known, refused, active: a bridge of level Series makes one for each series."""
 
     found: Count | None = None
     """Stored with a StudyDate in these days; absent until they are counted."""
@@ -69,11 +69,11 @@ class Counts(Observed):
     matched: Count = 0
     """Taken by the pipeline and by `match`."""
     created: Count = 0
-    """Matched, and this backfill made the Run; in a dry run: would make."""
+    """Runs this backfill made; in a dry run: would make."""
     known: Count = 0
-    """Matched, and analysed already: the Run for exactly these images exists, or its report is in Orthanc."""
+    """Runs not made because they are there: on exactly these images, or its report is in Orthanc, or onLateImages is Ignore."""
     refused: Count = 0
-    """Matched, and the API server refuses the Run; see the operator's log."""
+    """Runs the API server refuses; see the operator's log."""
     failed: Count = 0
     """Left because Orthanc fails on the study again and again; see the operator's log."""
     active: Count = 0

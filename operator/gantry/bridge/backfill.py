@@ -48,7 +48,8 @@ class Ground:
     """What a turn stands on: a pipeline that is ready and a bridge that has its Orthanc."""
 
     bridge: str
-    username: str | None
+    level: Level
+    """Of the bridge: its Runs are on studies or on single series."""
     orthanc: Orthanc
     candidate: Candidate
     host: Host
@@ -209,8 +210,8 @@ class Backfill:
 
     async def _take(self, ground: Ground, candidate: Candidate, study: str) -> "_Study | None":
         """None: Orthanc fails on it and it is tried again. Raises OrthancError when it fails on more than this study."""
-        one = _Study(self._name, self._spec, self._host, ground, candidate)
-        intake = Intake(self._namespace, ground.bridge, ground.orthanc, one, self._clock)
+        one = _Study(self._name, self._spec, self._host, ground, candidate, self._sleep)
+        intake = Intake(self._namespace, ground.bridge, ground.orthanc, one, self._clock, ground.level)
         try:
             await intake.take(study, level=Level.STUDY, origin=Origin.BACKFILL, seen=self._clock(), admits=everybody)
         except Unauthorized:
@@ -230,15 +231,15 @@ class Backfill:
 
     def _done(self, study: str, one: "_Study") -> None:
         counts = self._progress.counts
-        created = one.outcome in (Outcome.CREATED, Outcome.SUPERSEDING)
-        known = one.outcome in (Outcome.KNOWN, Outcome.IGNORED)
-        matched = created or known or one.outcome is Outcome.REFUSED
+        created = one.number(Outcome.CREATED, Outcome.SUPERSEDING)
+        known = one.number(Outcome.KNOWN, Outcome.IGNORED)
+        refused = one.number(Outcome.REFUSED)
         update = {
             "examined": counts.examined + 1,
-            "matched": counts.matched + matched,
+            "matched": counts.matched + (created + known + refused > 0),
             "created": counts.created + created,
             "known": counts.known + known,
-            "refused": counts.refused + (one.outcome is Outcome.REFUSED),
+            "refused": counts.refused + refused,
             "failed": counts.failed + one.failed,
         }
         self._progress = replace(self._progress, study=study, counts=counts.model_copy(update=update))
@@ -299,13 +300,19 @@ class Backfill:
 class _Study:
     """The host of one study's intake: shows it one pipeline, marks its Run, and keeps what came of it."""
 
-    def __init__(self, name: str, spec: BackfillSpec, host: BackfillHost, ground: Ground, candidate: Candidate) -> None:
-        self._name, self._spec, self._host, self._ground, self._candidate = name, spec, host, ground, candidate
-        self.outcome = Outcome.NOT_MATCHED
+    def __init__(
+        self, name: str, spec: BackfillSpec, host: BackfillHost, ground: Ground, candidate: Candidate, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._name, self._spec, self._host, self._ground, self._candidate, self._sleep = name, spec, host, ground, candidate, sleep
+        self._outcomes: list[Outcome] = []
         self.failed = False
         self.fault: OrthancError | None = None
         """Of the question this class asks itself; the intake takes every error here for one of the API server."""
         self._ours = False
+
+    def number(self, *outcomes: Outcome) -> int:
+        """How many decisions ended so: one of a study, or one of each of its series."""
+        return sum(one in outcomes for one in self._outcomes)
 
     def pipelines(self) -> tuple[Candidate, ...]:
         return (self._candidate,)
@@ -325,6 +332,8 @@ class _Study:
         except OrthancError as error:
             self.fault = error
             raise
+        while not self._spec.dry_run and self._host.active() >= self._spec.max_active:
+            await self._sleep(FULL_PAUSE)  # only a study taken series by series makes more than one Run
         if self._spec.dry_run or await self._ground.host.create_run(self._marked(body)):
             return True
         self._ours = await self._host.owns(body["metadata"]["name"])
@@ -342,7 +351,8 @@ class _Study:
     def record(self, observation: Observation) -> None:
         match observation:
             case Decided(_, outcome, _, _):
-                self.outcome = Outcome.CREATED if outcome is Outcome.KNOWN and self._ours else outcome
+                self._outcomes.append(Outcome.CREATED if outcome is Outcome.KNOWN and self._ours else outcome)
+                self._ours = False
                 if not self._spec.dry_run:
                     self._ground.host.record(observation)
             case Dropped():

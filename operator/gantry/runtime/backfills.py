@@ -13,7 +13,7 @@ import structlog
 
 from gantry.api import BackfillReason, labels
 from gantry.api.backfill import BackfillStatus
-from gantry.bridge import Backfill, Ground, Problem, over, suspended_status
+from gantry.bridge import Backfill, Ground, Level, Problem, over, suspended_status
 from gantry.kube import BACKFILLS, RUNS, Conflict, Kube, NotFound
 from gantry.runs import result_uid
 
@@ -63,7 +63,7 @@ class WalkHost:
         if record.view.spec.suspend:
             return Problem(BackfillReason.BRIDGE_NOT_READY, f"bridge {bridge.name} is suspended; set its spec.suspend to false")
         self.bridge = bridge
-        return Ground(bridge.name, self._bridges.username(bridge), orthanc, candidate, host)
+        return Ground(bridge.name, Level(record.view.spec.watch.level), orthanc, candidate, host)
 
     def active(self) -> int:
         return self._store.tallies.backfills[self._key]

@@ -95,11 +95,6 @@ class Bridges:
         following = self._following.get(key)
         return following.host if following else None
 
-    def username(self, key: Key) -> str | None:
-        """The account at Orthanc."""
-        following = self._following.get(key)
-        return following.credentials.username if following and following.credentials else None
-
     async def reconcile(self, key: Key) -> None:
         """Starts, restarts or ends the Follower; nothing when it fits."""
         record = self._store.bridges.get(key)

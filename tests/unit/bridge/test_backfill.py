@@ -5,7 +5,7 @@ from tests.backfill_walk import CT, Killed, Walk
 from tests.builders_bridge import a_candidate, requirement
 
 from gantry.api import BackfillReason, labels
-from gantry.bridge import Decided, Problem, RunRefused
+from gantry.bridge import Decided, Level, Problem, RunRefused
 
 
 def test_each_matching_study_of_the_days_becomes_one_run() -> None:
@@ -59,6 +59,19 @@ def test_it_is_complete_only_when_its_last_run_is() -> None:
     assert "True/Finishing" in seen
     assert seen.index("True/Finishing") > seen.index("True/Running")
     assert walk.condition("Complete") == "True/Complete"
+
+
+def test_series_by_series_each_has_a_run_and_the_cap_still_holds() -> None:
+    walk = Walk(maxActive=2)
+    walk.level = Level.SERIES
+    for series in ("1", "2", "3", "4"):
+        walk.study("a", series=series)
+    walk.study("b")
+    walk.each_sleep = lambda number: walk.finish_one() if number % 5 == 0 else None
+    walk.run()
+    assert sorted(len(run["spec"]["study"]["seriesIDs"]) for run in walk.host.runs.values()) == [1] * 5
+    assert walk.most_active == 2
+    assert (walk.counts.examined, walk.counts.matched, walk.counts.created) == (2, 2, 5)
 
 
 def test_further_requirements_narrow_the_pipelines_own() -> None:
