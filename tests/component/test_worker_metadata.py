@@ -17,6 +17,12 @@ from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.sr_validators import complaints
 from tests.component.worker_pod import Pod, a_task, launcher
 
+from gantry.orthanc import Credentials
+from gantry.worker.fetch import Source, fetch
+from gantry.worker.outcome import Stop
+from gantry.worker.patience import Patience
+from gantry.worker.workspace import Workspace
+
 PIXEL = b"\xde\xad\xbe\xef"
 """Every pixel, visible or not, of the images here: it must be seen nowhere."""
 ROWS = 256
@@ -120,6 +126,18 @@ def test_a_spoiled_answer_is_asked_for_again(how: str, shared: OrthancServer, tm
         code, receipt = pod.fetch()
     assert (code, receipt.instances) == (0, 3), pod.log
     assert [event["event"] for event in pod.events()].count("download repeated") == 3
+
+
+@pytest.mark.parametrize(("how", "words"), [("garbage", "the answer is no metadata (not JSON: "), ("503", "HTTP 503"), ("cut", "broke off after"), ("401", "HTTP 401")])
+def test_an_answer_that_stays_spoiled_is_told_without_a_uid(how: str, words: str, shared: OrthancServer, tmp_path: Path, program: Path) -> None:
+    with flaky_proxy(shared.url, only_metadata(how, 10**6)) as proxy:
+        task = a_task(shared, url=proxy.url, **METADATA)
+        with pytest.raises(Stop) as stop:
+            fetch(task, Workspace(tmp_path), Source(proxy.url, Credentials("gantry", "secret"), 2, Patience(1.0)), launcher=program)
+    assert stop.value.failure.reason == "FetchFailed"
+    assert stop.value.failure.message.startswith("/dicom-web/studies/…/metadata: ")
+    assert words in stop.value.failure.message
+    assert uid("study") not in stop.value.failure.message
 
 
 def test_an_instance_deleted_meanwhile_means_the_study_is_gone(shared: OrthancServer, tmp_path: Path, program: Path) -> None:

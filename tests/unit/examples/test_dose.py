@@ -18,6 +18,8 @@ from examples.algorithms.dose.dose.study import Study, Unusable
 from examples.algorithms.dose.dose.summary import summarised
 from examples.phantom.make_ct import Options, make_series
 from examples.phantom.make_rdsr import BODY, HEAD, HEAD_PHANTOM, LOCALIZER, PLANTED, Event, add_dose, dose_report, event_uid
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gantry.findings import Finding, Findings, parse_findings
 from gantry.worker.dicom_json import JsonDataset, encoded, parsed
@@ -243,7 +245,7 @@ UNITS = {"as older scanners write it": ("mGycm", "430", 430.0), "larger": ("Gy.c
 def test_units_are_converted_and_nonsense_is_left_out(unit: str, value: str, want: float | None) -> None:
     found = look((), [changed_unit(a_report(PLANTED[1]), unit, value)])
     assert measured(by_id(found)["event-1"]).get("DLP") == (None if want is None else (want, "mGy.cm"))
-    assert ("is negative or in an unknown unit and was left out." in impression(found)) == (want is None)
+    assert ("is impossible or in an unknown unit and was left out." in impression(found)) == (want is None)
 
 
 def test_other_structured_reports_are_left_out_by_name() -> None:
@@ -363,3 +365,38 @@ def test_wrong_settings_have_a_code_of_their_own(tmp_path: Path) -> None:
 def test_a_localizer_is_never_above_a_level() -> None:
     found = look((), [a_report(Event(99.0, 999.0, kind=LOCALIZER), PLANTED[0])])
     assert not any(one.type.value == "DRL-ABOVE" for one in found.findings)
+
+
+RUBBISH = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just("1e400"), st.just("\x00\n\\"), st.lists(st.integers(), max_size=2),
+    st.just([]), st.just({}), st.just({"vr": "SQ"}), st.just({"vr": "SQ", "Value": [None, 1, {}]}), st.just({"vr": "DS", "Value": ["x", None, "-5", 1e308]}),
+)  # fmt: skip
+
+
+def spoiled(document: Any, choose: st.DataObject, depth: int = 0) -> Any:
+    """One place somewhere in a document replaced."""
+    if not document or not isinstance(document, dict | list) or (depth > 1 and choose.draw(st.integers(0, 3)) == 0):
+        return choose.draw(RUBBISH)
+    keys = sorted(document) if isinstance(document, dict) else range(len(document))
+    key = choose.draw(st.sampled_from(keys))
+    changed = document.copy()
+    changed[key] = spoiled(document[key], choose, depth + 1)
+    return changed
+
+
+GOOD_IMAGES, GOOD_REPORT = [as_json(one) for one in slices(2)], as_json(a_report())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(choose=st.data())
+def test_whatever_stands_in_the_elements_the_document_is_valid_or_the_study_refused(choose: st.DataObject) -> None:
+    images, reports = [*GOOD_IMAGES], [GOOD_REPORT]
+    for _ in range(choose.draw(st.integers(1, 3))):
+        images[0], reports[0] = spoiled(images[0], choose), spoiled(reports[0], choose)
+        if not isinstance(images[0], dict) or not isinstance(reports[0], dict):
+            return
+    try:
+        events, total, notes = summarised(Study(tuple(images), tuple(reports), {}, 60), tolerance=0.1)
+    except Unusable:
+        return
+    parse_findings(json.dumps(findings_document(events, total, notes, age=60, settings=Settings(LEVELS))).encode())

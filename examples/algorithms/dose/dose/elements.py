@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 Dataset = dict[str, Any]
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 Code = tuple[str, str, str]
 """Value, scheme, meaning."""
 
@@ -17,9 +19,17 @@ def _values(dataset: Dataset, tag: str) -> list[Any]:
 
 
 def text(dataset: Dataset, tag: str) -> str:
-    """The first value as text; "" when it is missing."""
+    """The first value as text without control characters; "" when it is missing."""
     value = next(iter(_values(dataset, tag)), None)
-    return "" if value is None or isinstance(value, dict | list) else str(value).strip()
+    if value is None or isinstance(value, dict | list):
+        return ""
+    return "".join(character if character.isprintable() else " " for character in str(value)).strip()
+
+
+def uid(dataset: Dataset, tag: str) -> str:
+    """The value if it is a UID (PS3.5 9.1), else ""."""
+    value = text(dataset, tag)
+    return value if len(value) <= 64 and _UID.fullmatch(value) else ""
 
 
 def texts(dataset: Dataset, tag: str) -> list[str]:

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .elements import Dataset, code, number, numbers, text, texts
+from .elements import Dataset, code, number, numbers, text, texts, uid
 from .events import Event
 from .regions import region_of_body_part
+
+LARGEST = 1e4
+"""mGy: perfusion of the brain comes to 1,000. More is a fault of the writer."""
+LONGEST = 3e3
+"""mm: no table moves further."""
 
 
 def read_series(instances: Sequence[Dataset]) -> tuple[tuple[Event, ...], tuple[str, ...]]:
@@ -26,9 +31,9 @@ def read_series(instances: Sequence[Dataset]) -> tuple[tuple[Event, ...], tuple[
 
 
 def _key(image: Dataset) -> tuple[str, ...]:
-    uid = text(image, "00083010")
-    if uid:
-        return (uid,)
+    event = uid(image, "00083010")
+    if event:
+        return (event,)
     kind = "localizer" if _localizer(image) else "scan"
     when = text(image, "00080022"), text(image, "00200012")
     return ("", kind, text(image, "00200052"), *(when if text(image, "00200012") else (text(image, "0020000E"),)))
@@ -41,10 +46,10 @@ def _localizer(image: Dataset) -> bool:
 def _ctdi(images: Sequence[Dataset]) -> list[float]:
     """One value an image, of those that have one: with tube current modulation some scanners write the slice's own."""
     found = [number(image, "00189345") for image in images]
-    return [value for value in found if value is not None and value > 0]
+    return [value for value in found if value is not None and 0 < value <= LARGEST]
 
 
-def _event(uid: str, images: Sequence[Dataset]) -> Event:
+def _event(event: str, images: Sequence[Dataset]) -> Event:
     values = _ctdi(images)
     ctdi = sum(values) / len(values) if values else None
     localizer = _localizer(images[0])
@@ -52,9 +57,9 @@ def _event(uid: str, images: Sequence[Dataset]) -> Event:
     phantom = code(images[0], "00189346")
     first: dict[str, str] = {}
     for image in images:
-        first.setdefault(text(image, "0020000E"), text(image, "00080018"))
+        first.setdefault(text(image, "0020000E"), uid(image, "00080018"))
     return Event(
-        uid=uid,
+        uid=event,
         localizer=localizer,
         ctdi=ctdi,
         dlp=ctdi * length / 10 if ctdi is not None and length is not None else None,
@@ -72,4 +77,5 @@ def _length(images: Sequence[Dataset]) -> float | None:
     thickness = number(images[0], "00180050")
     if len(places) < 2 or thickness is None or thickness <= 0:
         return None
-    return max(places) - min(places) + thickness
+    length = max(places) - min(places) + thickness
+    return length if length <= LONGEST else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .elements import Code, Dataset, code, items, number, text
+from .elements import Code, Dataset, code, items, number, text, uid
 from .events import Event, Total
 from .regions import region_of_code
 
@@ -17,6 +17,8 @@ ACCUMULATED, EVENT = "113811", "113819"
 """(113811, DCM, CT Accumulated Dose Data), (113819, DCM, CT Acquisition)."""
 LOCALIZER = "113805"
 """(113805, DCM, Constant Angle Acquisition)."""
+LARGEST = 1e6
+"""mGy, mGy.cm or events: a hundred times what a day of interventions under CT comes to. More is a fault of the writer."""
 _MGY = {"mGy": 1.0, "Gy": 1000.0, "cGy": 10.0, "uGy": 0.001}
 _MGY_CM = {"mGy.cm": 1.0, "mGycm": 1.0, "mGy*cm": 1.0, "Gy.cm": 1000.0, "mGy.mm": 0.1}
 """Factors to mGy and mGy.cm; the middle two are what some scanners write."""
@@ -36,7 +38,7 @@ def read_dose_report(instance: Dataset) -> tuple[tuple[Event, ...], Total, tuple
         raise NoCTDoseReport("a dose report without CT")
     notes: list[str] = []
     acquisitions = [item for item in containers if _name(item) == EVENT]
-    document = text(instance, "00080018")
+    document = uid(instance, "00080018")
     events = tuple(_event(item, document, place, notes) for place, item in enumerate(acquisitions, 1))
     accumulated = [item for item in containers if _name(item) == ACCUMULATED]
     totals = [_quantity(item, "113813", _MGY_CM, "the total", notes) for item in accumulated]
@@ -90,7 +92,7 @@ def _code(item: Dataset, name: str) -> Code | None:
 
 
 def _uid(item: Dataset, name: str) -> str:
-    return text(_first(item, name), "0040A124")
+    return uid(_first(item, name), "0040A124")
 
 
 def _text(item: Dataset, name: str) -> str:
@@ -104,8 +106,8 @@ def _quantity(item: Dataset, name: str, units: dict[str, float] | None, what: st
         factor = 1.0 if units is None else units.get(unit[0] if unit else "")
         if value is None:
             continue
-        if factor is None or value < 0:
-            notes.append(f"A number of {what} is negative or in an unknown unit and was left out.")
+        if factor is None or not 0 <= value * factor <= LARGEST:
+            notes.append(f"A number of {what} is impossible or in an unknown unit and was left out.")
             continue
         return value * factor
     return None
