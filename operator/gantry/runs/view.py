@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, get_args
 
 from gantry.api import labels, parse_timestamp
 from gantry.api.bridge import BridgeSpec
@@ -19,6 +19,8 @@ from gantry.api.pipeline import Priority
 from gantry.api.run import RunSpec, RunStatus
 
 Object = Mapping[str, Any]
+PRIORITIES: dict[str, Priority] = {name: name for name in get_args(Priority)}
+"""One object a class, whatever the number of Runs."""
 
 PULL_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
 """Waiting reasons of the kubelet (pkg/kubelet/images/types.go)."""
@@ -80,7 +82,7 @@ class RunView:
             completed=_moment(status.get("completionTime")),
             cancel=spec.get("cancel", False),
             suspend=spec.get("suspend", False),
-            priority=spec.get("priority", "Routine"),
+            priority=PRIORITIES[spec.get("priority", "Routine")],
             study=spec["study"]["orthancID"],
             supersedes=spec["supersedes"]["name"] if spec.get("supersedes") else None,
             after=spec["after"]["name"] if spec.get("after") else None,

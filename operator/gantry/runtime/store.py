@@ -241,7 +241,7 @@ class Store:
             self._counted(pipeline)
         self.lineage.replace(key, before, after)
         self.turns.replace(key, before, after, begun=self._begun(key, after))
-        if before is None and after is not None and after.supersedes:
+        if after is not None and after.supersedes and (before is None or before.uid != after.uid):
             self._changed_if_unfinished(Key("run", key.namespace, after.supersedes))
         if after is None or after.finished:
             for newer in self.lineage.naming(key):

@@ -1,11 +1,12 @@
 """What is read at the start and every ten minutes, and in which order."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.builders_runs import A_BRIDGE, a_run, at
 
+from gantry.api.run import State
 from gantry.kube import Rejected, Resource, Unavailable
 from gantry.runtime.census import UNFINISHED, first_look, take_census
 from gantry.runtime.metrics import Metrics
@@ -86,3 +87,8 @@ async def test_half_a_list_makes_no_ghosts(store: Store) -> None:
     await take_census(kube, store, METRICS, ())
     assert store.runs == {}
     assert 'gantry_ghosts_dropped_total{resource="inferenceruns"} 1.0' in METRICS.text().decode()
+
+
+def test_runs_in_every_state_that_is_final_are_in_no_watch() -> None:
+    unfinished = {"Waiting", "Queued", "Running", "Delivering"}
+    assert {part.removeprefix("status.state!=") for part in UNFINISHED.split(",")} == set(get_args(State)) - unfinished
