@@ -34,9 +34,9 @@ def a_candidate(
     """`spec`: further fields of it, by name."""
     match = {"study": list(study), **({"completeness": completeness} if completeness else {})}
     raw = changed(changed(PIPELINE, "spec.match", match), "spec.onLateImages", late)
+    raw = changed(raw, "spec.template.input.series", {"match": list(series), **selection})
     for path, value in (spec or {}).items():
         raw = changed(raw, f"spec.{path}", value)
-    raw = changed(raw, "spec.template.input.series", {"match": list(series), **selection})
     pipeline = InferencePipeline.model_validate({"spec": raw["spec"]})
     return Candidate(name, f"uid-{name}", generation, created, compile_rules(name, pipeline), pipeline.spec)
 

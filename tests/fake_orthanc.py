@@ -59,6 +59,7 @@ class Series:
     elements: dict[str, Any]
     sender: str
     last_update: datetime
+    syntax: str = "1.2.840.10008.1.2.1"
     stable: bool = False
     instances: list[str] = field(default_factory=list)
 
@@ -326,7 +327,10 @@ class FakeOrthanc:
                 {**self._series(series), "Metadata": {"RemoteAET": self.series[series].sender}}
                 for study in question["Resources"] if study in self.studies for series in self.studies[study].series
             ]  # fmt: skip
-        return [{"ID": one, "Metadata": {"RemoteAET": self.series[self.owner[one]].sender}} for one in question["Resources"]]
+        return [
+            {"ID": one, "Metadata": {"RemoteAET": self.series[self.owner[one]].sender, "TransferSyntax": self.series[self.owner[one]].syntax}}
+            for one in question["Resources"]
+        ]
 
     def _elements(self, series_id: str) -> tuple[str, dict[str, Any]]:
         return series_id, {**self.studies[self.series[series_id].study].tags, **self.series[series_id].tags, **self.series[series_id].elements}

@@ -176,9 +176,6 @@ class Intake:
         identity = fingerprint(self.namespace, candidate.name, study, instances)
         if self.host.run_exists(run_name(candidate.name, identity)):
             return Outcome.KNOWN, None
-        open_check, given_up = await self._completeness(candidate, subject, inquiry)
-        if open_check and not given_up:
-            return Outcome.INCOMPLETE, open_check
         series = decision.selected
         earlier = late(
             candidate.spec.on_late_images,
@@ -188,6 +185,9 @@ class Intake:
         )
         if not earlier.make:
             return Outcome.IGNORED, None
+        open_check, given_up = await self._completeness(candidate, subject, inquiry)
+        if open_check and not given_up:
+            return Outcome.INCOMPLETE, open_check
         body = run_body(
             namespace=self.namespace,
             bridge=self.bridge,
@@ -219,7 +219,8 @@ class Intake:
             return None, False
         images = [one for one in inquiry.images if subject.alone is None or one.id == subject.alone.id]
         count = sum(len(one.instances) for one in images)
-        age = age_of(subject.last_update, (self.theirs or self.clock)(), rule)
+        came = [one.last_update for one in images if one.last_update]  # not the study's LastUpdate: a result of ours moves it
+        age = age_of(max(came, default=subject.last_update), (self.theirs or self.clock)(), rule)
         open_check = age_and_count(rule, age=age, instances=count)
         if open_check is None and rule.expected_instances and self.senders:
             answer = await self.senders.ask(

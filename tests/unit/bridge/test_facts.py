@@ -89,6 +89,28 @@ async def test_two_hundred_pipelines_and_two_thousand_images_cost_three_requests
     assert [len(one.selected) for one in found[:4]] == [1, 3, 1, 3]
 
 
+@pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS.keys())
+async def test_the_transfer_syntax_is_asked_of_all_series_at_once(server: Callable[[], FakeOrthanc]) -> None:
+    fake = server()
+    fake.images("a", "plain", elements={"SliceThickness": "1"})
+    fake.images("a", "packed", elements={"SliceThickness": "1"})
+    fake.series[identifier("a", "packed")].syntax = "1.2.840.10008.1.2.4.90"
+    plain = {"template.input.series.expression": "series.transferSyntax == '1.2.840.10008.1.2.1'"}
+    (decision,) = await decisions(fake, a_candidate(series=[THIN], spec=plain))
+    assert decision.selected == (identifier("a", "plain"),)
+    assert kinds(fake) == ["study", "series", "elements of all series", "series"]
+
+
+async def test_an_expression_over_all_series_has_every_series_read() -> None:
+    fake = FakeOrthanc()
+    fake.images("a", "ct", elements={"SliceThickness": "1"})
+    fake.images("a", "mr", modality="MR", elements={"SliceThickness": "7"})
+    every = {"match.expression": "study.series.exists(s, s.tags.SliceThickness == 7.0)"}
+    (decision,) = await decisions(fake, a_candidate(series=[CT], spec=every))
+    assert decision.selected == (identifier("a", "ct"),)
+    assert kinds(fake) == ["study", "series", "elements of all series"]
+
+
 NUMBERS = {"1.25": "1.25", "1.250": "1.25", "5.000": "5", "+5": "5", "1.25E0": "1.25", "n/a": "n/a", "0.7\\0.70": "0.7\\0.7", "1_0": "1_0", "inf": "inf"}
 
 

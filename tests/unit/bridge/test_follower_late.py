@@ -124,6 +124,23 @@ class TestIncomplete:
         await bridge.run(1, lambda: bridge.fake.arrived("a", count=2), 3)
         assert bridge.outcomes() == ["Incomplete"]
 
+    async def test_our_own_results_do_not_begin_the_wait_anew(self) -> None:
+        quick, slow = a_candidate("quick"), a_candidate("slow", completeness={"minAge": "30s"})
+        bridge = Bridge(host=FakeHost(quick, slow))
+
+        def result() -> None:
+            assert len(bridge.runs) == 1
+            bridge.fake.images("a", "sr", modality="SR", own=True)
+            bridge.fake.stable(identifier("a"))
+
+        await bridge.run(1, lambda: bridge.fake.arrived("a"), 20, result, 15)
+        assert [run["spec"]["pipelineRef"]["name"] for run in bridge.runs] == ["quick", "slow"]
+
+    async def test_late_images_that_are_ignored_wait_for_nothing(self) -> None:
+        bridge = Bridge(host=FakeHost(a_candidate(late="Ignore", completeness={"minAge": "3s"})))
+        await bridge.run(1, lambda: bridge.fake.arrived("a"), 8, lambda: late_image(bridge), 8)
+        assert bridge.outcomes() == ["Incomplete", "Created", "Ignored"]
+
     async def test_a_study_that_stays_too_small_is_taken_as_it_is_and_said_so(self) -> None:
         bridge = Bridge(host=FakeHost(a_candidate(completeness={"minInstances": 3, "giveUpAfter": "1m"})))
         await bridge.run(1, lambda: bridge.fake.arrived("a", count=2), 65)
