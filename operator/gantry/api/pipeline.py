@@ -131,7 +131,7 @@ class Input(Part):
     series: SeriesSelection = SeriesSelection()
     """Selects series."""
     content: Literal["Full", "Metadata"] = "Full"
-    """Metadata: DICOM JSON without pixel data and other bulk data; no pixel leaves Orthanc. For dose monitoring and the like."""
+    """Metadata: DICOM JSON without pixel data and other bulk data; no pixel leaves Orthanc, whose DICOMweb plugin it needs. For dose monitoring."""
 
 
 class SecretKey(Part):
