@@ -7,6 +7,7 @@ from .after import AfterIntake, First, Started, Unsettled
 from .backfill import Backfill, BackfillHost, Ground
 from .backfill_status import Problem, over, suspended_status
 from .completeness import age_and_count, age_of, gives_up
+from .condition import CHECK, findings_document, findings_refusal
 from .destinations import node_of
 from .facts import Inquiry, inquire, is_own
 from .follower import Follower
@@ -31,6 +32,7 @@ from .run import STUDY_LABEL_LENGTH, run_body
 from .status import held_status
 
 __all__ = [
+    "CHECK",
     "STUDY_LABEL_LENGTH",
     "AfterIntake",
     "Backfill",
@@ -59,6 +61,8 @@ __all__ = [
     "Unsettled",
     "age_and_count",
     "age_of",
+    "findings_document",
+    "findings_refusal",
     "gives_up",
     "held_status",
     "inquire",

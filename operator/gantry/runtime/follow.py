@@ -6,7 +6,6 @@ bridge's lookback. Nothing but the condition `Followed` is remembered; killed an
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +14,10 @@ from typing import Any
 from gantry import runs
 from gantry.api import parse_duration
 from gantry.api.run import RunSpec, RunStatus
-from gantry.bridge import AfterIntake, First, Outcome, Started, Unsettled
+from gantry.bridge import CHECK, AfterIntake, First, Outcome, Started, Unsettled, findings_document, findings_refusal
 from gantry.kube import RUNS, Conflict, Kube, KubeError, NotFound
 from gantry.orthanc import NotFound as NotInOrthanc
 from gantry.orthanc import Orthanc, OrthancError
-from gantry.routing import ConditionFailed, Rules
 from gantry.runs import FINDINGS_ATTACHMENT, Answer, RunView, keeper
 
 from .bridges import Bridges
@@ -39,7 +37,7 @@ class NotConnected(Exception):
 
 def longest_pause(error: Exception) -> float:
     """For the queue."""
-    return UNSETTLED_PAUSE if isinstance(error, Unsettled | NotConnected) else LONGEST_PAUSE
+    return UNSETTLED_PAUSE if isinstance(error, Unsettled) else LONGEST_PAUSE
 
 
 def expected(error: Exception) -> bool:
@@ -88,6 +86,8 @@ class Follow:
         run = self._store.runs.get(key)
         if run is None or not runs.to_be_followed(run) or not self._store.complete or not (following := self._following(run)):
             return
+        if self._store.bridge_of(run) is None:
+            return  # its pipelines are not ready, and taken up again when they are
         try:
             whole = await self._kube.get(RUNS, key.namespace, key.name)
         except NotFound:
@@ -116,9 +116,9 @@ class Follow:
         kin = self._kin(pipeline, asked.run)
         if (known := next((one for one in kin if one.after == asked.run.name), None)) is not None:
             return Answer(pipeline.name, run=known.name)
-        refusal = await _refusal(candidate.rules, asked)
+        refusal = await asyncio.to_thread(findings_refusal, candidate.rules.after, asked.document)
         if refusal:
-            intake.tell(pipeline.name, asked.first, Started(Outcome.NOT_MATCHED, why=refusal), "after.when", seen)
+            intake.tell(pipeline.name, asked.first, Started(Outcome.NOT_MATCHED, why=refusal), CHECK, seen)
             return Answer(pipeline.name, why=refusal)
         older = self._older(kin, asked.run)
         policy = candidate.spec.on_late_images
@@ -169,7 +169,7 @@ WITHOUT_REPORT = frozenset({"Failed", "Cancelled", "Superseded"})
 
 
 async def _document(orthanc: Orthanc, status: RunStatus) -> Mapping[str, Any] | None:
-    """The findings document, with what its schema leaves to be understood written out: a finding without `presence` is present."""
+    """None: Orthanc keeps none."""
     home = keeper(status.results or ())
     if home is None:
         return None
@@ -177,32 +177,4 @@ async def _document(orthanc: Orthanc, status: RunStatus) -> Mapping[str, Any] | 
         kept = await orthanc.attachment(home.orthanc_id, FINDINGS_ATTACHMENT)
     except NotInOrthanc:
         return None
-    return await asyncio.to_thread(_read, kept.content)
-
-
-def _read(content: bytes) -> Mapping[str, Any] | None:
-    """8 MiB take 0.1 s: not in the event loop."""
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return None
-    if not isinstance(document, dict):
-        return None
-    findings = document.get("findings") or []
-    return document | {"findings": [{"presence": "present", **one} for one in findings if isinstance(one, dict)]}
-
-
-async def _refusal(rules: Rules, asked: Asked) -> str:
-    """Why the findings do not start the pipeline; empty when they do."""
-    if asked.document is None:
-        return (
-            "Orthanc keeps no findings.json of this Run: it is of an older release, Orthanc takes no attachments, "
-            "or the report was deleted or stored anew"
-        )
-    if rules.after is None:
-        return ""
-    try:
-        holds = await asyncio.to_thread(rules.after.holds, asked.document)
-    except ConditionFailed as error:
-        return f"after.when cannot be answered: {error}"
-    return "" if holds else "after.when does not hold"
+    return await asyncio.to_thread(findings_document, kept.content)
