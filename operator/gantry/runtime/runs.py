@@ -105,7 +105,8 @@ class RunReconciler:
     async def _do(self, key: Key, action: Action, seen: Observed) -> Observed | None:
         match action:
             case CreateJob():
-                return await self._create_job(key, seen)
+                with self._store.posting(key):  # before anything is awaited: the place was given for what was seen
+                    return await self._create_job(key, seen)
             case LookUp():
                 return await self._look_up(key, seen)
             case Deliver():
@@ -125,9 +126,7 @@ class RunReconciler:
         try:
             after = await left_by_first(self._kube, seen.run)
             body = runs.job(seen.run, seen.bridge, self._installation, predecessors=earlier, after=after)
-            with self._store.posting(key):
-                made = await self._kube.create(JOBS, key.namespace, body)
-                self._store.observe(JOBS.plural, made)
+            made = await self._kube.create(JOBS, key.namespace, body)
         except AlreadyExists:
             self._metrics.jobs.labels("found").inc()
             found = await self._kube.get(JOBS, key.namespace, runs.job_name(key.name))
@@ -136,6 +135,7 @@ class RunReconciler:
         except (Rejected, runs.UnfitRun) as error:
             self._metrics.jobs.labels("refused").inc()
             return replace(seen, refusal=str(error))
+        self._store.observe(JOBS.plural, made)
         self._metrics.jobs.labels("created").inc()
         self._metrics.waited.labels(seen.run.priority).observe(max(0.0, (self._clock() - seen.run.created).total_seconds()))
         return None
