@@ -245,6 +245,25 @@ def test_late_images_supersede_what_followed_the_superseded_run(hospital: Hospit
         assert [("supersedes" in run["spec"]) for run in runs_of(hospital, "beside")] == [False, False]
 
 
+def test_a_repeated_run_starts_what_follows_it_again(hospital: Hospital, orthanc: OrthancServer) -> None:
+    hospital.apply(after("volumetry"), after("kept", onLateImages="Ignore"))
+    with hospital.operator():
+        for name in ("volumetry", "kept"):
+            pipeline_says(hospital, name, "True/Ready")
+        first = a_study(hospital, orthanc)
+        publish(hospital, orthanc, first, PRESENT)
+        followed(hospital, first)
+        (old,) = runs_of(hospital, "volumetry")
+        made = hospital.run(first)
+        again = {**made["spec"], "trigger": "Rerun", "supersedes": {"name": first}}
+        hospital.apply({"apiVersion": made["apiVersion"], "kind": made["kind"], "metadata": {"name": f"{first}-r2"}, "spec": again})
+        publish(hospital, orthanc, f"{first}-r2", PRESENT)
+        followed(hospital, f"{first}-r2")
+        (new,) = [run for run in runs_of(hospital, "volumetry") if run["spec"]["after"] == {"name": f"{first}-r2"}]
+        assert new["spec"]["supersedes"] == {"name": old["metadata"]["name"]}
+        assert len(runs_of(hospital, "kept")) == 2, "onLateImages is about images, not about a repetition"
+
+
 def test_pipelines_in_a_circle_say_so_and_the_others_work(hospital: Hospital, orthanc: OrthancServer) -> None:
     hospital.apply(after("a", "c"), after("b", "a"), after("c", "b"), after("lost", "nobody"), after("volumetry"))
     with hospital.operator():
