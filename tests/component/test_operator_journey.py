@@ -161,7 +161,32 @@ BAD_PIPELINES = {
     "a pattern RE2 refuses": (
         changed(PIPELINE, "spec.match.study.0", {"tag": "StudyDescription", "operator": "Matches", "values": ["(?<=x)y"]}),
         "False/InvalidRequirement",
-        "spec.match.study: StudyDescription Matches '(?<=x)y': ",
+        "spec.match.study[0]: StudyDescription Matches '(?<=x)y': invalid perl operator: (?<=; patterns are RE2 (no lookaround, no backreference)",
+    ),
+    "a keyword that is none": (
+        changed(PIPELINE, "spec.match.study.0", {"tag": "StudyDesciption", "operator": "Exists"}),
+        "False/InvalidRequirement",
+        "spec.match.study[0]: DICOM has no keyword StudyDesciption; did you mean StudyDescription?",
+    ),
+    "a comparison of what is no number": (
+        changed(PIPELINE, "spec.template.input.series.match", [{"tag": "PatientAge", "operator": "Gte", "values": ["18"]}]),
+        "False/InvalidRequirement",
+        "spec.template.input.series.match[0]: PatientAge Gte: PatientAge holds no number (VR AS); compare it with In, NotIn or Matches",
+    ),
+    "an expression that ends too early": (
+        changed(PIPELINE, "spec.match.expression", "study.instances >"),
+        "False/InvalidExpression",
+        "spec.match.expression, line 1, column 18: Syntax error: mismatched input '<EOF>'",
+    ),
+    "an expression with a field that is none": (
+        changed(PIPELINE, "spec.template.input.series.expression", "series.kernal == 'B70f'"),
+        "False/InvalidExpression",
+        "spec.template.input.series.expression, line 1, column 7: series has no kernal; did you mean kernel?",
+    ),
+    "an expression that could take minutes": (
+        changed(PIPELINE, "spec.match.expression", "study.series.all(a, study.series.all(b, a.tags.SeriesDescription.matches('^(([0-9]{1,50})x?){1,15}q$')))"),
+        "False/InvalidExpression",
+        "spec.match.expression, line 1, column 1: it could take too long even on a study of 16 series",
     ),
     "a history shorter than the lookback": (
         changed(PIPELINE, "spec.history", {"ttl": "2h"}),

@@ -4,13 +4,14 @@ It must not talk to Orthanc or the API server, and reads no clock.
 """
 
 from .circle import circle
-from .decision import Decision, SeriesDecision, decide, decide_all
+from .decision import Decision, decide, decide_all
 from .errors import InvalidExpression, InvalidRequirement, InvalidRules
 from .facts import Known, Needs, SeriesFacts, StudyFacts
 from .findings import ConditionFailed, FindingsCondition, compile_findings_condition
 from .fingerprint import fingerprint
 from .requirements import Refusal
 from .rules import Rules, compile_rules
+from .view import SeriesDecision
 
 __all__ = [
     "ConditionFailed",

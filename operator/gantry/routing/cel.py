@@ -56,9 +56,10 @@ class Program:
             answer = self._compiled.eval(values)
         except RuntimeError as error:
             raise DoesNotEvaluate(_plain(str(error))) from error
-        if answer.type().name() == "ERROR" or answer.type().name() == "*error*":
-            raise DoesNotEvaluate(_plain(str(answer.value())))
-        return answer.value()
+        value = answer.value()
+        if not isinstance(value, bool) and answer.type() == _error_type():
+            raise DoesNotEvaluate(_plain(str(value)))
+        return value
 
 
 @cache
@@ -69,6 +70,13 @@ def _environment(variables: tuple[str, ...]) -> Any:
     return cel.NewEnv(
         variables=dict.fromkeys(variables, cel.Type.DYN), extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()]
     )
+
+
+@cache
+def _error_type() -> Any:
+    from cel_expr_python import cel
+
+    return cel.Type.ERROR
 
 
 def _located(said: str) -> DoesNotCompile:

@@ -14,17 +14,8 @@ from gantry.api.pipeline import Priority
 from .facts import Needs, StudyFacts
 from .picking import passed_over
 from .requirements import Refusal
-from .rules import DOCUMENTS, Rules
-from .view import SeriesView, StudyView
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesDecision:
-    """Whether one series goes to the application, and why not."""
-
-    orthanc_id: str
-    selected: bool
-    refusal: Refusal | None = None
+from .rules import Rules
+from .view import SeriesDecision, SeriesView, StudyView
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +67,26 @@ def _decide(rules: Rules, view: StudyView) -> Decision:
         refusal = rules.expression.refusal(study=view)
     if refusal is not None:
         return Decision(rules.pipeline, matched=False, refusal=refusal, series=())
-    refusals = {one.orthanc_id: _series_refusal(rules, one, view) for one in view.series}
-    fit = [one for one in view.series if refusals[one.orthanc_id] is None]
-    if rules.pick != "All":
-        refusals.update(passed_over(rules.pick, fit))
-        fit = [one for one in fit if refusals[one.orthanc_id] is None]
+    refusals = [_series_refusal(rules, one, view) for one in view.series]
+    fit = [one for one, refusal in zip(view.series, refusals, strict=True) if refusal is None]
+    if rules.pick != "All" and len(fit) > 1:
+        others = passed_over(rules.pick, fit)
+        refusals = [refusal or others.get(one.orthanc_id) for one, refusal in zip(view.series, refusals, strict=True)]
+        fit = [one for one in fit if one.orthanc_id not in others]
     refusal = _counted(rules, len(fit)) or _sent(rules, fit)
-    series = tuple([SeriesDecision(one, selected=reason is None, refusal=reason) for one, reason in refusals.items()])
+    series = tuple([one.decision(reason) for one, reason in zip(view.series, refusals, strict=True)])
     if refusal is not None:
         return Decision(rules.pipeline, matched=False, refusal=refusal, series=series)
     return Decision(rules.pipeline, matched=True, refusal=None, series=series, priority=_priority(rules, view, fit) if rules.urgency else "Routine")
 
 
 def _series_refusal(rules: Rules, series: SeriesView, study: StudyView) -> Refusal | None:
-    refusal = _never_an_input(rules, series) or series.asked.refusal(rules.series)
+    if series.unfit is not None and not (series.modality in rules.documents and series.unfit.check == "Modality"):
+        return series.unfit
+    refusal = series.asked.refusal(rules.series)
     if refusal is None and rules.series_expression is not None:
         refusal = rules.series_expression.refusal(study=study, series=series)
     return refusal
-
-
-def _never_an_input(rules: Rules, series: SeriesView) -> Refusal | None:
-    if series.facts.own:
-        return Refusal("origin", "not a result of Gantry", "a result of Gantry")
-    modality = (series.asked.values("Modality") or ("",))[0]
-    if modality in DOCUMENTS and modality not in rules.documents:
-        return Refusal("Modality", "images", modality)
-    if series.facts.instances == 0:
-        return Refusal("instances", "at least 1", "0")
-    return None
 
 
 def _counted(rules: Rules, chosen: int) -> Refusal | None:

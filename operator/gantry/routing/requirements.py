@@ -6,6 +6,7 @@ linear time whatever the pattern or the text (https://github.com/google/re2/wiki
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -37,14 +38,12 @@ class Refusal:
         return f"{self.check}: wanted {self.wanted}, is {self.actual}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Requirement:
-    """A compiled requirement."""
+    """A compiled requirement. Pipelines that ask the same share the object: by its identity one study asks it once for all of them."""
 
     tag: str
     """The element under the name that `Rules.needs` has."""
-    key: tuple[str, ...]
-    """Equal for requirements that ask the same: one study asks it once for all pipelines."""
     check: str
     wanted: str
     holds: Callable[[tuple[str, ...] | None], bool]
@@ -65,21 +64,21 @@ def compile_requirements(field: str, requirements: Sequence[TagRequirement]) -> 
     compiled = []
     for number, requirement in enumerate(requirements):
         try:
-            compiled.append(_compile(requirement))
+            compiled.append(_compile(requirement.tag, requirement.operator, tuple(requirement.values or ())))
         except (InvalidRequirement, UnknownTag) as error:
             raise InvalidRequirement(f"{field}[{number}]: {error}") from error
     return tuple(compiled)
 
 
-def _compile(requirement: TagRequirement) -> Requirement:
-    tag = tag_of(requirement.tag)
-    operator = requirement.operator
-    values = tuple(value.strip() for value in requirement.values or ())
+@lru_cache(maxsize=4096)  # 200 pipelines with 20 requirements each; beyond it only the sharing is lost
+def _compile(written: str, operator: str, values: tuple[str, ...]) -> Requirement:
+    tag = tag_of(written)
+    values = tuple(value.strip() for value in values)
     if tag.element and tag.element.vr in UNREADABLE:
         kind = "a sequence" if tag.element.vr == "SQ" else "binary"
         raise InvalidRequirement(f"{tag.written} is {kind} (VR {tag.element.vr}): rules compare elements that hold text or numbers")
     wanted, holds = _test(tag, operator, values)
-    return Requirement(tag.name, (tag.written, operator, *values), f"{tag.written} {operator}", wanted, holds)
+    return Requirement(tag.name, f"{tag.written} {operator}", wanted, holds)
 
 
 def _test(tag: Tag, operator: str, values: tuple[str, ...]) -> tuple[str, Test]:

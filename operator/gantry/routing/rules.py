@@ -14,11 +14,8 @@ from .facts import Known, Needs
 from .findings import FindingsCondition, compile_findings_condition
 from .picking import ELEMENTS
 from .requirements import Requirement, compile_requirements
+from .view import DOCUMENTS
 
-DOCUMENTS = frozenset(
-    {"SR", "SEG", "KO", "PR", "DOC", "ANN", "FID", "REG", "RWV", "SMR", "PLAN", "RTSTRUCT", "RTPLAN", "RTRECORD", "M3D", "TEXTUREMAP"}
-)
-"""Modalities of what was derived or written about images (PS3.3 C.7.3.1.1.1): never an input unless `Modality In` names them."""
 NO_LIMIT = 1_000_000
 
 
@@ -53,9 +50,17 @@ class Rules:
     """All that the parts above need to know."""
     expressed: Needs | None = None
     """Of it what the expressions need; None: there are none."""
+    _partial: dict[Known, "Rules"] = field(default_factory=dict, compare=False, repr=False)
+    """By what was known: a bridge asks in the same steps for every study."""
 
     def within(self, known: Known) -> "Rules":
         """Only what can be asked with what is known. Further parts only take studies and series away: what these refuse is refused for sure."""
+        made = self._partial.get(known)
+        if made is None:
+            made = self._partial[known] = self._within(known)
+        return made
+
+    def _within(self, known: Known) -> "Rules":
         knows_series = known.series is not None
         study = tuple(one for one in self.study if one.tag in known.study)
         series = tuple(one for one in self.series if known.instances or one.tag in (known.series or ()))
@@ -74,6 +79,7 @@ class Rules:
             max_series=NO_LIMIT,
             senders=self.senders if knows_series and known.senders else frozenset(),
             urgency=(),
+            _partial={},
         )
 
 

@@ -5,6 +5,7 @@ A view is made for one study and thrown away after its decisions; it changes not
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,20 @@ from .facts import Needs, SeriesFacts, StudyFacts
 from .requirements import Refusal, Requirement
 from .tags import LONGEST, Tags, values_of
 from .variables import MOST_ELEMENTS, series_variables, study_variables
+
+DOCUMENTS = frozenset(
+    {"SR", "SEG", "KO", "PR", "DOC", "ANN", "FID", "REG", "RWV", "SMR", "PLAN", "RTSTRUCT", "RTPLAN", "RTRECORD", "M3D", "TEXTUREMAP"}
+)
+"""Modalities of what was derived or written about images (PS3.3 C.7.3.1.1.1): never an input unless `Modality In` names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDecision:
+    """Whether one series goes to the application, and why not."""
+
+    orthanc_id: str
+    selected: bool
+    refusal: Refusal | None = None
 
 
 class Asked:
@@ -23,7 +38,7 @@ class Asked:
     def __init__(self, tags: Tags) -> None:
         self._tags = tags
         self._values: dict[str, tuple[str, ...] | None] = {}
-        self._answers: dict[tuple[str, ...], Refusal | None] = {}
+        self._answers: dict[Requirement, Refusal | None] = {}
 
     def values(self, tag: str) -> tuple[str, ...] | None:
         if tag not in self._values:
@@ -32,11 +47,12 @@ class Asked:
 
     def refusal(self, requirements: tuple[Requirement, ...]) -> Refusal | None:
         """Of the first requirement that does not hold."""
+        answers = self._answers
         for requirement in requirements:
-            try:
-                answer = self._answers[requirement.key]
-            except KeyError:
-                answer = self._answers[requirement.key] = requirement.answer(self.values(requirement.tag))
+            if requirement in answers:
+                answer = answers[requirement]
+            else:
+                answer = answers[requirement] = requirement.answer(self.values(requirement.tag))
             if answer is not None:
                 return answer
         return None
@@ -47,14 +63,22 @@ class SeriesView:
 
     def __init__(self, facts: SeriesFacts, wanted: Collection[str] | None) -> None:
         self.facts = facts
+        self.orthanc_id = facts.orthanc_id
         self.asked = Asked(facts.tags)
         self.values: Any = None
         """Set by the first expression: its variables as CEL's."""
+        self.modality = (self.asked.values("Modality") or ("",))[0]
+        self.unfit = _unfit(facts, self.modality)
+        """Why it is never an input, whatever the rules say: but for documents, which a rule may name."""
         self._wanted = wanted
+        self._decisions: dict[int, SeriesDecision] = {}
 
-    @property
-    def orthanc_id(self) -> str:
-        return self.facts.orthanc_id
+    def decision(self, refusal: Refusal | None) -> SeriesDecision:
+        """Pipelines that come to the same share the value. By identity of the refusal, which the value keeps alive."""
+        made = self._decisions.get(id(refusal))
+        if made is None:
+            made = self._decisions[id(refusal)] = SeriesDecision(self.orthanc_id, selected=refusal is None, refusal=refusal)
+        return made
 
     @cached_property
     def variables(self) -> dict[str, Any]:
@@ -86,6 +110,14 @@ class StudyView:
         return study_variables(self.facts, [one.variables for one in self.series], self._wanted)
 
 
+def _unfit(series: SeriesFacts, modality: str) -> Refusal | None:
+    if series.own:
+        return Refusal("origin", "not a result of Gantry", "a result of Gantry")
+    if series.instances == 0:
+        return Refusal("instances", "at least 1", "0")
+    return Refusal("Modality", "images", modality) if modality in DOCUMENTS else None
+
+
 class Sizes:
     """For the price of expressions: first what holds for any study of so many series, then, only if asked for, what holds for this one."""
 
@@ -97,11 +129,11 @@ class Sizes:
         return Size(len(self._facts.series), MOST_ELEMENTS, LONGEST).rounded
 
     @cached_property
-    def _exact(self) -> Size:
+    def exact(self) -> Size:
         elements = [self._facts.tags, *(one.tags for one in self._facts.series)]
         text = max((len(text) for tags in elements for text in tags.values()), default=1)
         return Size(len(self._facts.series), max(map(len, elements)), min(text, LONGEST)).rounded
 
     def __iter__(self) -> Iterator[Size]:
         yield self._rough
-        yield self._exact
+        yield self.exact

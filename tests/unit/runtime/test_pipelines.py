@@ -8,7 +8,7 @@ from tests.builders import PIPELINE, changed
 from tests.builders_runs import A_BRIDGE, at, told
 
 from gantry.api import PipelineReason
-from gantry.routing import InvalidRequirement
+from gantry.routing import InvalidExpression, InvalidRequirement
 from gantry.runs import BridgeView
 from gantry.runtime.pipelines import Judgement, judge, status_of
 from gantry.runtime.records import PipelineRecord
@@ -57,6 +57,10 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
     ),
     "rules that cannot be compiled": (
         a_record(), BRIDGE, InvalidRequirement("spec.match.study: no"), PipelineReason.INVALID_REQUIREMENT, "spec.match.study: no",
+    ),
+    "an expression that cannot be compiled": (
+        a_record(), BRIDGE, InvalidExpression("spec.match.expression, line 1, column 3: no"),
+        PipelineReason.INVALID_EXPRESSION, "spec.match.expression, line 1, column 3: no",
     ),
     "a history shorter than the lookback": (
         a_record(spec__history={"ttl": "23h"}), BRIDGE, RULES, PipelineReason.INVALID_HISTORY,
