@@ -13,8 +13,8 @@ from examples.phantom.make_ct import Options, make_series
 
 FAILURES = ROOT / "build" / "failures"
 LOOKED_AT = {
-    "resources.txt": ("get", "obridge,ipl,irun,jobs,pods,events", "-o", "wide"),
-    "runs.yaml": ("get", "obridge,ipl,irun,jobs", "-o", "yaml"),
+    "resources.txt": ("get", "obridge,ipl,ibf,irun,jobs,pods,events", "-o", "wide"),
+    "runs.yaml": ("get", "obridge,ipl,ibf,irun,jobs", "-o", "yaml"),
     "pods.txt": ("describe", "pods"),
     "operator.log": ("logs", "-l", "app.kubernetes.io/name=gantry", "--tail=-1", "--prefix"),
     "jobs.log": ("logs", "-l", "gantry.health/run", "--all-containers", "--tail=200", "--prefix", "--max-log-requests=50"),

@@ -79,7 +79,7 @@ def test_what_only_renders_the_chart_cannot_change_the_id(render: Render, api_se
 def test_crds_are_upgraded_with_the_release_and_outlive_it(helm: Helm, api_server: ControlPlane, namespace: str, release: Release) -> None:
     release(crds=True)
     names = {crd["metadata"]["name"] for crd in get(api_server, "crds")["items"] if crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"}
-    assert names == {"orthancbridges.gantry.health", "inferencepipelines.gantry.health", "inferenceruns.gantry.health"}
+    assert names == {"orthancbridges.gantry.health", "inferencepipelines.gantry.health", "inferenceruns.gantry.health", "inferencebackfills.gantry.health"}
     gone = helm("uninstall", "gantry", "-n", namespace, "--kubeconfig", str(api_server.kubeconfig))
     assert gone.returncode == 0, gone.stderr
     assert names <= {crd["metadata"]["name"] for crd in get(api_server, "crds")["items"]}
