@@ -80,6 +80,7 @@ class FakeOrthanc:
         self, clock: Clock | None = None, *, extended: bool = False, identity: str | None = None, plugins: tuple[str, ...] = ("dicom-web",)
     ) -> None:
         self.plugins = plugins
+        self.dicom_web = "/dicom-web"
         self.clock = clock or Clock()
         self.extended = extended
         self.identity = identity
@@ -227,6 +228,8 @@ class FakeOrthanc:
                 return {"Version": "1.13.0" if self.extended else "1.10.1", "Name": "FAKE", **more}
             case ("GET", "plugins"):
                 return ["explorer.js", *self.plugins]
+            case ("GET", "plugins", "dicom-web"):
+                return {"RootUri": f"..{self.dicom_web}/app/client/index.html"}
             case ("GET", "tools", "now"):
                 return httpx.Response(200, text=_written(self._now()))
             case ("GET", "changes"):
@@ -239,7 +242,7 @@ class FakeOrthanc:
                 return self._lookup(request.content.decode())
             case ("POST", "tools", "bulk-content"):
                 return self._bulk(json.loads(request.content))
-            case ("GET", "dicom-web", "series") if "dicom-web" in self.plugins:
+            case ("GET", root, "series") if "dicom-web" in self.plugins and f"/{root}" == self.dicom_web:
                 return self._qido(request.url.params)
             case ("GET", "studies", study, "instances"):
                 return [self._instance(one) for series in self.studies[study].series for one in self.series[series].instances]

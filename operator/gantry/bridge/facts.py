@@ -15,9 +15,24 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from gantry.orthanc import COMPUTED_LEVEL, SERIES_LEVEL, STUDY_LEVEL, Orthanc, SeriesResource, StudyResource, keyword_of, with_numbers
+import structlog
+
+from gantry.orthanc import (
+    COMPUTED_LEVEL,
+    SERIES_LEVEL,
+    STUDY_LEVEL,
+    Orthanc,
+    Permanent,
+    SeriesResource,
+    StudyResource,
+    Unauthorized,
+    keyword_of,
+    with_numbers,
+)
 from gantry.routing import Decision, Known, Needs, Rules, SeriesDecision, SeriesFacts, StudyFacts, decide, decide_all
 from gantry.runs import is_result_uid
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 AE_TITLE = re.compile(r"[^\\\x00-\x1f ]([^\\\x00-\x1f]{0,14}[^\\\x00-\x1f ])?")
@@ -197,7 +212,13 @@ async def _read_at_once(
         found = await orthanc.elements_by_find(facts.orthanc_id, keywords)
         return {one: found[one] for one in series if one in found}
     if "DicomWeb" in features and (uid := facts.tags.get("StudyInstanceUID", "")):
-        by_uid = await orthanc.elements_by_qido(uid, keywords)
+        try:
+            by_uid = await orthanc.elements_by_qido(uid, keywords)
+        except Unauthorized:
+            raise
+        except Permanent as error:  # switched off, or a proxy that does not let it through: instances are read instead
+            log.info("DICOMweb does not answer for elements of series", error=str(error))
+            return {}
         return {one.id: by_uid[name] for one in series.values() if (name := one.tags.get("SeriesInstanceUID", "").strip(" \0")) in by_uid}
     return {}
 

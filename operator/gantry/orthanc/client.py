@@ -33,6 +33,7 @@ class Orthanc:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._dicom_web: str | None = None
         self._http = Connection(url, credentials=credentials, connections=connections, transport=transport, sleep=sleep)
 
     async def __aenter__(self) -> Self:
@@ -107,9 +108,15 @@ class Orthanc:
         return {series: readable(values) for series, values in found.items()}
 
     async def elements_by_qido(self, study_uid: str, keywords: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Elements of the first instance of each series of a study, by the series' UID. Needs DICOMweb."""
+        """Elements of the first instance of each series of a study, by the series' UID. Needs DICOMweb, whose place is asked for once."""
+        if self._dicom_web is None:
+            self._dicom_web = await self.dicom_web() or ""
         params: Params = {"StudyInstanceUID": study_uid, "includefield": list(keywords)}  # not in the path, which errors name
-        found = models.parse_qido(await self._http.get_json("/dicom-web/series", params=params))
+        try:
+            found = models.parse_qido(await self._http.get_json(f"{self._dicom_web}/series", params=params))
+        except NotFound:
+            self._dicom_web = None  # another Root since a restart, or disabled
+            raise
         return {series: readable({one: values.get(READABLE[one]) for one in keywords}) for series, values in found.items()}
 
     async def instances_of_series(self, series: str) -> tuple[models.InstanceResource, ...]:

@@ -31,7 +31,7 @@ class BridgeHost:
         """What was written last; a further Follower of the same bridge begins with it."""
 
     def pipelines(self) -> Sequence[Candidate]:
-        return tuple(self._pipelines.candidates(self._bridge))
+        return self._pipelines.candidates(self._bridge)
 
     def run_exists(self, name: str) -> bool:
         return Key("run", self._bridge.namespace, name) in self._store.runs

@@ -30,7 +30,7 @@ async def decisions(fake: FakeOrthanc, *candidates: Candidate) -> tuple[Decision
 def kinds(fake: FakeOrthanc) -> list[str]:
     """What each request asks for."""
     names = {"bulk-content": "series", "tags": "instance", "series": "elements of all series", "find": "elements of all series"}
-    return [names.get(call.rpartition("/")[2], "study") for call in fake.calls]
+    return [names.get(call.rpartition("/")[2], "study") for call in fake.calls if "/plugins" not in call]
 
 
 COST: dict[str, tuple[list[Candidate], list[str]]] = {
@@ -76,6 +76,24 @@ async def test_a_server_that_gives_no_elements_of_all_series_is_asked_about_one_
     (decision,) = await decisions(fake, a_candidate(series=[CT, THIN]))
     assert len(decision.selected) == 5
     assert kinds(fake) == ["study", "series", *["instance"] * 5]
+
+
+async def test_dicomweb_is_asked_where_the_plugin_says_it_is() -> None:
+    fake = FakeOrthanc()
+    fake.dicom_web = "/wado"
+    fake.images("a", "ct", elements={"SliceThickness": "1"})
+    (decision,) = await decisions(fake, a_candidate(series=[THIN]))
+    assert decision.matched
+    assert "GET /wado/series" in fake.calls
+
+
+async def test_where_dicomweb_is_switched_off_instances_are_read() -> None:
+    fake = FakeOrthanc()
+    fake.fails("/dicom-web", 404)
+    fake.images("a", "ct", elements={"SliceThickness": "1"})
+    (decision,) = await decisions(fake, a_candidate(series=[THIN]))
+    assert decision.matched
+    assert kinds(fake)[-1] == "instance"
 
 
 @pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS.keys())
