@@ -79,7 +79,24 @@ def test_every_command_is_explained() -> None:
     assert all(f"`{command} " in explained or f"`{command}`" in explained for command in found)
 
 
+def test_every_option_is_explained_beside_its_command() -> None:
+    """By its long or its short name; --help and what installs shell completion are told once for all."""
+    explained = {row[0]: " ".join(row) for row in rows(page("reference/cli.md")) if row[0].startswith("`gantry ")}
+
+    def check(command: Any, path: str) -> None:
+        for name, child in getattr(command, "commands", {}).items():
+            check(child, f"{path} {name}")
+        if hasattr(command, "commands"):
+            return
+        (row,) = [words for cell, words in explained.items() if cell.startswith((f"`{path} ", f"`{path}`"))]
+        for one in command.params:
+            names = {"--help"} if one.param_type_name == "argument" else {*one.opts, *one.secondary_opts}
+            assert "--help" in names or any(name in row for name in names), (path, names)
+
+    check(get_command(app), "gantry")
+
+
 def test_links_inside_the_manual_lead_somewhere() -> None:
-    for name in ("install.md", "reference/cli.md", "reference/metrics.md", "reference/api.md"):
+    for name in ("install.md", "routing.md", "reference/cli.md", "reference/metrics.md", "reference/api.md"):
         for link in re.findall(r"\]\(([^)#]+\.md|[^)#]+\.json)", page(name)):
             assert (DOCS / name).parent.joinpath(link).exists(), f"{name} -> {link}"

@@ -13,5 +13,8 @@ class Output(StrEnum):
     JSON = "json"
 
 
-NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Default: the one of your kubeconfig's context.", show_default=False)]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Default: the one of your kubeconfig's context.", show_default=False),
+]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")]

@@ -9,7 +9,9 @@ from .options import NamespaceOption, Output, OutputOption
 
 def rerun(
     run: Annotated[list[str] | None, typer.Argument(help="Finished Runs.", metavar="RUN…", show_default=False)] = None,
-    pipeline: Annotated[str | None, typer.Option("--pipeline", "-p", help="All finished Runs of a pipeline.", show_default=False)] = None,
+    pipeline: Annotated[
+        str | None, typer.Option("--pipeline", "-p", metavar="NAME", help="All finished Runs of a pipeline.", show_default=False)
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="With --pipeline: only those that failed.")] = False,
     since: Annotated[
         str | None,
