@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydicom import DataElement, Dataset, config, dcmread
+from tests.builders_corpus import corpus
 from tests.builders_dicom import (
     SOP_CLASSES,
     a_pdf,
@@ -80,6 +81,26 @@ def test_every_validator_takes_a_report_on_any_kind_of_image(kind: str, tmp_path
     image = an_image(kind)
     region = a_box(sopInstanceUID=image.SOPInstanceUID) | ({"frame": 3} if kind in FRAMED else {})
     assert [complaint for path in written(a_document(a_finding(region=region)), tmp_path, [image]) for complaint in complaints(path)] == []
+
+
+CASES = {case.name: case for cases in corpus().values() for case in cases}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_validator_takes_the_corpus(name: str, tmp_path: Path) -> None:
+    """What the source has wrong is copied and complained about; the corpus has no such source."""
+    for number, report in enumerate(CASES[name].built):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(report.dicom)
+        assert complaints(path) == []
+
+
+@pytest.mark.pixelmed
+@pytest.mark.parametrize("name", ["CT: words for everybody", "CT: continues an earlier finding", "MR: not evaluable", "US multi-frame: seen and measured", "dose report: a number"])
+def test_pixelmed_takes_the_corpus(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.dcm"
+    path.write_bytes(CASES[name].built[0].dicom)
+    assert pixelmed(path) == []
 
 
 @pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192"])

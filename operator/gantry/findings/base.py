@@ -5,7 +5,7 @@ Imports pydantic and nothing of Gantry, so that an application can carry this pa
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
@@ -28,9 +28,10 @@ Line = Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
 """One line for a DICOM LO: the backslash separates values there (PS3.5 6.2)."""
 ShortLine = Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)]
 """The same for a DICOM SH."""
-SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+_TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
+SEVERAL_LINES = rf"^{_TEXT}[^\x00-\x20\x7f]{_TEXT}$"
 Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=SEVERAL_LINES)]
-"""Free text for a DICOM UT: no control characters but tab and line ends."""
+"""Free text for a DICOM UT: no control characters but tab and line ends, and not only blanks."""
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=IDENTIFIER)]
 DicomUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
@@ -40,3 +41,12 @@ NewUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^(0|[1-9][0
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Frame = Annotated[int, Field(ge=1, le=2**31 - 1)]
 """Counted from 1, as DICOM counts."""
+
+
+def _each_once(frames: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(frames)) < len(frames):
+        raise ValueError("a frame stands twice")
+    return frames
+
+
+Frames = Annotated[tuple[Frame, ...], Field(max_length=1000), AfterValidator(_each_once)]

@@ -11,12 +11,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .base import DicomUID, Frame, Identifier, Line, NewUID, Number, Part, ShortLine, Words, given
+from .base import DicomUID, Frames, Identifier, Line, NewUID, Number, Part, ShortLine, Words, given
 from .shapes import Planar, Region, SegmentRegion, Spatial
 from .units import advice, is_ucum
 
 LANGUAGE_TAG = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
-Frames = Annotated[tuple[Frame, ...], Field(max_length=1000)]
 
 
 def _ucum(unit: str) -> str:
@@ -309,6 +308,8 @@ class Findings(Part):
             twice = repeated(ids)
             if twice:
                 raise ValueError(f'{field}: id "{twice}" stands twice; ids are unique')
+        if repeated(algorithm.device_uid for algorithm in self.algorithms if algorithm.device_uid):
+            raise ValueError("algorithms: two have one deviceUID; a device is one algorithm in one version")
         twice = repeated(finding.tracked for finding in self.findings if finding.tracked)
         if twice:
             ids = [finding.id for finding in self.findings if finding.tracked == twice]

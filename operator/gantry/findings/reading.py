@@ -52,7 +52,7 @@ _RULES = {
 """What to write, in words of the contract, by pydantic's type of error."""
 _PATTERNS = {
     ONE_LINE: "one line without backslash or control characters",
-    SEVERAL_LINES: "text without control characters, but for tab and line ends",
+    SEVERAL_LINES: "text without control characters, but for tab and line ends, and not only blanks",
     IDENTIFIER: "letters, digits, dot, underscore and hyphen, a letter or digit first",
     LANGUAGE_TAG: "a language tag such as en-US",
     FILE_NAME: "the name of a file in /gantry/output, without folder",

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
-from .base import DicomUID, Frame, Part, given
+from .base import DicomUID, Frame, Frames, Part, given
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Radius = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
@@ -34,15 +34,13 @@ class Planar(Part):
     """SOP Instance UID of the image."""
     frame: Frame | None = None
     """Frame, counted from 1. Needed on multi-frame images."""
-    frames: Annotated[tuple[Frame, ...], Field(max_length=1000)] = ()
+    frames: Frames = ()
     """Frames in place of `frame`: the region holds on each, for example in a time-resolved series or a cine loop."""
 
     @model_validator(mode="after")
     def _names_frames_once(self) -> Self:
         if self.frame is not None and self.frames:
             raise ValueError("takes either frame or frames, not both")
-        if len(set(self.frames)) < len(self.frames):
-            raise ValueError("a frame stands twice in frames")
         return self
 
 

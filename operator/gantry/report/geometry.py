@@ -71,7 +71,12 @@ def frame_numbers(region: PlanarRegion, image: Dataset, *, where: str) -> list[i
     if not frames and count > 1:
         raise InvalidReport(f"{field}: is needed, because the image has {count} frames; count from 1")
     require_frames(frames, image, where=field)
-    return list(frames) if count > 1 else None
+    return named_frames(frames, image)
+
+
+def named_frames(frames: tuple[int, ...], image: Dataset) -> list[int] | None:
+    """Frames as a reference names them: none on an image that has one (PS3.3 C.17.3)."""
+    return list(frames) or None if (integer(image, "NumberOfFrames") or 1) > 1 else None
 
 
 def require_frames(frames: tuple[int, ...], image: Dataset, *, where: str) -> None:

@@ -3,7 +3,7 @@
 Builds content with highdicom and notes in `References` what it points to. It knows nothing of the document around.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
@@ -54,6 +54,7 @@ class GroupWriter:
     vocabulary: Vocabulary
     references: References
     regions: RegionWriter
+    _tracked: dict[str, str] = field(default_factory=dict)
 
     def finding(self, finding: Finding, *, where: str) -> ContentItem:
         """The group of a finding. Raises InvalidReport when it does not fit the images."""
@@ -81,7 +82,8 @@ class GroupWriter:
         """A group that says only that something is absent, or was not evaluated."""
         identifier = f"{role}-{concept.scheme}-{concept.value}"
         written = MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=TrackingIdentifier(uid=self.context.uid(identifier), identifier=identifier),
+            # the backslash stands in no scheme and no value: A-B, C and A, B-C are two
+            tracking_identifier=TrackingIdentifier(uid=self.context.uid(f"{role}\\{concept.scheme}\\{concept.value}"), identifier=identifier),
             finding_type=self.vocabulary.concept(concept),
             algorithm_id=self._identifications[self.algorithms[0].algorithm.id],
             qualitative_evaluations=[self._presence(presence)],
@@ -100,7 +102,11 @@ class GroupWriter:
         tracked = text(regions.segment, "TrackingUID") if regions.segment is not None else ""
         if tracked and finding.tracked and tracked != finding.tracked:
             raise InvalidReport(f"{where}.trackingUID: differs from Tracking UID of the segment; leave it out")
-        return finding.tracked or tracked or self.context.uid(f"tracking-{finding.id}")
+        uid = finding.tracked or tracked or self.context.uid(f"tracking-{finding.id}")
+        other = self._tracked.setdefault(uid, finding.id)
+        if other != finding.id:
+            raise InvalidReport(f'{where}: has the tracking UID of "{other}"; a segment is one finding, write its numbers into one')
+        return uid
 
     def _presence(self, presence: tuple[str, str, str]) -> QualitativeEvaluation:
         return QualitativeEvaluation(self.vocabulary.code("705057003", "SCT", "Presence"), self.vocabulary.code(*presence))
@@ -194,11 +200,11 @@ def _require_frames(frames: tuple[int, ...], images: list[Dataset], *, where: st
 
 
 def _seen_on(image: Dataset, frames: tuple[int, ...]) -> SourceImageForMeasurementGroup:
-    return SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID, list(frames) or None)
+    return SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID, geometry.named_frames(frames, image))
 
 
 def _measured_on(image: Dataset, frames: tuple[int, ...]) -> SourceImageForMeasurement:
-    return SourceImageForMeasurement(image.SOPClassUID, image.SOPInstanceUID, list(frames) or None)
+    return SourceImageForMeasurement(image.SOPClassUID, image.SOPInstanceUID, geometry.named_frames(frames, image))
 
 
 def _read_in(document: Dataset, vocabulary: Vocabulary) -> ContentItem:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
-from tests.builders_dicom import an_image, changed, ct_series, read_back, uid
+from tests.builders_dicom import a_segmentation, an_image, changed, ct_series, read_back, uid
 from tests.builders_findings import (
     DIAMETER,
     EMPHYSEMA,
@@ -124,7 +124,7 @@ CONTRADICTIONS: dict[str, tuple[Json, str]] = {
         a_document(a_finding(region=a_box(frame=1, frames=[1, 2]))),
         "findings[0] (nodule-1).region: takes either frame or frames, not both",
     ),
-    "a frame twice": (a_document(a_finding(region=a_box(frames=[2, 2]))), "findings[0] (nodule-1).region: a frame stands twice in frames"),
+    "a frame twice": (a_document(a_finding(region=a_box(frames=[2, 2]))), "findings[0] (nodule-1).region.frames: a frame stands twice"),
     "two findings that continue one": (
         a_document(a_finding("a", earlier=[{"trackingUID": "1.2.3"}]), a_finding("b", trackingUID="1.2.3")),
         'findings: "a" and "b" have one tracking UID; give one of them a trackingUID of its own',
@@ -206,6 +206,12 @@ def test_a_superseded_report_is_the_predecessor() -> None:
     assert "PredecessorDocumentsSequence" not in built(negative())
 
 
+def test_the_one_frame_of_an_image_is_not_named() -> None:
+    measured = {"name": DIAMETER, "value": 3, "unit": "mm", "images": [image_uid(0)], "frames": [1]}
+    sr = built(a_document(a_finding(images=[image_uid(0)], frames=[1], measurements=[measured])))
+    assert "ReferencedFrameNumber" not in str(sr)
+
+
 CINE = an_image("US multi-frame")
 
 
@@ -275,8 +281,28 @@ def test_a_region_on_a_document_is_refused() -> None:
 
 
 def test_a_segment_that_is_tracked_otherwise_than_the_earlier_finding_is_refused() -> None:
-    from tests.builders_dicom import a_segmentation
-
     document = a_document(a_finding("x", region=a_segment(), earlier=[{"trackingUID": "1.2.3"}]))
     with pytest.raises(InvalidReport, match="differs from Tracking UID of the segment"):
         build_report(parsed(document), ct_series(), a_context(), {"seg.dcm": a_segmentation(ct_series(pixels=True))})
+
+
+def test_two_findings_of_one_segment_are_refused() -> None:
+    document = a_document(a_finding("a", region=a_segment()), a_finding("b", region=a_segment()))
+    with pytest.raises(InvalidReport) as caught:
+        build_report(parsed(document), ct_series(), a_context(), {"seg.dcm": a_segmentation(ct_series(pixels=True))})
+    assert str(caught.value) == 'findings[1] (b): has the tracking UID of "a"; a segment is one finding, write its numbers into one'
+
+
+def test_two_conditions_whose_codes_run_together_alike_are_two() -> None:
+    assert len(groups(built(a_document(evaluatedFor=[code("99A-B", "C", "One"), code("99A", "B-C", "Two")])))) == 2
+
+
+def test_one_device_uid_for_two_algorithms_is_refused() -> None:
+    first = a_document()["algorithms"][0] | {"deviceUID": "1.2.3"}
+    with pytest.raises(InvalidFindings, match="two have one deviceUID"):
+        parsed(a_document(a_finding(), algorithms=[first, first | {"id": "a2", "version": "9"}]))
+
+
+def test_a_comment_of_blanks_is_refused() -> None:
+    with pytest.raises(InvalidFindings, match="not only blanks"):
+        parsed(a_document(a_finding(comment=" \n ")))
