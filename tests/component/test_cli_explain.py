@@ -1,5 +1,6 @@
 """`gantry explain` as a process: a real Orthanc with studies, pipelines in files or at a real API server."""
 
+import json
 import os
 import subprocess
 import sys
@@ -176,6 +177,10 @@ def cluster(api_server: ControlPlane, orthanc: OrthancServer) -> dict[str, str]:
         changed(changed(run, "metadata.labels", {"gantry.health/study": study[:8]}), "spec.study.orthancID", study),
     )
     assert made.returncode == 0, made.stderr
+    said = {"type": "Ready", "status": "False", "reason": "DestinationUnknown", "message": "the bridge has no destination x", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": {"conditions": [said]}}))
+    told = api_server.kubectl("patch", "ipl", "chest", "-n", PLACE, *patch)
+    assert told.returncode == 0, told.stderr
     return {"KUBECONFIG": str(api_server.kubeconfig)}
 
 
@@ -193,6 +198,7 @@ def test_a_person_reads_what_the_bridge_does_beyond_the_decision(orthanc: Orthan
     text = gantry("ACC1", "-n", PLACE, **cluster).stdout
     assert "analysed by Run chest-1 of 20" in text
     assert "the same images start no further Run; more images: onLateImages Supersede" in text
+    assert "not Ready, so that a study that matches starts no Run: DestinationUnknown: the bridge has no destination x" in text
     assert "suspended: a study that matches starts no Run" in text
 
 

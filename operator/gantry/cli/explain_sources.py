@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gantry.api import InferencePipeline, OrthancBridge
+from gantry.api import InferencePipeline, OrthancBridge, PipelineReason
 from gantry.api.pipeline import PipelineSpec
 from gantry.kube import BRIDGES, PIPELINES, Kube, NotFound, NotPermitted
 from gantry.orthanc import Credentials
@@ -34,6 +34,8 @@ class Asked:
     rules: Rules | None
     problem: str = ""
     """Why a pipeline of the cluster has no rules: the bridge does not use it either."""
+    unready: str = ""
+    """What the operator says against it, in its condition Ready; empty when nothing, or suspension alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,17 @@ def _from_cluster(raw: dict[str, Any], namespace: str) -> Asked:
     name = str(raw["metadata"]["name"])
     pipeline = checked(InferencePipeline, raw, f"InferencePipeline {name}")
     try:
-        return Asked(name, namespace, pipeline.spec, compile_rules(name, pipeline))
+        return Asked(name, namespace, pipeline.spec, compile_rules(name, pipeline), unready=_unready(raw))
     except InvalidRules as error:
         return Asked(name, namespace, pipeline.spec, None, problem=str(error))
+
+
+def _unready(raw: dict[str, Any]) -> str:
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    ready: dict[str, Any] = next((one for one in conditions if one["type"] == "Ready"), {})
+    if ready.get("status") != "False" or ready.get("reason") == PipelineReason.SUSPENDED:
+        return ""
+    return f"{ready.get('reason')}: {ready.get('message')}"
 
 
 def _bridges(written: Sequence[Written]) -> dict[str, OrthancBridge]:

@@ -132,6 +132,8 @@ def _notes(answer: Answer, explained: Explained) -> list[str]:
     """What the bridge does beyond the decision."""
     spec, matched = answer.asked.spec, answer.decision.matched
     notes = []
+    if answer.asked.unready:
+        notes.append(f"not Ready, so that a study that matches starts no Run: {plain(answer.asked.unready)}")
     if spec.suspend:
         notes.append("suspended: a study that matches starts no Run")
     if spec.after:
