@@ -35,11 +35,13 @@ class Size:
     """Keys of the longest map."""
     text: int
     """Letters of the longest text, values of the longest element."""
+    total: int = 0
+    """Values in all, for what may compare whole trees; 0 where `meaning.py` refuses that."""
 
     @property
     def rounded(self) -> "Size":
         """Up to powers of two: few sizes are ever computed."""
-        return Size(*(1 << max(one - 1, 0).bit_length() for one in (self.series, self.elements, self.text)))
+        return Size(*(1 << max(one - 1, 0).bit_length() for one in (self.series, self.elements, self.text, self.total)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,9 @@ class _Price:
                 return self.indexed(node, parts, cost)
             case "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_":
                 shorter = min(parts, key=lambda one: one.length)
-                return _Extent(1, 0, cost + shorter.length * max(shorter.deepest, 1) * _LETTER)
+                return _Extent(1, 0, cost + shorter.length * max(shorter.deepest, 1) * _LETTER + self.trees(node))
             case "@in":
-                return _Extent(1, 0, cost + parts[1].length * (1 + min(parts[0].length, parts[1].deepest) * _LETTER))
+                return _Extent(1, 0, cost + parts[1].length * (1 + min(parts[0].length, parts[1].deepest) * _LETTER) + self.trees(node))
             case one if one in _SIMPLE:
                 return _Extent(1, 0, cost)
             case "_?_:_" | "dyn" | "value" | "orValue" | "or" | "optional.of" | "optional.none" | "optional.ofNonZeroValue":
@@ -147,6 +149,10 @@ class _Price:
             case _:  # text from text: not longer than it was
                 return _Extent(length, deepest, cost + length * _LETTER)
 
+    def trees(self, node: Call) -> float:
+        """Of comparing two values that may be anything, in a list of them or not."""
+        return 0 if any(isinstance(one, Const) for one in node.arguments) else self.size.total * _READ
+
     def indexed(self, node: Call, parts: list[_Extent], cost: float) -> _Extent:
         key = node.arguments[1]
         if isinstance(key, Const) and isinstance(key.value, str):
@@ -156,6 +162,6 @@ class _Price:
 
 
 def _pattern(pattern: Node, letters: float) -> float:
-    """RE2 in its slowest way looks at every instruction for every letter (10 ns); compiling takes time by instructions too."""
+    """RE2 in its slowest way looks at every instruction for every letter (13 ns); it compiles a pattern anew each time (25 units each)."""
     instructions = re2.compile(pattern.value).programsize if isinstance(pattern, Const) else 0
-    return float(instructions) * (letters * 0.5 + 10)
+    return float(instructions) * (letters * 0.65 + 25) + 100

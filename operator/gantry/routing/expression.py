@@ -3,7 +3,7 @@
 Pure. An expression that fails on a study, or could take too long on one so large, does not match it; the refusal says by what it failed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .cel import DoesNotCompile, DoesNotEvaluate, Program, Values
@@ -14,15 +14,16 @@ from .kinds import BOOL, Kind
 from .meaning import VARIABLES, Mistake, meaning_of
 from .requirements import Refusal
 from .syntax import Node, parse
-from .view import SeriesView, StudyView
+from .view import SeriesView, Sizes, StudyView
 
 STUDY_SCOPE = ("study",)
 SERIES_SCOPE = ("series", "study")
+TOO_LONG = "it could take too long on so large a study; use fewer loops within loops and simpler patterns"
 SMALL = Size(series=16, elements=512, text=64)
 """A usual study. What could take too long on this one is refused when the pipeline is applied."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Compiled:
     """An expression that compiles, gives true or false and ends soon."""
 
@@ -32,12 +33,20 @@ class Compiled:
     needs: Needs
     prices: dict[Size, float] = field(default_factory=dict)
     """By size, as far as they were needed."""
+    enough: int = 0
+    """For so many series any study is affordable, as far as was needed: the usual case costs one comparison."""
 
-    def ask(self, values: Values, sizes: Iterable[Size]) -> bool:
-        """Raises DoesNotEvaluate. `sizes`: what is known of how large the values are, the roughest first."""
-        if not any(self.affordable(one) for one in sizes):
-            raise DoesNotEvaluate("it could take too long on so large a study; use fewer loops within loops and simpler patterns")
+    def ask(self, values: Values, sizes: Sizes) -> bool:
+        """Raises DoesNotEvaluate."""
+        if sizes.series > self.enough and not self._affords(sizes):
+            raise DoesNotEvaluate(TOO_LONG)
         return self.program.ask(values) is True
+
+    def _affords(self, sizes: Sizes) -> bool:
+        if self.affordable(sizes.rough):
+            self.enough = sizes.series
+            return True
+        return self.affordable(sizes.exact)
 
     def affordable(self, size: Size) -> bool:
         price = self.prices.get(size)

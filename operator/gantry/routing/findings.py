@@ -9,7 +9,7 @@ from typing import Any
 
 from .cel import DoesNotEvaluate
 from .cost import Size
-from .expression import Compiled, compiled
+from .expression import TOO_LONG, Compiled, compiled
 from .kinds import DYN, Kind
 
 FIELD = "spec.after.when"
@@ -30,11 +30,16 @@ class FindingsCondition:
     def text(self) -> str:
         return self.compiled.text
 
+    def _answer(self, data: dict[str, Any]) -> bool:
+        if not self.compiled.affordable(_size(data).rounded):
+            raise DoesNotEvaluate(TOO_LONG)
+        return self.compiled.program.ask(self.compiled.program.values(data)) is True
+
     def holds(self, document: Mapping[str, Any]) -> bool:
         """Raises ConditionFailed."""
         data = {"document": dict(document), "findings": document.get("findings") or []}
         try:
-            return self.compiled.ask(self.compiled.program.values(data), [_size(data).rounded])
+            return self._answer(data)
         except DoesNotEvaluate as error:
             raise ConditionFailed(str(error)) from error
 
@@ -47,8 +52,10 @@ def compile_findings_condition(text: str) -> FindingsCondition:
 def _size(value: object) -> Size:
     """The longest list, map and text anywhere in it; a document is parsed JSON, at most as deep as its parser allowed."""
     lists = maps = texts = 1
+    total = 0
     left = [value]
     while left:
+        total += 1
         match left.pop():
             case str() as text:
                 texts = max(texts, len(text))
@@ -58,4 +65,4 @@ def _size(value: object) -> Size:
             case list() as several:
                 lists = max(lists, len(several))
                 left += several
-    return Size(lists, maps, texts)
+    return Size(lists, maps, texts, total)

@@ -73,4 +73,6 @@ def joined(first: Kind, second: Kind) -> Kind:
         return first
     if first.name == "list" and second.name == "list" and first.item in (None, DYN):
         return second
-    return Kind(first.name) if first.name == second.name and not first.whole else DYN
+    if first.whole or second.whole:
+        return first if first.whole else second  # never forgotten: what may be all of a study must not pass for a simple value
+    return Kind(first.name) if first.name == second.name else DYN

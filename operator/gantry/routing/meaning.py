@@ -92,8 +92,8 @@ class _Walk:
             case Collection():
                 if not node.is_map:
                     return Kind("list", item=_all([self.part(one, scope) for one in node.items]))
-                for one in node.items:
-                    self.value(one, scope)
+                if any(self.part(one, scope).whole for one in node.items):
+                    raise Mistake(node, "a map of whole studies or series is not offered to rules; put something of them into it")
                 return DYN
             case Comprehension():
                 return self.comprehension(node, scope)
@@ -153,7 +153,7 @@ class _Walk:
             return self.indexed(node, scope)
         if name == "matches":
             _check_pattern(node, arguments[-1])
-        passes = name in ("size", "_+_", "_?_:_", "orValue", "or", "value", "hasValue", "optional.of", "@not_strictly_false")
+        passes = name in ("size", "_+_", "_?_:_", "orValue", "or", "value", "hasValue", "optional.of", "dyn", "@not_strictly_false")
         kinds = [self.part(one, scope) if passes else self.value(one, scope) for one in arguments]
         if name in COMPARISONS:
             _check_comparison(node, kinds)
@@ -191,11 +191,11 @@ def _result(name: str, kinds: list[Kind]) -> Kind:
             return joined(kinds[1], kinds[2])
         case "orValue" | "or":
             return joined(Kind(kinds[0].name, kinds[0].item), Kind(kinds[1].name, kinds[1].item))
-        case "_+_" if kinds[0].name == kinds[1].name == "list":
+        case "_+_" if kinds[0].whole or kinds[1].whole or kinds[0].name == kinds[1].name == "list":
             return joined(kinds[0], kinds[1])
         case "optional.none":
             return NOTHING
-        case "value" | "optional.of" | "optional.ofNonZeroValue":
+        case "value" | "dyn" | "optional.of" | "optional.ofNonZeroValue":
             return kinds[0]
         case "split":
             return Kind("list", item=STRING)
@@ -220,6 +220,8 @@ def _check_pattern(node: Call, pattern: Node) -> None:
 
 def _check_comparison(node: Call, kinds: list[Kind]) -> None:
     """A field or element against a literal of a type it never has: CEL would answer false, or fail on every study."""
+    if any(one.whole for one in kinds):
+        raise Mistake(node, "compare something of a study or series, for example tags.SeriesInstanceUID, not all of it")
     (first, second), (before, after) = kinds, node.arguments
     for left, right, literal in ((first, second, after), (second, first, before)):
         if not left.label or not isinstance(literal, Const) or right is DYN:
@@ -236,6 +238,8 @@ def _check_comparison(node: Call, kinds: list[Kind]) -> None:
 
 def _check_member(node: Call, kinds: list[Kind]) -> None:
     item, container = kinds
+    if item.whole:
+        raise Mistake(node, "look for something of a study or series, not for all of it")
     if container.label and container.name in ("string", "int", "double", "bool"):
         raise Mistake(node, f"{container.label} has one value: compare it with ==, or look into its text with contains()")
     member = container.item

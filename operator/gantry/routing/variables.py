@@ -6,7 +6,7 @@ Pure, and never raises: archives hold wrong value representations, padding, odd 
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -64,26 +64,27 @@ def study_variables(study: StudyFacts, series: Sequence[Mapping[str, Any]], want
         "tags": elements(study.tags, wanted),
         "instances": study.instances,
         "series": list(series),
-        "modalities": sorted({one["modality"] for one in series if one["modality"]}),
+        "modalities": sorted({one["modality"] for one in series if one.get("modality")}),
         "sender": senders[0] if senders else "",
         "senders": senders,
     }
 
 
 def series_variables(series: SeriesFacts, wanted: Collection[str] | None = None) -> dict[str, Any]:
-    """The variable `series`. `wanted`: see `elements`."""
-    made = {
-        "tags": elements(series.tags, wanted),
-        "instances": series.instances,
-        "modality": first(series.tags, "Modality"),
-        "orientation": orientation(series.tags),
-        "contrast": contrast(series.tags),
-        "kernel": "\\".join(values_of(series.tags, "ConvolutionKernel") or ()),
-        "transferSyntax": first(series.tags, "TransferSyntaxUID"),
-        "sender": readable(series.sender or ""),
-    }
-    thickness_ = thickness(series.tags)
-    return made if thickness_ is None else {**made, "thickness": thickness_}
+    """The variable `series`. `wanted`: see `elements`; helpers that are made of other elements are left out with them."""
+    tags = series.tags
+    made = {"tags": elements(tags, wanted), "instances": series.instances, "sender": readable(series.sender or "")}
+    for name, value in _HELPERS.items():
+        if wanted is None or ELEMENTS_OF[name] in wanted:
+            made[name] = value(tags)
+    if made.get("thickness", 0) is None:
+        del made["thickness"]
+    return made
+
+
+def kernel(tags: Tags) -> str:
+    """ConvolutionKernel as it is written, several values with the backslash between them."""
+    return "\\".join(values_of(tags, "ConvolutionKernel") or ())
 
 
 def first(tags: Tags, tag: str) -> str:
@@ -117,6 +118,18 @@ def orientation(tags: Tags) -> str:
     if largest < OBLIQUE_FROM * math.hypot(*normal):
         return "OBLIQUE"
     return _PLANES[normal.index(largest)]
+
+
+_HELPERS: Mapping[str, Callable[[Tags], Any]] = MappingProxyType(
+    {
+        "modality": lambda tags: first(tags, "Modality"),
+        "orientation": orientation,
+        "thickness": thickness,
+        "contrast": contrast,
+        "kernel": kernel,
+        "transferSyntax": lambda tags: first(tags, "TransferSyntaxUID"),
+    }
+)
 
 
 def elements(tags: Tags, wanted: Collection[str] | None) -> dict[str, Any]:

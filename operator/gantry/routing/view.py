@@ -4,7 +4,7 @@ A ward's pipelines repeat each other's requirements (200 of them ask for the sam
 A view is made for one study and thrown away after its decisions; it changes nothing a caller can see.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -123,17 +123,14 @@ class Sizes:
 
     def __init__(self, facts: StudyFacts) -> None:
         self._facts = facts
+        self.series = len(facts.series)
 
-    @cached_property
-    def _rough(self) -> Size:
-        return Size(len(self._facts.series), MOST_ELEMENTS, LONGEST).rounded
+    @property
+    def rough(self) -> Size:
+        return Size(self.series, MOST_ELEMENTS, LONGEST).rounded
 
     @cached_property
     def exact(self) -> Size:
         elements = [self._facts.tags, *(one.tags for one in self._facts.series)]
         text = max((len(text) for tags in elements for text in tags.values()), default=1)
-        return Size(len(self._facts.series), max(map(len, elements)), min(text, LONGEST)).rounded
-
-    def __iter__(self) -> Iterator[Size]:
-        yield self._rough
-        yield self.exact
+        return Size(self.series, max(map(len, elements)), min(text, LONGEST)).rounded

@@ -50,6 +50,10 @@ MISTAKES = {
         "line 1, column 36: the pattern of matches() must be written out as a text",
     ),
     "a function that makes texts longer": ("study.tags.StudyID.replace('', 'aaaa') == ''", "replace() is not offered to rules; they have bool, charAt"),
+    "whole series compared": ("series == study.series[0]", "compare something of a study or series, for example tags.SeriesInstanceUID, not all"),
+    "whole series compared in disguise": ("dyn([study, 1][0]) == study.series[?0].orValue(series)", "compare something of a study or series"),
+    "a map of whole series": ("{'a': series}['a'] == 1", "a map of whole studies or series is not offered to rules"),
+    "a whole series looked for": ("series in study.series", "look for something of a study or series, not for all of it"),
     "loops within loops": (
         "study.series.all(a, study.series.all(b, study.series.all(c, study.series.all(d, study.series.all(e, e.instances > 0)))))",
         "it could take too long even on a study of 16 series; use fewer loops within loops and simpler patterns",
@@ -92,7 +96,7 @@ NEEDS = {
     "the senders of the study": ("'CT_ER' in study.senders", Needs(senders=True, every=True)),
     "an element whose name comes from the study": ("series.tags[study.tags.StudyID] == 'x'", Needs(study=frozenset({"StudyID"}), instance=True)),
     "all names of elements": ("series.tags.exists(name, name.startsWith('0019'))", Needs(instance=True)),
-    "a whole series": ("series == study.series[0]", Needs(senders=True, instance=True, every=True)),
+    "a whole series": ("[series, 1].exists(s, type(s) == int)", Needs(senders=True, instance=True)),
 }
 
 

@@ -40,6 +40,13 @@ def test_a_condition_that_could_take_too_long_fails() -> None:
         condition.holds({"findings": [BLEEDING] * 2000})
 
 
+def test_comparing_all_of_a_large_document_again_and_again_fails() -> None:
+    condition = compile_findings_condition("findings.all(f, document == document)")
+    assert condition.holds(DOCUMENT)
+    with pytest.raises(ConditionFailed, match="it could take too long"):
+        condition.holds({"findings": [BLEEDING] * 1000})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
