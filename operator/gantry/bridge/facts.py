@@ -85,7 +85,6 @@ async def inquire(
     study: StudyResource,
     rules: Sequence[Rules],
     *,
-    features: frozenset[str] = frozenset(),
     only: str | None = None,
     series: Sequence[SeriesResource] | None = None,
 ) -> Inquiry:
@@ -106,7 +105,7 @@ async def inquire(
     if left:
         resources = {one.id: one for one in series}
         wanted = {one: resources[one] for item in left for one in _unread(item, facts)}
-        facts = await _with_elements(orthanc, facts, wanted, Needs.of(item.needs for item in left), features)
+        facts = await _with_elements(orthanc, facts, wanted, Needs.of(item.needs for item in left))
         for item, full in zip(left, decide_all([item.rules for item in left], facts), strict=True):
             decided[item.rules.pipeline] = _explained(item.so_far, full)
     return Inquiry(tuple(decided[one.pipeline] for one in rules), series)
@@ -155,14 +154,12 @@ def _with_series(study: StudyResource, series: Sequence[SeriesResource], only: s
     return StudyFacts(study.id, tags, tuple(facts), study.last_update)
 
 
-async def _with_elements(
-    orthanc: Orthanc, facts: StudyFacts, wanted: Mapping[str, SeriesResource], needs: Needs, features: frozenset[str]
-) -> StudyFacts:
+async def _with_elements(orthanc: Orthanc, facts: StudyFacts, wanted: Mapping[str, SeriesResource], needs: Needs) -> StudyFacts:
     """What Orthanc keeps stays as it is: a decision must not depend on whether another pipeline caused an instance to be read."""
     tags = (needs.study | needs.series) - {TRANSFER_SYNTAX}
     read: Mapping[str, Mapping[str, str]] = {}
     if tags or needs.instance:
-        read = await _read(orthanc, facts, wanted, tags, features, everything=needs.instance)
+        read = await _read(orthanc, facts, wanted, tags, everything=needs.instance)
     syntaxes: Mapping[str, str] = {}
     if TRANSFER_SYNTAX in needs.series or needs.instance:
         first = _first(wanted, wanted)
@@ -188,13 +185,12 @@ async def _read(
     facts: StudyFacts,
     series: Mapping[str, SeriesResource],
     tags: frozenset[str],
-    features: frozenset[str],
     *,
     everything: bool,
 ) -> dict[str, dict[str, str]]:
     """Elements of one instance of each of the series. What one request gives for all of them is never taken from another instance too."""
     keywords = sorted({keyword for tag in tags if (keyword := keyword_of(tag))})
-    at_once = await _read_at_once(orthanc, facts, series, keywords, features) if keywords else {}
+    at_once = await _read_at_once(orthanc, facts, series, keywords) if keywords else {}
     single = everything or any(keyword_of(tag) is None for tag in tags)
     rest = series if single else [one for one in series if one not in at_once]  # LimitFindResults may have cut the answer
     read = await _each(orthanc.instance_tags, _first(series, rest))
@@ -205,13 +201,13 @@ async def _read(
 
 
 async def _read_at_once(
-    orthanc: Orthanc, facts: StudyFacts, series: Mapping[str, SeriesResource], keywords: Sequence[str], features: frozenset[str]
+    orthanc: Orthanc, facts: StudyFacts, series: Mapping[str, SeriesResource], keywords: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Empty where the server cannot do that."""
-    if "ExtendedFind" in features:
+    """Empty where the server cannot do that. Which way it is follows from the server alone: bridge, backfill and explain read the same instance."""
+    if "ExtendedFind" in orthanc.features:
         found = await orthanc.elements_by_find(facts.orthanc_id, keywords)
         return {one: found[one] for one in series if one in found}
-    if "DicomWeb" in features and (uid := facts.tags.get("StudyInstanceUID", "")):
+    if "DicomWeb" in orthanc.features and (uid := facts.tags.get("StudyInstanceUID", "")):
         try:
             by_uid = await orthanc.elements_by_qido(uid, keywords)
         except Unauthorized:

@@ -71,7 +71,7 @@ class Follower:
         self._trigger, self._origin = EVENTS[self._level]
         self._senders = Senders(name, orthanc, host, clock, {one.aet: sender_name(namespace, name, one.aet) for one in spec.senders})
         self._intake = Intake(
-            namespace, name, orthanc, host, clock, self._level, self._senders, lambda: clock() + self._skew, self._features
+            namespace, name, orthanc, host, clock, self._level, self._senders, lambda: clock() + self._skew
         )
         self._poll_interval = parse_duration(spec.watch.poll_interval)
         self._reconcile_interval = parse_duration(spec.watch.reconcile_interval)
@@ -174,11 +174,8 @@ class Follower:
         window = Window(self._clock(), parse_duration(self._spec.watch.lookback), first_contact, self._from_beginning, self._skew)
         self._recovery.begin_scan(window, newest_first=self._has("ExtendedFind"))
 
-    def _features(self) -> frozenset[str]:
-        return self._system.features if self._system else frozenset()
-
     def _has(self, feature: str) -> bool:
-        return feature in self._features()
+        return feature in self._orthanc.features
 
     def _fail(self, fault: OrthancError) -> None:
         self._connected = False

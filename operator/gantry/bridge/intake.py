@@ -100,7 +100,6 @@ class Intake:
     """None: no sender is asked."""
     theirs: Callable[[], datetime] | None = None
     """Orthanc's clock; None: ours."""
-    features: Callable[[], frozenset[str]] = frozenset
 
     async def take(self, resource: str, *, level: Level, origin: Origin, seen: datetime, admits: Admits) -> Taken:
         """Looks at a study or series as it is now. `admits` says which pipelines may look at it at all.
@@ -142,7 +141,6 @@ class Intake:
             self.orthanc,
             subject.study,
             [one.rules for one in candidates],
-            features=self.features(),
             only=subject.alone.id if subject.alone else None,
             series=series,
         )

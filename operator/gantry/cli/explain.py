@@ -124,7 +124,8 @@ async def _in_one(place: Source, named: str, *, for_people: bool) -> Explained |
             study = await find_study(orthanc, named)
             if study is None:
                 return None
-            answers = await _decide(orthanc, place, study, (await orthanc.system()).features)
+            await orthanc.system()  # its features say how elements are read
+            answers = await _decide(orthanc, place, study)
             if not for_people:
                 return Explained(study, answers)
             return Explained(study, answers, await orthanc.series_of_study(study.id), now=await orthanc.now())
@@ -143,7 +144,7 @@ async def _recent_of_all(places: Sequence[Source], count: int) -> tuple[Explaine
 
 async def _recent_in_one(place: Source, count: int) -> list[Explained]:
     async def explained(study: StudyResource) -> Explained:
-        return Explained(study, await _decide(orthanc, place, study, features))
+        return Explained(study, await _decide(orthanc, place, study))
 
     try:
         async with _connect(place) as orthanc:
@@ -153,15 +154,15 @@ async def _recent_in_one(place: Source, count: int) -> list[Explained]:
         raise _failure(place, error) from error
 
 
-async def _decide(orthanc: Orthanc, place: Source, study: StudyResource, features: frozenset[str]) -> tuple[Answer, ...]:
+async def _decide(orthanc: Orthanc, place: Source, study: StudyResource) -> tuple[Answer, ...]:
     """As the bridge does it; a pipeline whose rules cannot be compiled is told as the one check that fails."""
     rules = [one.rules for one in place.pipelines if one.rules]
     if place.bridge and place.bridge.spec.watch.level == "Series":
         series = await orthanc.series_of_study(study.id)
-        singly = [(await inquire(orthanc, study, rules, features=features, only=one.id, series=series)).decisions for one in series]
+        singly = [(await inquire(orthanc, study, rules, only=one.id, series=series)).decisions for one in series]
         made = [together(of_one) for of_one in zip(*singly, strict=True)]
     else:
-        made = list((await inquire(orthanc, study, rules, features=features)).decisions)
+        made = list((await inquire(orthanc, study, rules)).decisions)
     decided = {one.pipeline: one for one in made}
     unusable = {
         one.name: Decision(one.name, matched=False, refusal=Refusal("Ready", "rules that can be compiled", one.problem), series=())

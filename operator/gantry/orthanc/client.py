@@ -34,6 +34,8 @@ class Orthanc:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._dicom_web: str | None = None
+        self.features: frozenset[str] = frozenset()
+        """What the server said it can do when it was last asked by `system`; nothing before."""
         self._http = Connection(url, credentials=credentials, connections=connections, transport=transport, sleep=sleep)
 
     async def __aenter__(self) -> Self:
@@ -57,7 +59,9 @@ class Orthanc:
             raise
         except Permanent:  # a proxy that lets only some paths through: no plugin is known, everything else works
             plugins = []
-        return models.parse_system(raw, plugins)
+        found = models.parse_system(raw, plugins)
+        self.features = found.features
+        return found
 
     async def now(self) -> datetime | None:
         """The server's clock (whole seconds, UTC), by which LastUpdate is written. None when it does not say."""

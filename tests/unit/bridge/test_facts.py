@@ -21,10 +21,10 @@ KERNEL = requirement("ConvolutionKernel", "DoesNotExist")
 
 async def decisions(fake: FakeOrthanc, *candidates: Candidate) -> tuple[Decision, ...]:
     async with fake.client() as orthanc:
-        features = (await orthanc.system()).features
+        await orthanc.system()
         fake.calls.clear()
         study = await orthanc.study(identifier("a"))
-        return (await inquire(orthanc, study, [one.rules for one in candidates], features=features)).decisions
+        return (await inquire(orthanc, study, [one.rules for one in candidates])).decisions
 
 
 def kinds(fake: FakeOrthanc) -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from tests.builders import BRIDGE as BRIDGE_OBJECT
+from tests.builders import PIPELINE, changed
 from tests.builders_runs import NAME, a_run, at
 
 from gantry.api.bridge import BridgeStatus
@@ -85,6 +87,51 @@ async def test_a_run_the_server_will_never_take_is_refused() -> None:
 async def test_a_server_that_is_away_is_another_matter() -> None:
     with pytest.raises(Unavailable):
         await World(Unavailable("away")).host.create_run(a_run().run)
+
+
+class TestEarlierRuns:
+    """For late images: which Runs there are of a pipeline on a study."""
+
+    async def test_they_come_from_the_server_with_their_series_before_all_runs_are_counted(self) -> None:
+        run = a_run().run
+        world = World([run, changed(run, "spec.study.orthancID", "of another study")])
+        study = run["spec"]["study"]
+        (found,) = await world.host.earlier_runs("chest-ct-nodules", study["orthancID"])
+        assert (found.name, found.series, found.finished) == (NAME, tuple(study["seriesIDs"]), False)
+        assert world.kube.calls == [("list", "inferenceruns")]
+
+    async def test_the_server_is_not_asked_about_a_study_without_runs(self) -> None:
+        world = World([])
+        world.store.complete = True
+        assert await world.host.earlier_runs("chest-ct-nodules", "a study") == ()
+        assert world.kube.calls == []
+
+    async def test_of_a_study_with_runs_the_server_is_asked_for_their_series(self) -> None:
+        run = a_run().run
+        world = World([run])
+        world.store.complete = True
+        world.store.observe("inferenceruns", run)
+        found = await world.host.earlier_runs(run["spec"]["pipelineRef"]["name"], run["spec"]["study"]["orthancID"])
+        assert [one.name for one in found] == [NAME]
+
+
+async def test_pipelines_are_judged_again_when_one_has_changed() -> None:
+    """Every study asks for them; judging 200 takes 8 ms."""
+    world = World(None)
+    bridge = changed(changed(BRIDGE_OBJECT, "metadata.namespace", "default"), "metadata.resourceVersion", "1")
+    world.store.observe("orthancbridges", changed(changed(bridge, "metadata.uid", "b"), "metadata.name", "main"))
+    made = {"uid": "p", "name": "chest", "namespace": "default", "resourceVersion": "2", "generation": 1, "creationTimestamp": "2026-03-01T12:00:00Z"}
+    pipeline = {**PIPELINE, "metadata": made}
+    world.store.observe("inferencepipelines", pipeline)
+    first = world.host.pipelines()
+    assert [one.generation for one in first] == [1]
+    assert world.host.pipelines() is first
+    newer = {**changed(pipeline, "spec.onLateImages", "Ignore"), "metadata": {**made, "resourceVersion": "3", "generation": 2}}
+    world.store.observe("inferencepipelines", newer)
+    assert [(one.generation, one.spec.on_late_images) for one in world.host.pipelines()] == [(2, "Ignore")]
+    held = {**changed(newer, "spec.suspend", True), "metadata": {**made, "resourceVersion": "4", "generation": 3}}
+    world.store.observe("inferencepipelines", held)
+    assert world.host.pipelines() == ()
 
 
 async def test_the_status_written_last_is_kept_for_the_next_follower() -> None:
