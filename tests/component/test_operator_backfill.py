@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -261,6 +263,41 @@ class TestCommands:
             assert "40 made (40 Succeeded)" in told
             over = self.call(hospital, "stop", NAME)
             assert (over.returncode, over.stderr) == (1, f"gantry: {NAME} is over (Complete); there is nothing to stop\n")
+
+    def test_at_a_terminal_it_asks_and_shows_a_bar(self, hospital: Hospital) -> None:
+        walk = Walk(hospital)
+        ours, theirs = pty.openpty()
+        program = [str(Path(sys.executable).parent / "gantry"), "backfill", "chest-ct-nodules", "--from", "2025-01-10", "--to", "2025-01-10"]
+        environment = {**os.environ, "KUBECONFIG": str(hospital.plane.kubeconfig), "TERM": "xterm", "COLUMNS": "120"}
+        shown = ""
+
+        def words(what: str) -> bool:
+            nonlocal shown
+            while select.select([ours], [], [], 0.05)[0]:
+                try:
+                    shown += os.read(ours, 4096).decode()
+                except OSError:  # the command has ended
+                    break
+            return what in shown
+
+        with hospital.operator():
+            process = subprocess.Popen(
+                [*program, "--max-active", "3", "--name", NAME, "-n", hospital.namespace],
+                env=environment, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+            )  # fmt: skip
+            os.close(theirs)
+            try:
+                wait(lambda: words("Begin? [y/N]"), "it asks", tell=lambda: shown)
+                assert "would be analysed" in shown
+                assert walk.runs() == []
+                os.write(ours, b"y\n")
+                wait(lambda: words("Runs made") and "/11" in shown, "it shows a bar", tell=lambda: shown)
+                walk.until("Complete")
+                wait(lambda: words("10 made"), "it says how it ended", tell=lambda: shown)
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
+                os.close(ours)
 
     def test_left_by_ctrl_c_it_goes_on_in_the_cluster(self, hospital: Hospital) -> None:
         walk = Walk(hospital)

@@ -70,12 +70,22 @@ class Follower:
         self._level = Level(spec.watch.level)
         self._trigger, self._origin = EVENTS[self._level]
         self._senders = Senders(name, orthanc, host, clock, {one.aet: sender_name(namespace, name, one.aet) for one in spec.senders})
+        beginning = spec.watch.start_from == "Beginning"  # everything the log has is then new to this bridge
         self._intake = Intake(
-            namespace, name, orthanc, host, clock, self._level, self._senders, lambda: clock() + self._skew
+            namespace,
+            name,
+            orthanc,
+            host,
+            clock,
+            self._level,
+            self._senders,
+            lambda: clock() + self._skew,
+            None if beginning else lambda: self._recovery.missed.quiet,
+            None if beginning else lambda candidate, study: self._recovery.admits(candidate, study),
         )
         self._poll_interval = parse_duration(spec.watch.poll_interval)
         self._reconcile_interval = parse_duration(spec.watch.reconcile_interval)
-        self._from_beginning = spec.watch.start_from == "Beginning"
+        self._from_beginning = beginning
         self._recovery = Recovery(
             bridge=name, level=self._level, orthanc=orthanc, host=host, interval=self._reconcile_interval, clock=clock, take=self._take
         )
@@ -271,18 +281,19 @@ class Follower:
 
     async def _event(self, change: Change, seen: datetime) -> None:
         """A stable study or series. What goes wrong with it alone is put aside, so that the log can be read on."""
-        taken = await self._attempt(change.id, change.seq, seen=seen, origin=self._origin)
+        announced = None if change.id in self._cursor.waiting else change.date  # else it would settle what still waits for its turn
+        taken = await self._attempt(change.id, change.seq, seen=seen, origin=self._origin, announced=announced)
         missed = self._recovery.missed
         if taken and taken.end is End.DECIDED:
             missed.learn(change.date, taken.last_update)
         elif taken and taken.end is End.UNSTABLE:
             missed.watch(change.id, due=seen + missed.quiet)
 
-    async def _attempt(self, resource: str, seq: int | None, *, seen: datetime, origin: Origin) -> Taken | None:
+    async def _attempt(self, resource: str, seq: int | None, *, seen: datetime, origin: Origin, announced: datetime | None = None) -> Taken | None:
         """None: Orthanc failed on it; it waits for a further attempt, or was given up and is left to a later scan."""
         admits = self._recovery.admits if origin is Origin.RECONCILE else everybody
         try:
-            taken = await self._take(resource, level=self._level, origin=origin, seen=seen, admits=admits, seq=seq)
+            taken = await self._take(resource, level=self._level, origin=origin, seen=seen, admits=admits, seq=seq, announced=announced)
         except (Unauthorized, Unreachable, TooSlow):
             raise  # more than this study: contact is made anew
         except OrthancError as error:
@@ -302,10 +313,18 @@ class Follower:
             self._recovery.put_aside(resource)
 
     async def _take(
-        self, resource: str, *, level: Level, origin: Origin, seen: datetime, admits: Admits, seq: int | None = None
+        self,
+        resource: str,
+        *,
+        level: Level,
+        origin: Origin,
+        seen: datetime,
+        admits: Admits,
+        seq: int | None = None,
+        announced: datetime | None = None,
     ) -> Taken:
         pipelines = self._recovery.pipelines_now()
-        taken = await self._intake.take(resource, level=level, origin=origin, seen=seen, admits=admits)
+        taken = await self._intake.take(resource, level=level, origin=origin, seen=seen, admits=admits, announced=announced)
         self._runs_made = self._runs_made or taken.runs > 0
         for one, due in taken.postponed.items():
             self._cursor = self._cursor.postponed(one, seq, due, origin)

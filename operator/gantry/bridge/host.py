@@ -78,6 +78,8 @@ class Outcome(StrEnum):
     """Matched with images that came after a Run was made, and onLateImages is Ignore."""
     INCOMPLETE = "Incomplete"
     """Matched, and match.completeness does not hold yet: it is looked at again."""
+    OWN_RESULT = "OwnResult"
+    """Matched, and nothing but Gantry's own results came: its images had their turn long before."""
     NOT_MATCHED = "NotMatched"
     """A check does not hold."""
     REFUSED = "Refused"

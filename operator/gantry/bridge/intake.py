@@ -5,7 +5,7 @@ exists, but for what is `postponed`. Who calls it again, and when, is `follower.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -18,7 +18,7 @@ from gantry.routing import Decision, fingerprint
 from gantry.runs import run_name
 
 from .completeness import Incomplete, age_and_count, age_of, as_sender_says, gives_up
-from .facts import Inquiry, inquire
+from .facts import Inquiry, inquire, is_own
 from .host import Candidate, Decided, Discovered, Drop, Dropped, Faulted, Host, Level, Origin, Outcome, RunRefused
 from .late import late
 from .run import run_body
@@ -76,6 +76,7 @@ class _Subject:
     alone: SeriesResource | None
     origin: Origin
     seen: datetime
+    announced: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -100,9 +101,14 @@ class Intake:
     """None: no sender is asked."""
     theirs: Callable[[], datetime] | None = None
     """Orthanc's clock; None: ours."""
+    quiet: Callable[[], timedelta] | None = None
+    """After so long without an image the images' own stable event has been; None: whatever is shown is taken."""
+    recent: Admits | None = None
+    """Whether a study of that date would be found by a scan; None: any is."""
 
-    async def take(self, resource: str, *, level: Level, origin: Origin, seen: datetime, admits: Admits) -> Taken:
-        """Looks at a study or series as it is now. `admits` says which pipelines may look at it at all.
+    async def take(self, resource: str, *, level: Level, origin: Origin, seen: datetime, admits: Admits, announced: datetime | None = None) -> Taken:
+        """Looks at a study or series as it is now. `admits` says which pipelines may look at it at all; `announced`: the date of its stable event,
+        at the first look that follows one.
 
         A study given to a bridge of level Series is taken series by series.
         """
@@ -116,10 +122,13 @@ class Intake:
         except NotFound:
             self.host.record(Dropped(Drop.GONE))
             return Taken(End.GONE)
-        subject = _Subject(study, alone, origin, seen)
-        if not alone and not study.is_stable:
+        subject = _Subject(study, alone, origin, seen, announced)
+        if alone or study.is_stable:
+            return await self._decide(subject, admits)
+        series = await self.orthanc.series_of_study(study.id) if origin is Origin.BACKFILL else ()
+        if not series or any(not one.is_stable for one in series if not is_own(one)):
             return Taken(End.UNSTABLE, last_update=study.last_update)
-        return await self._decide(subject, admits)
+        return await self._decide(subject, admits, series)  # only a report came, perhaps by another backfill: its event is no reason to wait
 
     async def _take_each(self, study: StudyResource, origin: Origin, seen: datetime, admits: Admits) -> Taken:
         """All series that are stable, each by itself."""
@@ -174,6 +183,8 @@ class Intake:
         identity = fingerprint(self.namespace, candidate.name, study, instances)
         if self.host.run_exists(run_name(candidate.name, identity)):
             return Outcome.KNOWN, None
+        if self._only_results_came(candidate, subject, inquiry):
+            return Outcome.OWN_RESULT, None
         series = decision.selected
         earlier = late(
             candidate.spec.on_late_images,
@@ -209,6 +220,21 @@ class Intake:
         if not made:
             return Outcome.KNOWN, None
         return Outcome.SUPERSEDING if earlier.supersedes else Outcome.CREATED, open_check
+
+    def _only_results_came(self, candidate: Candidate, subject: _Subject, inquiry: Inquiry) -> bool:
+        """A result makes an old study stable again and young to a scan; without this, a backfill of one pipeline would start all others.
+
+        A scan goes by the date of the images. An event is a result's when that had come before it, and long after the last image.
+        """
+        images = [one.last_update for one in ((subject.alone,) if subject.alone else inquiry.images) if one.last_update]
+        if not images or subject.origin is Origin.BACKFILL:
+            return False
+        if subject.origin in (Origin.RECONCILE, Origin.MISSED_STABLE):
+            return self.recent is not None and not self.recent(candidate, replace(subject.study, last_update=max(images)))
+        if self.quiet is None or subject.announced is None:
+            return False
+        results = [one.last_update for one in inquiry.series if is_own(one) and one.last_update and one.last_update <= subject.announced]
+        return bool(results) and max(results) - max(images) > self.quiet()
 
     async def _completeness(self, candidate: Candidate, subject: _Subject, inquiry: Inquiry) -> tuple[Incomplete | None, bool]:
         """The check that does not hold, and whether it is given up."""
