@@ -7,6 +7,7 @@ what an archive holds need not follow the standard.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .dictionary import Element, by_keyword, by_number, closest
 
@@ -67,6 +68,7 @@ def readable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+@lru_cache(maxsize=4096)  # thicknesses, series numbers and bounds repeat
 def number_of(text: str) -> float | None:
     """DS and IS values; None for a text that is no finite number (PS3.5 6.2; Python alone would take 1_000 and other scripts' digits)."""
     if "_" in text or not text.isascii():

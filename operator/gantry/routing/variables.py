@@ -7,6 +7,7 @@ Pure, and never raises: archives hold wrong value representations, padding, odd 
 import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -105,7 +106,12 @@ def contrast(tags: Tags) -> bool:
 
 def orientation(tags: Tags) -> str:
     """AXIAL, CORONAL, SAGITTAL or OBLIQUE; empty when ImageOrientationPatient is not two perpendicular directions."""
-    numbers = [number_of(value) for value in values_of(tags, "ImageOrientationPatient") or ()]
+    return _plane(values_of(tags, "ImageOrientationPatient") or ())
+
+
+@lru_cache(maxsize=1024)  # the series of a study mostly share a few planes
+def _plane(values: tuple[str, ...]) -> str:
+    numbers = [number_of(value) for value in values]
     cosines = [one for one in numbers if one is not None and abs(one) <= 2]
     if len(numbers) != 6 or len(cosines) != 6:
         return ""

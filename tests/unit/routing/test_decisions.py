@@ -146,3 +146,22 @@ def test_a_fingerprint_is_what_the_crd_takes() -> None:
     assert set(text) <= set("abcdefghijklmnopqrstuvwxyz234567")
     with pytest.raises(ValueError, match="at least one instance"):
         fingerprint("ns", "p", "study", [])
+
+
+def test_a_decision_is_data() -> None:
+    """The form of `gantry explain -o json`."""
+    assert decision(series=[requirement("SliceThickness", "Lte", "2.5")]).as_dict() == {
+        "pipeline": "p",
+        "matched": True,
+        "check": None,
+        "wanted": None,
+        "actual": None,
+        "priority": "Routine",
+        "series": [
+            {"id": "ct", "selected": True, "reason": None},
+            {"id": "scout", "selected": False, "reason": "SliceThickness Lte: wanted <= 2.5, is missing"},
+        ],
+    }
+    refused = decision(study=[requirement("ModalitiesInStudy", "In", "MR")]).as_dict()
+    assert refused["priority"] is None
+    assert (refused["check"], refused["wanted"], refused["actual"], refused["series"]) == ("ModalitiesInStudy In", "MR", "CT\\SR", [])

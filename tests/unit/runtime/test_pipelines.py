@@ -10,8 +10,9 @@ from tests.builders_runs import A_BRIDGE, at, told
 from gantry.api import PipelineReason
 from gantry.routing import InvalidExpression, InvalidRequirement
 from gantry.runs import BridgeView
-from gantry.runtime.pipelines import Judgement, judge, status_of
-from gantry.runtime.records import PipelineRecord
+from gantry.runtime.pipelines import Judgement, Pipelines, judge, status_of
+from gantry.runtime.records import Key, PipelineRecord
+from gantry.runtime.store import Store
 from gantry.runtime.tallies import Tally
 
 METADATA = {**PIPELINE["metadata"], "uid": "p-uid", "resourceVersion": "5", "generation": 3, "creationTimestamp": "2026-03-01T00:00:00Z"}
@@ -117,3 +118,20 @@ def test_nothing_changes_without_a_change() -> None:
 def test_the_newest_runs_time_outlives_the_run() -> None:
     record = a_record(status={"lastRunTime": told(5)})
     assert status_of(record, READY, Tally(), at(60)).last_run_time == told(5)
+
+
+def test_a_pipeline_with_a_mistake_leaves_the_others_working() -> None:
+    store = Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
+    store.observe("orthancbridges", changed(A_BRIDGE, "metadata.resourceVersion", "1"))
+    mistakes = {"good": "study.instances > 0", "number": "study.instances + 1", "typo": "study.instnaces > 1"}
+    for name, expression in mistakes.items():
+        body = changed(changed(PIPELINE, "metadata", {**METADATA, "name": name, "uid": name}), "spec.match.expression", expression)
+        store.observe("inferencepipelines", body)
+    kube: Any = None  # nothing is written here
+    pipelines = Pipelines(kube=kube, store=store, clock=lambda: at(0))
+    bridge = Key("bridge", A_BRIDGE["metadata"]["namespace"], "main")
+    assert [one.name for one in pipelines.candidates(bridge)] == ["good"]
+    judged = pipelines.candidate(Key("pipeline", bridge.namespace, "typo"))
+    assert isinstance(judged, Judgement)
+    assert judged.reason is PipelineReason.INVALID_EXPRESSION
+    assert judged.message == "spec.match.expression, line 1, column 6: study has no instnaces; did you mean instances?"
