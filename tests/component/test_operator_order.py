@@ -173,8 +173,8 @@ def test_two_operators_keep_the_limit(hospital: Hospital) -> None:
     with hospital.operator() as one, hospital.operator() as other:
         hospital.apply(*(a_run(name) for name in names))
         for _ in names:
-            # What one has finished the other may for a moment call running, until its own watch has told it.
-            there = wait(lambda: set(begun(hospital)) - done, "somebody is under way")
+            # What one has finished the other may for a moment call running, until its watch has told it.
+            there = wait(lambda: set(begun(hospital)) - done, "somebody is under way", tell=lambda: {n: hospital.status(n) for n in names})
             most = max(most, len(there))
             finish(hospital, min(there))
             done.add(min(there))

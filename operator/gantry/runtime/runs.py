@@ -55,6 +55,9 @@ class RunReconciler:
     async def reconcile(self, key: Key) -> None:
         """One pass."""
         seen = self._observe(key)
+        if seen is not None and key in self._store.doubtful:
+            seen = await self._look_up(key, seen)
+            self._store.doubtful.discard(key)
         for _ in range(PASSES):
             if seen is None:
                 return

@@ -63,6 +63,8 @@ class Store:
         self.turns = Turns(limit=self._limit, exists=self.pipelines.__contains__, fit=self._has_bridge, wake=changed, clock=clock)
         self.ended: Callable[[Key], None] = _nobody
         """Told of each Run that is seen to have finished."""
+        self.doubtful: set[Key] = set()
+        """Runs that were taken for finished, or for gone, and are neither (a second operator wrote what it knew late): their pods were dropped."""
         self.complete = False
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
         self._censuses: dict[str, Census] = {}
@@ -183,6 +185,8 @@ class Store:
             self.pods.pop(key, None)  # what they told is in the status
         else:
             self.unfinished.add(key)
+            if self.complete and run.job_made and key not in self.pods and (before is None or before.finished):
+                self.doubtful.add(key)
         self._run_changed(key, before, run)
         if run.finished and (before is None or not before.finished):
             self.ended(key)

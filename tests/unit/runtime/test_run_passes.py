@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -146,6 +147,17 @@ async def test_a_refused_job_gives_the_place_back(passes: Passes) -> None:
     await passes.over("a")
     await passes.over("b")
     assert passes.kube.calls == ["create jobs/a-1", "patch a Failed", "create jobs/b-1"]
+
+
+async def test_a_run_that_another_operator_called_running_again_is_looked_up(passes: Passes) -> None:
+    """It wrote late what it knew; the pods that tell how the Run ended had been dropped."""
+    passes.ward.store.complete = True
+    passes.sees(A)
+    passes.sees(A.finished("Succeeded", ago=timedelta(0)))
+    passes.sees(A.with_job_ref())
+    await passes.over("a")
+    assert passes.kube.calls[0] == "get jobs/a-1"
+    assert not passes.ward.store.doubtful
 
 
 async def test_the_older_run_ends_before_the_newer_begins(passes: Passes) -> None:
