@@ -4,6 +4,7 @@ A sender that does not answer is left alone for a while, so that it holds up no 
 again when it is looked at again.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +45,7 @@ class Senders:
     """Their names in Orthanc's modalities, by AE title."""
     silent: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     """Until when each is left alone, and what Orthanc said."""
+    turns: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     @property
     def trouble(self) -> str:
@@ -59,6 +61,11 @@ class Senders:
         return Answer(asked=bool(known), expected=max((number for number in numbers if number is not None), default=None))
 
     async def _ask(self, aet: str, study_uid: str, series_uid: str | None) -> int | None:
+        """One question to a sender at a time: of several studies that are looked at at once only the first waits for a silent one."""
+        async with self.turns.setdefault(aet, asyncio.Lock()):
+            return await self._ask_now(aet, study_uid, series_uid)
+
+    async def _ask_now(self, aet: str, study_uid: str, series_uid: str | None) -> int | None:
         if aet in self.silent and self.clock() < self.silent[aet][0]:
             return None
         try:
