@@ -107,6 +107,14 @@ def test_our_own_results_are_never_inputs() -> None:
 
 INVALID = {
     "a pattern with lookahead": (requirement("StudyDescription", "Matches", "a(?=b)"), r"spec\.match\.study\[0\]: StudyDescription Matches .*patterns are RE2"),
+    "a pattern that would take long": (
+        requirement("StudyDescription", "Matches", "^(([0-9]{1,50})x?){1,15}q$", "[a-z]{500}"),
+        r"spec\.match\.study\[0\]: StudyDescription Matches: the patterns are too large together, 2\d+ of at most 2000 instructions; repeat less",
+    ),
+    "a keyword that is none": (requirement("StudyDesc", "Exists"), r"spec\.match\.study\[0\]: DICOM has no keyword StudyDesc; did you mean"),
+    "a sequence": (requirement("ReferencedStudySequence", "Exists"), r"ReferencedStudySequence is a sequence \(VR SQ\): rules compare elements"),
+    "pixel data": (requirement("PixelData", "Exists"), r"PixelData is binary \(VR OB or OW\): rules compare elements"),
+    "a comparison of what holds no number": (requirement("PatientAge", "Gte", "18"), r"PatientAge holds no number \(VR AS\); compare it with In, NotIn"),
     "a bound that is no number": (requirement("SliceThickness", "Lte", "thin"), r"spec\.match\.study\[0\]: SliceThickness Lte thin: give exactly one number"),
     "a bound that is infinite": (requirement("SliceThickness", "Lte", "inf"), "give exactly one number"),
 }
