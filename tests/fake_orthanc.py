@@ -92,6 +92,9 @@ class FakeOrthanc:
         self.rows: list[dict[str, Any]] = []
         self.last = 0
         self.modalities: dict[str, dict[str, Any]] = {}
+        self.peers: set[str] = set()
+        self.servers: dict[str, dict[str, Any]] = {}
+        """Of the DICOMweb plugin, with their passwords, which it does not tell."""
         self.jobs: dict[str, dict[str, Any]] = {}
         self.job_end = "Success"
         self.job_details = ""
@@ -228,7 +231,7 @@ class FakeOrthanc:
                 return {"Version": "1.13.0" if self.extended else "1.10.1", "Name": "FAKE", **more}
             case ("GET", "plugins"):
                 return ["explorer.js", *self.plugins]
-            case ("GET", "plugins", "dicom-web"):
+            case ("GET", "plugins", "dicom-web") if "dicom-web" in self.plugins:
                 return {"RootUri": f"..{self.dicom_web}/app/client/index.html"}
             case ("GET", "tools", "now"):
                 return httpx.Response(200, text=_written(self._now()))
@@ -252,6 +255,8 @@ class FakeOrthanc:
                 return self._series(series)
             case ("GET", "series", series, "instances"):
                 return [self._instance(one) for one in self.series[series].instances]
+            case ("GET", "instances", instance, "metadata"):
+                return {"RemoteAET": self.series[self.owner[instance]].sender}
             case ("GET", "instances", instance, "tags"):
                 return self._tags(self.series[self.owner[instance]])
             case ("GET", "modalities"):
@@ -264,6 +269,16 @@ class FakeOrthanc:
                 return self.queries[query]
             case ("DELETE", "queries", query):
                 return self.queries.pop(query)
+            case ("GET", "peers"):
+                return sorted(self.peers)
+            case ("POST", "peers", name, "store"):
+                return self._store({one: one for one in self.peers}[name], json.loads(request.content)["Resources"])
+            case ("GET", "dicom-web", "servers") if "dicom-web" in self.plugins:
+                return {name: {"Url": one["Url"], "Username": one.get("Username", ""), "Password": None} for name, one in self.servers.items()}
+            case (method, "dicom-web", "servers", name) if method in ("PUT", "DELETE"):
+                return self._server(method, name, request.content)
+            case ("POST", "dicom-web", "servers", name, "stow"):
+                return self._stow(name, json.loads(request.content)["Resources"])
             case ("POST", "modalities", name, "store"):
                 return self._store(self.modalities[name] and name, json.loads(request.content)["Resources"])
             case ("GET", "jobs", job):
@@ -369,6 +384,24 @@ class FakeOrthanc:
         else:
             del self.modalities[name]
         return httpx.Response(200)
+
+    def _server(self, method: str, name: str, body: bytes) -> httpx.Response:
+        if method == "DELETE" and name not in self.servers:
+            return httpx.Response(400, json={"Message": "Parameter out of range", "Details": f"Unknown DICOMweb server: {name}"})
+        if method == "PUT":
+            self.servers[name] = json.loads(body)
+        else:
+            del self.servers[name]
+        return httpx.Response(200, json={})
+
+    def _stow(self, name: str, resources: list[str]) -> dict[str, str]:
+        begun = self._store(name, resources)
+        if name not in self.servers:
+            self.jobs[begun["ID"]] |= {
+                "State": "Failure", "ErrorCode": 1, "ErrorDescription": "Error encountered within the plugin engine",
+                "Content": {"FunctionErrorCode": 7, "FunctionErrorDescription": "Accessing an inexistent item", "FunctionErrorDetails": f"Inexistent server: {name}"},
+            }  # fmt: skip
+        return begun
 
     def _store(self, name: str, resources: list[str]) -> dict[str, str]:
         job = f"job-{len(self.sent) + 1}"

@@ -1,27 +1,16 @@
 """Results on their way from a real Orthanc to real receivers."""
 
-import asyncio
-import hashlib
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
-import pydicom
 import pytest
-from pydicom import Dataset
-from tests.builders import pending
-from tests.builders_slices import a_ct, uid
 from tests.component.control_plane import free_port
+from tests.component.delivering import NAME, a_result, content, delivered, node_at, node_of, same_content
 from tests.component.dicom_receiver import Receiver, dicom_receiver
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 
-from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Target
-from gantry.orthanc import Credentials, Modality, Orthanc
-
-NAME = "gantry_radiology_main_pacs"
-STEPS = 200
+from gantry.api.run import DeliveryStatus
 
 
 @pytest.fixture(scope="module")
@@ -46,59 +35,6 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause after a failed send: 5 s and more, here 0.1 s and more."""
     monkeypatch.setattr("gantry.delivery.plan.FIRST_PAUSE", timedelta(seconds=0.1))
-
-
-def a_result(server: OrthancServer, name: str) -> Result:
-    dicom = a_ct(name, series="result", Modality="SR")
-    (stored,) = server.upload(dicom)
-    return Result.model_validate(
-        {
-            "kind": "SR", "sopClassUID": "1.2.840.10008.5.1.4.1.1.2", "sopInstanceUID": uid(name, "result", 1), "seriesInstanceUID": uid(name, "result"),
-            "orthancID": stored["ID"], "md5": hashlib.md5(dicom).hexdigest(), "bytes": len(dicom),
-        }
-    )  # fmt: skip
-
-
-async def delivered(
-    server: OrthancServer,
-    result: Result,
-    node: Modality,
-    *,
-    between: Callable[[DeliveryStatus], None] = lambda delivery: None,
-    limit: float = 60.0,
-) -> DeliveryStatus:
-    """Steps until it is final; `between` may change the world after each step."""
-    courier = Courier(clock=lambda: datetime.now(UTC), jitter=lambda: 0.5)
-    deliveries = pending("pacs")
-    deadline = datetime.now(UTC) + timedelta(seconds=limit)
-    async with Orthanc(server.url, credentials=Credentials(server.username, server.password)) as orthanc:
-        for _ in range(STEPS):
-            progress = await courier.advance(
-                orthanc, targets={"pacs": Target(NAME, node)}, results=[result], deliveries=deliveries, deadline=deadline
-            )
-            deliveries = progress.deliveries
-            if progress.again_after is None:
-                return deliveries[0]
-            between(deliveries[0])
-            await asyncio.sleep(progress.again_after)
-    raise AssertionError(f"not final after {STEPS} steps: {deliveries[0]}")
-
-
-def content(server: OrthancServer, result: Result) -> Dataset:
-    """What a server holds of the result. The receiver writes a file header of its own, so files differ and elements must not."""
-    return pydicom.dcmread(BytesIO(server.rest("GET", f"/instances/{result.orthanc_id}/file")))
-
-
-def same_content(sent: Dataset, pacs: OrthancServer, result: Result) -> bool:
-    return content(pacs, result) == sent
-
-
-def node_of(server: OrthancServer) -> Modality:
-    return Modality(server.aet, "127.0.0.1", server.dicom_port)
-
-
-def node_at(receiver: Receiver) -> Modality:
-    return Modality(receiver.aet, "127.0.0.1", receiver.port)
 
 
 async def test_a_result_reaches_a_pacs_whose_name_orthanc_did_not_know(server: OrthancServer, pacs: OrthancServer) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .base import (
+    LIST_SET,
     AETitle,
     Conditions,
     Duration,
@@ -64,15 +65,64 @@ class DicomNode(Part):
     """Host name or address, as Orthanc resolves it."""
     port: Annotated[int, Field(ge=1, le=65535)] = 104
     """TCP port."""
+    tls: bool = False
+    """True: DICOM TLS. Orthanc must have a certificate (DicomTlsCertificate, DicomTlsPrivateKey, DicomTlsTrustedCertificates)."""
+
+
+class DicomWebNode(Part):
+    """A DICOMweb server reached by STOW-RS. The operator keeps it in the servers of Orthanc's DICOMweb plugin."""
+
+    url: Annotated[
+        str,
+        Field(
+            min_length=8,
+            max_length=512,
+            pattern=r"^https?://",
+            json_schema_extra=cel(
+                rule(
+                    "isURL(self) && !self.contains('@') && !self.contains('?')",
+                    "url is http(s)://host[:port]/root of the DICOMweb service, without credentials; put those into credentialsSecretRef",
+                )
+            ),
+        ),
+    ]
+    """Root of the service, for example https://vna.example/dicom-web, as Orthanc reaches it."""
+    credentials_secret_ref: Reference | None = None
+    """Secret of type kubernetes.io/basic-auth (keys username, password). Read again each minute."""
+
+
+OrthancEntry = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+"""A symbolic name in Orthanc's configuration."""
+ResultKind = Literal["SR", "SEG", "SC", "PDF", "KO"]
+"""What a result is."""
+RETURN_TO_SENDER = "sender"
+"""Name a delivery back to the sender has in a Run's status; no destination may have it."""
 
 
 class Destination(Part):
     """A place results can go, named by pipelines."""
 
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "[has(self.dicom), has(self.dicomWeb), has(self.orthancPeer), has(self.orthancModality)].filter(x, x).size() == 1",
+                "give exactly one of dicom, dicomWeb, orthancPeer and orthancModality",
+            ),
+            rule(f"self.name != '{RETURN_TO_SENDER}'", f"{RETURN_TO_SENDER} is the name of delivery.returnToSender; choose another"),
+        )
+    }
     name: Name
     """Unique within the bridge."""
-    dicom: DicomNode
+    dicom: DicomNode | None = None
     """Send by C-STORE from Orthanc."""
+    dicom_web: DicomWebNode | None = None
+    """Send by STOW-RS from Orthanc, which needs its DICOMweb plugin."""
+    orthanc_peer: OrthancEntry | None = None
+    """Name of a peer in Orthanc's configuration (OrthancPeers). Gantry never changes it."""
+    orthanc_modality: OrthancEntry | None = None
+    """Name of a modality in Orthanc's configuration (DicomModalities). Gantry never changes it."""
+    accept: Annotated[list[ResultKind], Field(min_length=1, max_length=5, json_schema_extra=LIST_SET)] = ["SR", "SEG", "SC", "PDF", "KO"]
+    """Kinds of results that are sent here. SEG, SC and PDF go before the SR that names them, KO goes last."""
 
 
 class Sender(Part):
@@ -155,6 +205,8 @@ class BridgeStatus(Observed):
     """When the newest change handled was logged by Orthanc."""
     managed_modalities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=128)] | None = None
     """Entries of Orthanc's modalities that this bridge made and will remove."""
+    managed_servers: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] | None = None
+    """DICOMweb servers of Orthanc's plugin that this bridge made and will remove."""
 
 
 class OrthancBridge(Resource):

@@ -31,7 +31,9 @@ class BridgeReason(StrEnum):
     SUSPENDED = "Suspended"
     """spec.suspend is true; the cursor is kept."""
     DESTINATION_REFUSED = "DestinationRefused"
-    """Orthanc did not take a destination into its modalities."""
+    """Orthanc did not take a destination into its modalities or DICOMweb servers."""
+    DESTINATION_MISSING = "DestinationMissing"
+    """A destination names a modality or peer that Orthanc does not have, or needs its DICOMweb plugin, or its secret is missing. Others go on."""
     READY = "Ready"
     """The bridge follows Orthanc."""
 

@@ -8,7 +8,7 @@ from .backfill import Backfill, BackfillHost, Ground
 from .backfill_status import Problem, over, suspended_status
 from .completeness import age_and_count, age_of, gives_up
 from .condition import CHECK, findings_document, findings_refusal
-from .destinations import node_of
+from .destinations import Login, node_of, sender_node, server_of
 from .facts import Inquiry, inquire, is_own
 from .follower import Follower
 from .host import (
@@ -50,6 +50,7 @@ __all__ = [
     "Host",
     "Inquiry",
     "Level",
+    "Login",
     "Observation",
     "Origin",
     "Outcome",
@@ -70,5 +71,7 @@ __all__ = [
     "node_of",
     "over",
     "run_body",
+    "sender_node",
+    "server_of",
     "suspended_status",
 ]

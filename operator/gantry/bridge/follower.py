@@ -9,7 +9,7 @@ No state lives here alone: what a restart forgets (events under watch, studies t
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,7 +19,7 @@ from gantry.api.bridge import BridgeSpec, BridgeStatus
 from gantry.orthanc import Change, Orthanc, OrthancError, SystemInfo, TooSlow, Unauthorized, Unreachable, sender_name
 
 from .cursor import Cursor
-from .destinations import keep, wanted
+from .destinations import Keeper, Kept, Login, wanted
 from .host import Drop, Dropped, Faulted, Host, Level, Origin, Polled
 from .intake import Admits, End, HostAway, Intake, Taken
 from .recovery import Recovery, everybody
@@ -63,7 +63,9 @@ class Follower:
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         jitter: Callable[[], float] = random.random,
+        logins: Mapping[str, Login] | None = None,
     ) -> None:
+        """`logins`: of DICOMweb destinations, see `destinations.wanted`."""
         self._namespace, self._name, self._generation, self._spec = namespace, name, generation, spec
         self._orthanc, self._host, self._clock, self._sleep, self._jitter = orthanc, host, clock, sleep, jitter
         self._credentials = username is not None
@@ -99,12 +101,12 @@ class Follower:
         self._last_reconcile = parse_timestamp(before.last_reconcile_time) if before.last_reconcile_time else None
         self._last_change = parse_timestamp(before.last_change_time) if before.last_change_time else None
         self._database = before.orthanc.database_server_identifier if before.orthanc else None
-        self._managed = tuple(before.managed_modalities or ())
+        self._keeper, self._logins = Keeper(orthanc), logins
+        self._kept = Kept(managed=tuple(before.managed_modalities or ()), servers=tuple(before.managed_servers or ()))
 
         self._connected = False
         self._fault: OrthancError | None = None
         self._system: SystemInfo | None = None
-        self._refused: tuple[str, ...] = ()
         self._skew = timedelta()
         self._lag = 0
         self._database_changed = False
@@ -165,11 +167,10 @@ class Follower:
         await self._write_status()
 
     async def _keep_destinations(self) -> None:
-        want = wanted(self._namespace, self._name, self._spec.destinations, self._spec.senders)
-        kept = await keep(self._orthanc, want, self._managed)
-        self._managed, self._refused = kept.managed, kept.refused
-        if kept.refused:
-            self._host.record(Faulted("destination", "Refused"))
+        want = wanted(self._namespace, self._name, self._spec.destinations, self._spec.senders, self._logins)
+        self._kept = await self._keeper.keep(want, self._kept.managed, self._kept.servers)
+        for kind in (["Refused"] if self._kept.refused else []) + (["Missing"] if self._kept.missing else []):
+            self._host.record(Faulted("destination", kind))
 
     async def _replaced(self, how: str) -> None:
         """Sequence numbers of the old database mean nothing here; what is within lookback is looked at anew."""
@@ -363,9 +364,8 @@ class Follower:
             fault=self._fault,
             system=self._system,
             database_changed=self._database_changed,
-            refused=self._refused,
+            kept=self._kept,
             first_contact=self._first_contact,
             last_reconcile=self._last_reconcile,
             last_change=self._last_change,
-            managed=self._managed,
         )

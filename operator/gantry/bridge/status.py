@@ -3,13 +3,15 @@
 Pure: the time comes in, nothing is read or written. A condition keeps its transition time while its status stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from gantry.api import BridgeReason, Condition, timestamp
 from gantry.api.bridge import BridgeStatus, OrthancInfo
 from gantry.orthanc import OrthancError, Permanent, ServerFault, SystemInfo, Unauthorized
+
+from .destinations import Kept
 
 Status = Literal["True", "False", "Unknown"]
 MESSAGE_LENGTH = 1024
@@ -33,12 +35,11 @@ class Knowledge:
     system: SystemInfo | None = None
     database_changed: bool = False
     """True until the scan that follows a replaced database has ended."""
-    refused: tuple[str, ...] = ()
-    """Destinations Orthanc did not take, each with its reason."""
+    kept: Kept = field(default_factory=Kept)
+    """The destinations in Orthanc, and those that are not."""
     first_contact: datetime | None = None
     last_reconcile: datetime | None = None
     last_change: datetime | None = None
-    managed: tuple[str, ...] = ()
 
 
 def compose(before: BridgeStatus | None, seen: Knowledge, now: datetime) -> BridgeStatus:
@@ -53,7 +54,8 @@ def compose(before: BridgeStatus | None, seen: Knowledge, now: datetime) -> Brid
         last_reconcile_time=_written(seen.last_reconcile),
         lag=seen.lag,
         last_change_time=_written(seen.last_change),
-        managed_modalities=list(seen.managed),
+        managed_modalities=list(seen.kept.managed),
+        managed_servers=list(seen.kept.servers) or None,
     )
 
 
@@ -135,8 +137,10 @@ def _caught_up(seen: Knowledge) -> _Condition | None:
 def _ready(seen: Knowledge) -> _Condition | None:
     if seen.fault:
         return _Condition("Ready", "False", _fault_reason(seen.fault), str(seen.fault))
-    if seen.refused:
-        return _Condition("Ready", "False", BridgeReason.DESTINATION_REFUSED, "; ".join(seen.refused))
+    if seen.kept.refused:
+        return _Condition("Ready", "False", BridgeReason.DESTINATION_REFUSED, "; ".join((*seen.kept.refused, *seen.kept.missing)))
+    if seen.kept.missing:
+        return _Condition("Ready", "False", BridgeReason.DESTINATION_MISSING, "; ".join(seen.kept.missing))
     return _Condition("Ready", "True", BridgeReason.READY, "") if seen.system else None
 
 

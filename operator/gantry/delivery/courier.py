@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.orthanc import Modality, NotFound, Orthanc, OrthancError, ServerFault
+from gantry.orthanc import NotFound, Orthanc, OrthancError, ServerFault
 
+from .places import PlaceMissing, Target, Unusable
 from .plan import (
     NO_DESTINATION,
     Action,
@@ -30,16 +31,7 @@ from .plan import (
 )
 
 GONE = "Orthanc does not have the results any more"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A destination the bridge has."""
-
-    modality: str
-    """Orthanc's symbolic name of it."""
-    node: Modality
-    """What to put there when Orthanc forgot the name (a restart without DicomModalitiesInDatabase)."""
+NOTHING_FOR_IT = "the destination takes none of these kinds; see its accept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +54,19 @@ class Courier:
         self,
         orthanc: Orthanc,
         *,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, Target | Unusable],
         results: Sequence[Result],
         deliveries: Sequence[DeliveryStatus],
         deadline: datetime,
     ) -> Progress:
         """One step of each delivery. Never raises for faults of Orthanc or a destination: they become the delivery's message."""
-        instances = [one.orthanc_id for one in results]
         moved: list[DeliveryStatus] = []
         pauses: list[float] = []
         for delivery in deliveries:
-            target = targets.get(delivery.destination)
+            target = targets.get(delivery.destination, Unusable(NO_DESTINATION))
             now = self._clock()
-            action = next_action(delivery, known=target is not None, now=now, deadline=deadline)
-            after = await self._do(action, orthanc, target, instances, delivery)
+            action = next_action(delivery, known=isinstance(target, Target), now=now, deadline=deadline)
+            after = await self._do(action, orthanc, target, results, delivery)
             now = self._clock()
             after = ended(after, now=now, deadline=deadline)
             moved.append(after)
@@ -92,40 +83,44 @@ class Courier:
         return pause_after(after.attempts, jitter=self._jitter()).total_seconds()
 
     async def _do(
-        self, action: Action, orthanc: Orthanc, target: Target | None, instances: Sequence[str], delivery: DeliveryStatus
+        self, action: Action, orthanc: Orthanc, target: Target | Unusable, results: Sequence[Result], delivery: DeliveryStatus
     ) -> DeliveryStatus:
         match action:
             case Look(job):
-                return await self._look(job, orthanc, target, instances, delivery)
-            case Send() if target is not None:
-                return await self._send(orthanc, target, instances, delivery)
-            case Wait() if target is None:
-                return delivery.model_copy(update={"message": NO_DESTINATION})
+                return await self._look(job, orthanc, target, results, delivery)
+            case Send() if isinstance(target, Target):
+                return await self._send(orthanc, target, results, delivery)
+            case Wait() if isinstance(target, Unusable):
+                return delivery.model_copy(update={"message": target.words})
             case Wait() | Nothing() | Send():
                 return delivery
 
     async def _look(
-        self, job: str, orthanc: Orthanc, target: Target | None, instances: Sequence[str], delivery: DeliveryStatus
+        self, job: str, orthanc: Orthanc, target: Target | Unusable, results: Sequence[Result], delivery: DeliveryStatus
     ) -> DeliveryStatus:
         try:
             seen = await orthanc.job(job)
         except OrthancError:
             return delivery  # Orthanc is away, which says nothing of its job; the bridge's condition tells it
-        if seen is not None:
+        if seen is not None and not seen.unknown_place:
             return after_job(delivery, seen, self._clock())
-        if target is None:
-            return failed_once(delivery, NO_DESTINATION, self._clock())
-        return await self._send(orthanc, target, instances, delivery)
+        if isinstance(target, Unusable):
+            return failed_once(delivery, target.words, self._clock())
+        return await self._send(orthanc, target, results, delivery, mend=seen is not None)
 
-    async def _send(self, orthanc: Orthanc, target: Target, instances: Sequence[str], delivery: DeliveryStatus) -> DeliveryStatus:
+    async def _send(
+        self, orthanc: Orthanc, target: Target, results: Sequence[Result], delivery: DeliveryStatus, *, mend: bool = False
+    ) -> DeliveryStatus:
+        instances = [one.orthanc_id for one in target.chosen(results)]
         if not instances:
-            return delivery.model_copy(update={"state": "Sent", "message": "the Run has no results to send", "time": moment(self._clock())})
+            words = NOTHING_FOR_IT if results else "the Run has no results to send"
+            return delivery.model_copy(update={"state": "Sent", "message": words, "time": moment(self._clock())})
         try:
-            try:
-                job = await orthanc.store(target.modality, instances)
-            except NotFound:
-                await orthanc.put_modality(target.modality, target.node)
-                job = await orthanc.store(target.modality, instances)
+            if mend:
+                await target.place.mend(orthanc)
+            job = await target.place.begin(orthanc, instances)
+        except PlaceMissing as missing:
+            return not_begun(delivery, str(missing), self._clock())
         except OrthancError as error:
             words = GONE if await self._gone(orthanc, instances, error) else f"Orthanc did not start the send: {error}"
             return not_begun(delivery, words, self._clock())

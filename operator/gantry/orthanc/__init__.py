@@ -19,7 +19,7 @@ from .errors import (
 )
 from .files import InstanceFiles
 from .http import Credentials
-from .modalities import Modality, modality_name, sender_name
+from .modalities import DicomWebServer, Modality, modality_name, sender_name
 from .models import (
     Attachment,
     Change,
@@ -41,6 +41,7 @@ __all__ = [
     "Change",
     "ChangesPage",
     "Credentials",
+    "DicomWebServer",
     "InstanceFiles",
     "InstanceResource",
     "Job",

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import httpx
 
@@ -18,10 +17,10 @@ from . import models
 from .elements import READABLE, flat, readable
 from .errors import NotFound, Permanent, Refused, Unauthorized
 from .http import Connection, Credentials, Params
-from .modalities import Modality, encode_modality, parse_modality
+from .places import Places, part
 
 
-class Orthanc:
+class Orthanc(Places):
     """One server. Use it with `async with`, or call `aclose`. `connections` bounds what it opens at once."""
 
     def __init__(
@@ -91,10 +90,10 @@ class Orthanc:
     # -- what it holds -------------------------------------------------------------------------------------------------
 
     async def study(self, study: str) -> models.StudyResource:
-        return models.parse_study(await self._http.get_json(f"/studies/{_part(study)}"))
+        return models.parse_study(await self._http.get_json(f"/studies/{part(study)}"))
 
     async def series(self, series: str) -> models.SeriesResource:
-        return models.parse_series(await self._http.get_json(f"/series/{_part(series)}"))
+        return models.parse_series(await self._http.get_json(f"/series/{part(series)}"))
 
     async def series_of_study(self, study: str) -> tuple[models.SeriesResource, ...]:
         """With their senders, which /studies/{id}/series does not tell. Raises NotFound when the study has no series (any more)."""
@@ -124,24 +123,24 @@ class Orthanc:
         return {series: readable({one: values.get(READABLE[one]) for one in keywords}) for series, values in found.items()}
 
     async def instances_of_series(self, series: str) -> tuple[models.InstanceResource, ...]:
-        raw = await self._http.get_json(f"/series/{_part(series)}/instances")
+        raw = await self._http.get_json(f"/series/{part(series)}/instances")
         return tuple(models.parse_instance(one) for one in models.parse_list("/series/…/instances", raw))
 
     async def instances_of_study(self, study: str) -> tuple[models.InstanceResource, ...]:
         """50 to 80 ms for 2000 instances."""
-        raw = await self._http.get_json(f"/studies/{_part(study)}/instances")
+        raw = await self._http.get_json(f"/studies/{part(study)}/instances")
         return tuple(models.parse_instance(one) for one in models.parse_list("/studies/…/instances", raw))
 
     async def instance_tags(self, instance: str) -> dict[str, str]:
         """Elements with text values by keyword, by `gggg,eeee` and, private, by `gggg,"CREATOR",ee`; values joined by a backslash."""
-        raw = await self._http.get_json(f"/instances/{_part(instance)}/tags")
+        raw = await self._http.get_json(f"/instances/{part(instance)}/tags")
         if not isinstance(raw, dict):
             raise Refused("/instances/…/tags: a JSON object was expected")
         return flat(raw)
 
     async def instance_metadata(self, instance: str) -> dict[str, str]:
         """HttpUsername, RemoteAET, Origin, ReceptionDate, …"""
-        return models.parse_texts("/instances/…/metadata", await self._http.get_json(f"/instances/{_part(instance)}/metadata?expand"))
+        return models.parse_texts("/instances/…/metadata", await self._http.get_json(f"/instances/{part(instance)}/metadata?expand"))
 
     async def metadata_of(self, instances: Sequence[str]) -> dict[str, dict[str, str]]:
         """The same of several at once; one that is gone is left out."""
@@ -196,15 +195,15 @@ class Orthanc:
     async def delete_instance(self, instance: str) -> None:
         """That it is not there is success."""
         with contextlib.suppress(NotFound):
-            await self._http.send_json("DELETE", f"/instances/{_part(instance)}")
+            await self._http.send_json("DELETE", f"/instances/{part(instance)}")
 
     async def md5(self, instance: str) -> str:
         """MD5 of the stored file, lower-case hexadecimal."""
-        return (await self._http.get_text(f"/instances/{_part(instance)}/attachments/dicom/md5")).strip().lower()
+        return (await self._http.get_text(f"/instances/{part(instance)}/attachments/dicom/md5")).strip().lower()
 
     async def attachment(self, instance: str, number: int) -> models.Attachment:
         """A file kept with an instance, by its number (users' own: 1024 to 65535). Raises NotFound when instance or file is not there."""
-        answer = await self._http.get(f"/instances/{_part(instance)}/attachments/{number}/data")
+        answer = await self._http.get(f"/instances/{part(instance)}/attachments/{number}/data")
         return models.Attachment(answer.content, answer.headers.get("ETag", ""))
 
     async def put_attachment(self, instance: str, number: int, content: bytes, *, replacing: models.Attachment | None = None) -> None:
@@ -212,58 +211,4 @@ class Orthanc:
 
         Orthanc answers 200 for an instance it does not have, and keeps nothing: read it back.
         """
-        await self._http.put(f"/instances/{_part(instance)}/attachments/{number}", content, etag=replacing.etag if replacing else "")
-
-    # -- modalities and jobs -------------------------------------------------------------------------------------------
-
-    async def modalities(self) -> dict[str, Modality]:
-        raw = await self._http.get_json("/modalities", params={"expand": ""})
-        if not isinstance(raw, dict):
-            raise Refused("/modalities: a JSON object was expected")
-        return {str(name): node for name, one in raw.items() if (node := parse_modality(one))}
-
-    async def put_modality(self, name: str, node: Modality) -> None:
-        """Makes or replaces an entry. Without DicomModalitiesInDatabase Orthanc forgets it at its next start."""
-        await self._http.send_json("PUT", f"/modalities/{_part(name)}", encode_modality(node))
-
-    async def delete_modality(self, name: str) -> None:
-        """Raises NotFound when it is not there."""
-        await self._http.send_json("DELETE", f"/modalities/{_part(name)}")
-
-    async def count_at(self, modality: str, *, study_uid: str, series_uid: str | None, timeout: int) -> int | None:  # noqa: ASYNC109 - Orthanc's, for the association
-        """How many instances of a study, or of a series, a modality has, by C-FIND (PS3.4 C.3.4); None when it does not say.
-
-        Three requests. Raises NotFound when Orthanc does not know the modality, ServerFault when the modality does not answer.
-        """
-        uids = {"StudyInstanceUID": study_uid, **({"SeriesInstanceUID": series_uid} if series_uid else {})}
-        level, count = ("Series", "NumberOfSeriesRelatedInstances") if series_uid else ("Study", "NumberOfStudyRelatedInstances")
-        path = f"/modalities/{_part(modality)}/query"
-        answer = await self._http.send_json("POST", path, {"Level": level, "Query": {**uids, count: ""}, "Timeout": timeout})
-        query = models.parse_texts(path, answer.json()).get("ID")
-        if not query:
-            raise Refused(f"{path}: the answer has no ID")
-        rows = await self._http.get_json(f"/queries/{_part(query)}/answers", params={"expand": "", "simplify": ""})
-        with contextlib.suppress(NotFound):  # Orthanc keeps only so many queries; that it dropped this one is what is wanted
-            await self._http.send_json("DELETE", f"/queries/{_part(query)}")
-        return models.parse_count(rows, count)
-
-    async def store(self, modality: str, instances: Sequence[str]) -> str:
-        """Starts an asynchronous C-STORE job and returns its id. Raises NotFound when Orthanc does not know the modality (or an instance)."""
-        path = f"/modalities/{_part(modality)}/store"
-        answer = await self._http.send_json("POST", path, {"Resources": list(instances), "Synchronous": False})
-        job = models.parse_texts(path, answer.json()).get("ID")
-        if not job:
-            raise Refused(f"{path}: the answer has no ID")
-        return job
-
-    async def job(self, job: str) -> models.Job | None:
-        """None: Orthanc does not know it (any more; JobsHistorySize), which says nothing about its end."""
-        try:
-            return models.parse_job(await self._http.get_json(f"/jobs/{_part(job)}"))
-        except NotFound:
-            return None
-
-
-def _part(text: str) -> str:
-    """One part of a path; ids come from a server or a resource and are never trusted to hold no slash."""
-    return quote(text, safe="")
+        await self._http.put(f"/instances/{part(instance)}/attachments/{number}", content, etag=replacing.etag if replacing else "")

@@ -1,4 +1,4 @@
-"""Orthanc's modalities: the places it can send to by C-STORE, and the names Gantry gives its own entries.
+"""Orthanc's modalities and DICOMweb servers: the places it can send to, and the names Gantry gives its own entries.
 
 Pure. Who puts, compares and removes entries is `bridge/`; who sends is `delivery/`.
 """
@@ -6,7 +6,7 @@ Pure. Who puts, compares and removes entries is `bridge/`; who sends is `deliver
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 NAME_LENGTH = 64
@@ -22,6 +22,22 @@ class Modality:
     aet: str
     host: str
     port: int
+    tls: bool = False
+    """DICOM TLS, with the certificate of Orthanc's own configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class DicomWebServer:
+    """A DICOMweb server as Orthanc's plugin knows it."""
+
+    url: str
+    """With a slash at its end, as the plugin writes it."""
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    def told(self) -> "DicomWebServer":
+        """As the plugin tells it: without the password."""
+        return DicomWebServer(self.url, self.username)
 
 
 def modality_name(namespace: str, bridge: str, destination: str) -> str:
@@ -57,8 +73,19 @@ def parse_modality(raw: Any) -> Modality | None:
     number = int(port) if isinstance(port, (int, str)) and str(port).isdecimal() else None
     if not isinstance(aet, str) or not isinstance(host, str) or number is None:
         return None
-    return Modality(aet, host, number)
+    return Modality(aet, host, number, tls=isinstance(raw, Mapping) and raw.get("UseDicomTls") is True)
 
 
 def encode_modality(node: Modality) -> dict[str, Any]:
-    return {"AET": node.aet, "Host": node.host, "Port": node.port}
+    return {"AET": node.aet, "Host": node.host, "Port": node.port, **({"UseDicomTls": True} if node.tls else {})}
+
+
+def parse_server(raw: Any) -> DicomWebServer | None:
+    """None for anything else: not ours to judge."""
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("Url"), str):
+        return None
+    return DicomWebServer(raw["Url"], str(raw.get("Username") or ""))
+
+
+def encode_server(server: DicomWebServer) -> dict[str, Any]:
+    return {"Url": server.url, **({"Username": server.username, "Password": server.password} if server.username else {})}

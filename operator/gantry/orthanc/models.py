@@ -132,6 +132,12 @@ class Job:
     error_code: int
     error_description: str
     error_details: str
+    unknown_place: bool = False
+    """It failed because Orthanc does not know the DICOMweb server (any more)."""
+
+
+_INEXISTENT_ITEM = 7
+"""OrthancPluginErrorCode_InexistentItem. The DICOMweb plugin's job is only said to have failed in the plugin; its own words stand in Content."""
 
 
 def parse_system(raw: Any, plugins: Sequence[str]) -> SystemInfo:
@@ -233,13 +239,16 @@ def parse_job(raw: Any) -> Job:
     state = _text("job", document, "State")
     if state not in set(JobState):
         raise Refused(f"job: unknown State {harmless(state)!r}")
+    content = document.get("Content")
+    within = content if isinstance(content, Mapping) and content.get("FunctionErrorCode") else {}
     return Job(
         id=_text("job", document, "ID"),
         state=JobState(state),
         progress=int(document.get("Progress") or 0),
         error_code=int(document.get("ErrorCode") or 0),
-        error_description=str(document.get("ErrorDescription") or ""),
-        error_details=str(document.get("ErrorDetails") or ""),
+        error_description=str(within.get("FunctionErrorDescription") or document.get("ErrorDescription") or ""),
+        error_details=str(within.get("FunctionErrorDetails") or document.get("ErrorDetails") or ""),
+        unknown_place=within.get("FunctionErrorCode") == _INEXISTENT_ITEM,
     )
 
 

@@ -5,7 +5,7 @@ Orthanc refuses the credentials.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ import structlog
 
 from gantry.api import BridgeReason
 from gantry.api.bridge import BridgeSpec, BridgeStatus
-from gantry.bridge import Follower, held_status
+from gantry.bridge import Follower, Login, held_status
 from gantry.kube import Kube, NotFound
 from gantry.orthanc import Credentials, Orthanc
 
@@ -39,10 +39,9 @@ class SecretMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A bridge's credentials and when they were read."""
+    """What was read of a secret, and when."""
 
     read_at: float
-    name: str
     credentials: Credentials
 
 
@@ -53,13 +52,15 @@ class Following:
     uid: str
     generation: int
     credentials: Credentials | None
+    logins: Mapping[str, Login]
     orthanc: Orthanc
     host: BridgeHost
     task: "asyncio.Task[None]"
 
-    def fits(self, record: BridgeRecord, credentials: Credentials | None) -> bool:
+    def fits(self, record: BridgeRecord, credentials: Credentials | None, logins: Mapping[str, Login]) -> bool:
         """Whether it may go on as it is."""
-        return not self.task.done() and (self.uid, self.generation, self.credentials) == (record.uid, record.generation, credentials)
+        mine, wanted = (self.uid, self.generation, self.credentials, self.logins), (record.uid, record.generation, credentials, logins)
+        return not self.task.done() and mine == wanted
 
 
 class Bridges:
@@ -81,7 +82,7 @@ class Bridges:
         self._kube, self._store, self._pipelines, self._metrics = kube, store, pipelines, metrics
         self._wake_after, self._clock, self._monotonic, self._sleep, self._connect = wake_after, clock, monotonic, sleep, connect
         self._following: dict[Key, Following] = {}
-        self._secrets: dict[Key, Secret] = {}
+        self._secrets: dict[tuple[Key, str], Secret] = {}
         self.leaving: Callable[[Key], Awaitable[None]] = _nobody_else
         """Told before a bridge's client closes: whoever asks it must end first."""
 
@@ -95,11 +96,16 @@ class Bridges:
         following = self._following.get(key)
         return following.host if following else None
 
+    def logins(self, key: Key) -> Mapping[str, Login]:
+        """Of the bridge's DICOMweb destinations, as they were read last."""
+        following = self._following.get(key)
+        return following.logins if following else {}
+
     async def reconcile(self, key: Key) -> None:
         """Starts, restarts or ends the Follower; nothing when it fits."""
         record = self._store.bridges.get(key)
         if record is None:
-            self._secrets.pop(key, None)
+            self._secrets = {place: one for place, one in self._secrets.items() if place[0] != key}
             await self._end(key)
             return
         try:
@@ -109,11 +115,12 @@ class Bridges:
             await self._say_secret_is_missing(key, record, str(missing), before)
             self._wake_after(key, SECRET_PAUSE)
             return
-        if credentials is not None:
-            self._wake_after(key, SECRET_AGE)
+        logins = await self._logins(key, record)
+        if credentials is not None or logins:
+            self._wake_after(key, SECRET_PAUSE if any(isinstance(one, str) for one in logins.values()) else SECRET_AGE)
         following = self._following.get(key)
-        if following is None or not following.fits(record, credentials):
-            self._begin(key, record, credentials, before=await self._end(key))
+        if following is None or not following.fits(record, credentials, logins):
+            self._begin(key, record, credentials, logins, before=await self._end(key))
 
     async def close(self) -> None:
         """Ends all Followers. What they have not written yet they find again."""
@@ -124,30 +131,47 @@ class Bridges:
         reference = record.view.spec.credentials_secret_ref
         if reference is None:
             return None
-        known = self._secrets.get(key)
-        if known and known.name == reference.name and self._monotonic() - known.read_at < SECRET_AGE - 1:
+        return await self._read(key, reference.name)
+
+    async def _logins(self, key: Key, record: BridgeRecord) -> dict[str, Login]:
+        """A secret that is missing holds up its destination only."""
+        found: dict[str, Login] = {}
+        for one in record.view.spec.destinations:
+            if one.dicom_web is not None and one.dicom_web.credentials_secret_ref is not None:
+                try:
+                    found[one.name] = await self._read(key, one.dicom_web.credentials_secret_ref.name)
+                except SecretMissing as missing:
+                    found[one.name] = str(missing)
+        return found
+
+    async def _read(self, key: Key, name: str) -> Credentials:
+        known = self._secrets.get((key, name))
+        if known and self._monotonic() - known.read_at < SECRET_AGE - 1:
             return known.credentials
+        self._secrets.pop((key, name), None)
         try:
-            data = await self._kube.read_secret(key.namespace, reference.name)
+            data = await self._kube.read_secret(key.namespace, name)
         except NotFound as error:
-            self._secrets.pop(key, None)
-            raise SecretMissing(f"secret {reference.name} does not exist in namespace {key.namespace}; create it") from error
-        lacking = [name for name in ("username", "password") if not data.get(name)]
+            raise SecretMissing(f"secret {name} does not exist in namespace {key.namespace}; create it") from error
+        lacking = [one for one in ("username", "password") if not data.get(one)]
         if lacking:
-            self._secrets.pop(key, None)
-            raise SecretMissing(f"secret {reference.name} lacks {' and '.join(lacking)}; it must be of type kubernetes.io/basic-auth")
-        secret = Secret(self._monotonic(), reference.name, Credentials(data["username"], data["password"]))
-        self._secrets[key] = secret
+            raise SecretMissing(f"secret {name} lacks {' and '.join(lacking)}; it must be of type kubernetes.io/basic-auth")
+        secret = Secret(self._monotonic(), Credentials(data["username"], data["password"]))
+        self._secrets[key, name] = secret
         return secret.credentials
 
     def _doubt(self, key: Key) -> None:
         """Orthanc refuses the credentials: the secret is read again, but not at every poll."""
-        secret = self._secrets.get(key)
-        if secret and self._monotonic() - secret.read_at >= SECRET_PAUSE:
-            del self._secrets[key]
+        record = self._store.bridges.get(key)
+        reference = record.view.spec.credentials_secret_ref if record else None
+        place = (key, reference.name) if reference else None
+        if place and place in self._secrets and self._monotonic() - self._secrets[place].read_at >= SECRET_PAUSE:
+            del self._secrets[place]
             self._wake_after(key, 0.0)
 
-    def _begin(self, key: Key, record: BridgeRecord, credentials: Credentials | None, *, before: BridgeStatus | None) -> None:
+    def _begin(
+        self, key: Key, record: BridgeRecord, credentials: Credentials | None, logins: Mapping[str, Login], *, before: BridgeStatus | None
+    ) -> None:
         orthanc = self._connect(record.view.spec, credentials)
         host = BridgeHost(
             key,
@@ -170,9 +194,10 @@ class Bridges:
             host=host,
             clock=self._clock,
             sleep=self._sleep,
+            logins=logins,
         )
         task = asyncio.create_task(follower.run(), name=f"follow-{key.namespace}-{key.name}")
-        self._following[key] = Following(record.uid, record.generation, credentials, orthanc, host, task)
+        self._following[key] = Following(record.uid, record.generation, credentials, logins, orthanc, host, task)
         task.add_done_callback(lambda done: self._ended(key, done))
         log.info("following Orthanc", namespace=key.namespace, bridge=key.name, generation=record.generation)
 

@@ -12,10 +12,8 @@ import structlog
 from gantry import runs
 from gantry.api import labels, parse_duration
 from gantry.api.run import RunStatus
-from gantry.bridge import node_of
-from gantry.delivery import Courier, Target
+from gantry.delivery import Courier
 from gantry.kube import JOBS, PODS, RUNS, AlreadyExists, Conflict, Kube, NotFound, Rejected
-from gantry.orthanc import modality_name
 from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Installation, JobView, Limits, LookUp, Observed, PodView, plan
 
 from .bridges import Bridges
@@ -23,6 +21,7 @@ from .metrics import Metrics
 from .predecessors import left_by_first, predecessors
 from .records import Key
 from .store import Store
+from .targets import targets_of
 
 log = structlog.get_logger(__name__)
 
@@ -165,9 +164,7 @@ class RunReconciler:
         if orthanc is None or seen.bridge is None:
             self._wake_after(key, NO_ORTHANC_PAUSE)
             return None
-        targets = {
-            one.name: Target(modality_name(key.namespace, bridge.name, one.name), node_of(one)) for one in seen.bridge.spec.destinations
-        }
+        targets = targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge))
         progress = await self._courier.advance(
             orthanc, targets=targets, results=errand.results, deliveries=errand.deliveries, deadline=errand.deadline
         )

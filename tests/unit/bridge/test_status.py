@@ -7,6 +7,7 @@ from tests.fake_orthanc import START
 
 from gantry.api import BridgeReason
 from gantry.api.bridge import BridgeStatus
+from gantry.bridge.destinations import Kept
 from gantry.bridge.status import Knowledge, compose, conditions_differ, held_status
 from gantry.orthanc import OrthancError, Refused, ServerFault, SystemInfo, TooSlow, Unauthorized, Unreachable
 
@@ -45,7 +46,8 @@ CASES: dict[str, tuple[Knowledge, dict[str, str]]] = {
     "rows are left": (knowledge(lag=10), {**FINE, "CaughtUp": "False/Behind"}),
     "a study is tried again": (knowledge(waiting=1), {**FINE, "CaughtUp": "False/Behind"}),
     "another database": (knowledge(database_changed=True), {**FINE, "CaughtUp": "False/DatabaseChanged"}),
-    "a destination is refused": (knowledge(refused=("destination a: bad port",)), {**FINE, "Ready": "False/DestinationRefused"}),
+    "a destination names what Orthanc does not have": (knowledge(kept=Kept(missing=("destination a: Orthanc has no peer b",))), {**FINE, "Ready": "False/DestinationMissing"}),
+    "a destination is refused": (knowledge(kept=Kept(refused=("destination a: bad port",))), {**FINE, "Ready": "False/DestinationRefused"}),
 }
 
 
@@ -62,11 +64,11 @@ def test_a_message_says_what_to_do() -> None:
     fault = Unauthorized("/system: HTTP 401; check username and password in the bridge's secret")
     assert "check username and password" in messages(compose(None, knowledge(fault=fault), START))["Ready"]
     assert "set spec.credentialsSecretRef" in messages(compose(None, knowledge(credentials=False), START))["Authenticated"]
-    assert messages(compose(None, knowledge(refused=("destination a: bad port",)), START))["Ready"] == "destination a: bad port"
+    assert messages(compose(None, knowledge(kept=Kept(refused=("destination a: bad port",))), START))["Ready"] == "destination a: bad port"
 
 
 def test_the_status_holds_what_is_known_of_the_server() -> None:
-    status = compose(None, knowledge(lag=2, first_contact=START, managed=("gantry_a",)), START)
+    status = compose(None, knowledge(lag=2, first_contact=START, kept=Kept(managed=("gantry_a",))), START)
     assert status.orthanc is not None
     assert (status.orthanc.version, status.orthanc.features) == ("1.12.9", ["DicomWeb", "ExtendedFind"])
     assert (status.cursor, status.lag, status.observed_generation) == (7, 2, 3)
@@ -103,7 +105,7 @@ def test_what_has_to_be_written_at_once(seen: Knowledge, want: bool) -> None:
 
 
 def test_a_held_bridge_keeps_what_it_learnt_and_is_not_ready() -> None:
-    before = compose(None, knowledge(managed=("gantry_a",)), START)
+    before = compose(None, knowledge(kept=Kept(managed=("gantry_a",))), START)
     held = held_status(before, generation=4, reason=BridgeReason.SUSPENDED, message="m", now=START)
     assert said(held) == {**FINE, "Ready": "False/Suspended"}
     assert (held.cursor, held.managed_modalities, held.observed_generation) == (7, ["gantry_a"], 4)

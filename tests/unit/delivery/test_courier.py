@@ -9,8 +9,9 @@ from tests.builders import pending
 from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Progress, Target
-from gantry.orthanc import Modality
+from gantry.delivery import Courier, Progress, Target, ToModality, ToPeer, ToServer, Unusable
+from gantry.delivery.places import ALL
+from gantry.orthanc import DicomWebServer, Modality
 
 DEADLINE = START + timedelta(hours=1)
 PACS = Modality("PACS", "pacs", 104)
@@ -25,12 +26,12 @@ RESULT = Result.model_validate(
 class Delivery:
     """A courier on a fake Orthanc, and what it said last."""
 
-    def __init__(self, *destinations: str, targets: dict[str, Target] | None = None) -> None:
+    def __init__(self, *destinations: str, targets: dict[str, Target | Unusable] | None = None) -> None:
         self.fake = FakeOrthanc(Clock())
         study = self.fake.images("of the result", count=1)
         self.result = RESULT.model_copy(update={"orthanc_id": self.fake.series[self.fake.studies[study].series[0]].instances[0]})
         self.fake.modalities["gantry_pacs"] = {"AET": "PACS", "Host": "pacs", "Port": 104}
-        self.targets = {"pacs": Target("gantry_pacs", PACS)} if targets is None else targets
+        self.targets = {"pacs": Target(ToModality("gantry_pacs", PACS))} if targets is None else targets
         self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0)
         self.last = Progress(pending(*(destinations or ("pacs",))), 0.0)
         self.steps: list[tuple[str, int]] = []
@@ -172,12 +173,12 @@ async def test_a_destination_the_bridge_does_not_have_is_waited_for() -> None:
     assert (first.state, first.attempts) == ("Pending", 0)
     assert "add it to the bridge's spec.destinations" in (first.message or "")
     assert delivery.last.again_after == 30
-    delivery.targets = {"pacs": Target("gantry_pacs", PACS)}
+    delivery.targets = {"pacs": Target(ToModality("gantry_pacs", PACS))}
     assert (await delivery.to_the_end()).state == "Sent"
 
 
 async def test_one_destination_that_is_away_does_not_hold_another() -> None:
-    delivery = Delivery("away", "pacs", targets={"away": Target("gantry_away", PACS), "pacs": Target("gantry_pacs", PACS)})
+    delivery = Delivery("away", "pacs", targets={"away": Target(ToModality("gantry_away", PACS)), "pacs": Target(ToModality("gantry_pacs", PACS))})
     delivery.fake.fails("POST /modalities/gantry_away", 500)
     await delivery.step()
     delivery.fake.clock.pass_by(0.2)
@@ -214,3 +215,77 @@ async def test_a_long_send_is_not_asked_about_every_second() -> None:
     assert (await delivery.to_the_end(each=later)).state == "Sent"
     assert delivery.calls("GET /jobs") <= 35
     assert len(delivery.fake.sent) == 1
+
+
+WEB = DicomWebServer("https://vna/dicom-web/", "user", "secret")
+
+
+async def test_a_result_goes_to_a_peer() -> None:
+    delivery = Delivery(targets={"pacs": Target(ToPeer("second"))})
+    delivery.fake.peers.add("second")
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert delivery.fake.calls == ["POST /peers/second/store", "GET /jobs/job-1"]
+
+
+async def test_a_result_goes_to_a_dicomweb_server() -> None:
+    delivery = Delivery(targets={"pacs": Target(ToServer("gantry_vna", WEB))})
+    delivery.fake.servers["gantry_vna"] = {}
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert delivery.fake.calls == ["GET /plugins/dicom-web", "POST /dicom-web/servers/gantry_vna/stow", "GET /jobs/job-1"]
+
+
+async def test_a_dicomweb_server_orthanc_forgot_is_put_again_with_its_password() -> None:
+    delivery = Delivery(targets={"pacs": Target(ToServer("gantry_vna", WEB))})
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert delivery.fake.servers["gantry_vna"] == {"Url": "https://vna/dicom-web/", "Username": "user", "Password": "secret"}
+
+
+ABSENT: dict[str, tuple[Target, str]] = {
+    "a modality": (Target(ToModality("OLDPACS", None)), "Orthanc has no modality OLDPACS; add it to its DicomModalities"),
+    "a peer": (Target(ToPeer("second")), "Orthanc has no peer second; add it to its OrthancPeers"),
+    "the DICOMweb plugin": (Target(ToServer("gantry_vna", WEB)), "Orthanc has no DICOMweb plugin; install it or use another kind of destination"),
+}
+
+
+@pytest.mark.parametrize(("target", "words"), ABSENT.values(), ids=ABSENT.keys())
+async def test_what_orthanc_does_not_have_is_waited_for_and_told(target: Target, words: str) -> None:
+    delivery = Delivery(targets={"pacs": target})
+    delivery.fake.plugins = ()
+    first = await delivery.step()
+    assert (first.state, first.message, first.attempts) == ("Pending", words, 1)
+    assert not any(call.startswith("PUT") for call in delivery.fake.calls)
+    delivery.fake.plugins = ("dicom-web",)
+    delivery.fake.peers.add("second")
+    delivery.fake.modalities["OLDPACS"] = {"AET": "X", "Host": "x", "Port": 104}
+    assert (await delivery.to_the_end()).state == "Sent"
+
+
+async def test_a_destination_that_cannot_be_used_for_now_is_waited_for_and_says_why() -> None:
+    delivery = Delivery(targets={"pacs": Unusable("secret vna does not exist in namespace radiology; create it")})
+    assert (await delivery.step()).message == "secret vna does not exist in namespace radiology; create it"
+    assert delivery.fake.calls == []
+    delivery.targets = {"pacs": Target(ToModality("gantry_pacs", PACS))}
+    assert (await delivery.to_the_end()).state == "Sent"
+
+
+def a_kind(kind: str) -> Result:
+    return RESULT.model_copy(update={"kind": kind, "orthanc_id": identifier(kind)})
+
+
+CHOICES: dict[str, tuple[tuple[str, ...], list[str], list[str]]] = {
+    "a report goes after what it names, a selection last": (ALL, ["KO", "SR", "SEG", "SR", "SC", "PDF"], ["SEG", "SC", "PDF", "SR", "SR", "KO"]),
+    "only what the destination takes": (("SR",), ["SEG", "SR", "PDF"], ["SR"]),
+    "nothing": (("KO",), ["SEG", "SR"], []),
+}
+
+
+@pytest.mark.parametrize(("accept", "kinds", "sent"), CHOICES.values(), ids=CHOICES.keys())
+def test_what_a_destination_gets_and_in_which_order(accept: tuple[str, ...], kinds: list[str], sent: list[str]) -> None:
+    assert [one.kind for one in Target(ToPeer("p"), accept).chosen([a_kind(kind) for kind in kinds])] == sent
+
+
+async def test_a_destination_that_takes_none_of_the_kinds_has_nothing_to_wait_for() -> None:
+    delivery = Delivery(targets={"pacs": Target(ToModality("gantry_pacs", PACS), ("SEG",))})
+    end = await delivery.to_the_end()
+    assert (end.state, end.message) == ("Sent", "the destination takes none of these kinds; see its accept")
+    assert delivery.fake.sent == []
