@@ -6,9 +6,11 @@ PixelMed's validator takes 20 s a file and Java; its tests run with `pytest -m p
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
 from pydicom import DataElement, Dataset, config, dcmread
 from tests.builders_corpus import corpus
 from tests.builders_dicom import (
@@ -37,9 +39,11 @@ from tests.builders_findings import (
     parsed,
 )
 from tests.component.sr_validators import complaints, dciodvfy, dcmqi, pixelmed, structure
+from tests.schema_documents import DOCUMENTS as VALID
+from tests.schema_documents import SCHEMA_SOURCE
 from tests.sr_structure import walk
 
-from gantry.report import build_report, reidentify
+from gantry.report import InvalidFindings, build_report, reidentify
 
 Json = dict[str, Any]
 SOURCE = ct_series(20, pixels=True)
@@ -93,6 +97,21 @@ def test_every_validator_takes_the_corpus(name: str, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(report.dicom)
         assert complaints(path) == []
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(VALID)
+def test_every_validator_takes_whatever_the_schema_allows(document: Json) -> None:
+    try:
+        findings = parsed(document)
+    except InvalidFindings:
+        assume(False)  # UIDs that are the same by chance
+        return
+    with TemporaryDirectory() as folder:
+        for number, report in enumerate(build_report(findings, SCHEMA_SOURCE, a_context())):
+            path = Path(folder) / f"{number}.dcm"
+            path.write_bytes(report.dicom)
+            assert complaints(path) == []
 
 
 @pytest.mark.pixelmed

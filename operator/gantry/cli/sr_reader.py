@@ -23,6 +23,7 @@ _ALGORITHM, _VERSION, _PARAMETER, _FAMILY = "111001", "111003", "111002", "11100
 _DEVICE_NAME, _DEVICE_MANUFACTURER = "121013", "121014"
 _PROCEDURE, _LANGUAGE = "121058", "121049"
 _ABSENT = {"2667000", "R-4089B"}
+_NOT_EVALUATED = "373121007"
 _NOT_EVALUATIONS = {_FINDING, _PRESENCE, _ALGORITHM, _VERSION, _FAMILY, *_SITE}
 
 
@@ -162,6 +163,7 @@ def _report(dataset: Dataset, title: Coded) -> Report:
     statements = [item for container in _named(dataset, _EVALUATIONS) for item in container.get("ContentSequence", ())]
     findings = [_finding(group) for group in groups]
     absent = [finding.type for finding in findings if finding.is_absence and finding.type]
+    unknown = {name.value for item in statements if (name := _concept(item)) and _value(item) == _NOT_EVALUATED}
     absent += [name for item in statements if (name := _concept(item)) and _value(item) in _ABSENT]
     return Report(
         title=title.meaning,
@@ -173,10 +175,10 @@ def _report(dataset: Dataset, title: Coded) -> Report:
         status=tuple(filter(None, (_text(dataset, f"{flag}Flag") for flag in ("Completion", "Verification", "Preliminary")))),
         product=" ".join(filter(None, (_text(dataset, "ManufacturerModelName"), _text(dataset, "SoftwareVersions").replace("\\", ", ")))),
         algorithms=_algorithms(dataset, groups),
-        findings=tuple(finding for finding in findings if not finding.is_absence),
+        findings=tuple(finding for finding in findings if not finding.is_absence and not _is_unknown(finding, unknown)),
         absent=tuple({concept.value: concept for concept in absent}.values()),
         evaluations=tuple(
-            Evaluation(name, _answer(item))
+            Evaluation(name, _statement(item))
             for item in statements
             if (name := _concept(item)) and name.value != _IMPRESSION and _value(item) not in _ABSENT
         ),
@@ -185,6 +187,21 @@ def _report(dataset: Dataset, title: Coded) -> Report:
             *(_text(dataset, keyword) for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber"))
         ),
     )
+
+
+def _is_unknown(finding: Finding, said: set[str]) -> bool:
+    """Whether it repeats only that something was not evaluated, which the statements say with the reason."""
+    return finding.presence is not None and finding.presence.value == _NOT_EVALUATED and finding.type is not None and finding.type.value in said
+
+
+def _statement(item: Dataset) -> str:
+    """The answer with what stands below it: a score with its scale, where and why something was not evaluated."""
+    if item.get("ValueType") == "NUM":
+        number = _measurement(item)
+        return f"{number.value:g} {number.unit}" if number.value is not None else "not possible"
+    below = [child for child in item.get("ContentSequence", ()) if child.get("ValueType") in ("CODE", "TEXT")]
+    details = [" ".join((_answer(child), *(_answer(side) for side in _named(child, *_LATERALITY)))) for child in below]
+    return ": ".join(filter(None, (_answer(item), "; ".join(filter(None, details)))))
 
 
 def _finding(group: Dataset) -> Finding:

@@ -38,7 +38,8 @@ DicomUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\
 """As images have them, also those that break the rules for UIDs."""
 NewUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+$")]
 """One that is written anew: no component begins with 0 (PS3.5 9.1)."""
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+"""Smaller than the largest double: DICOM writes 16 characters, and 1.7976931348623157e+308 rounded to these is infinite."""
 Frame = Annotated[int, Field(ge=1, le=2**31 - 1)]
 """Counted from 1, as DICOM counts."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from tests.builders_dicom import ct_series
-from tests.builders_findings import PNEUMOTHORAX, Json, a_context, a_document, a_finding, a_polygon, everything, negative, parsed
+from tests.builders_findings import PNEUMOTHORAX, Json, a_context, a_document, a_finding, a_polygon, code, everything, negative, parsed
 from tests.unit.cli.conftest import Gantry
 
 from gantry.cli.sr_reader import read_report
@@ -141,3 +141,16 @@ def test_a_report_with_holes_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
 def groups(dataset: Dataset) -> list[Dataset]:
     (measurements,) = (item for item in dataset.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "126010")
     return list(measurements.ContentSequence)
+
+
+def test_what_could_not_be_assessed_is_shown_with_place_and_reason(tmp_path: Path) -> None:
+    emphysema = code("SCT", "87433001", "Pulmonary emphysema")
+    site = {"location": code("SCT", "45653009", "Upper lobe of lung"), "laterality": "left"}
+    score = {"name": code("99ACME", "ASPECTS", "ASPECTS"), "score": {"value": 7, "minimum": 0, "maximum": 10}}
+    document = a_document(notEvaluable=[{"type": emphysema, "sites": [site], "text": "breathing"}], summary={"evaluations": [score]})
+    report = read_report(written(tmp_path, document))
+    assert [(each.name.meaning, each.answer) for each in report.evaluations] == [
+        ("Pulmonary emphysema", "Not Evaluated: Upper lobe of lung Left; breathing"),
+        ("ASPECTS", "7 {0:10}"),
+    ]
+    assert (report.findings, report.absent) == ((), ())

@@ -303,6 +303,17 @@ def test_one_device_uid_for_two_algorithms_is_refused() -> None:
         parsed(a_document(a_finding(), algorithms=[first, first | {"id": "a2", "version": "9"}]))
 
 
+@pytest.mark.parametrize("value", [1e300, -1e300])
+def test_the_largest_numbers_arrive(value: float) -> None:
+    sr = built(a_document(a_finding(measurements=[{"name": DIAMETER, "value": value, "unit": "mm"}])))
+    assert float(children(groups(sr)[0], "81827009")[0].MeasuredValueSequence[0].NumericValue) == value
+
+
+def test_a_number_that_dicom_would_round_to_infinity_is_refused() -> None:
+    with pytest.raises(InvalidFindings, match=r"measurements\[0\].value: .* write a number of at most 1e\+300"):
+        parsed(a_document(a_finding(measurements=[{"name": DIAMETER, "value": 1.7976931348623157e308, "unit": "mm"}])))
+
+
 def test_a_comment_of_blanks_is_refused() -> None:
     with pytest.raises(InvalidFindings, match="not only blanks"):
         parsed(a_document(a_finding(comment=" \n ")))
