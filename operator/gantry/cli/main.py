@@ -1,7 +1,7 @@
 """The commands, their options and exit codes. What a command does stands in a module of its own, imported when it runs.
 
-Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage. `explain` answers by its exit code, as grep does:
-0 a pipeline matches, 1 none does, 2 an error of any kind.
+Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage. `explain`, `sr validate` and `sr diff`
+answer by it, as grep does, and `sr build` says with 3 that findings were refused.
 """
 
 import sys
@@ -17,6 +17,7 @@ from .explain_commands import EXIT_CODES, explain
 from .failure import Failure
 from .options import NamespaceOption, Output, OutputOption
 from .rerun_commands import rerun
+from .sr_commands import sr
 
 _EXIT_CODES = "Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage."
 
@@ -27,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-sr = typer.Typer(help="DICOM structured reports.", no_args_is_help=True)
 schema = typer.Typer(help="Schemas of what applications hand over.", no_args_is_help=True)
 app.command(epilog=EXIT_CODES)(explain)
 
@@ -77,26 +77,6 @@ def schema_findings(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise Failure(f"{output} cannot be written: {error.strerror}") from error
-
-
-@sr.command("show")
-def sr_show(
-    file: Annotated[Path, typer.Argument(help="A DICOM file that holds a measurement report (TID 1500).")],
-    output: OutputOption = Output.TEXT,
-    patient: Annotated[bool, typer.Option("--patient", help="Also say whose report it is.")] = False,
-) -> None:
-    """Show a report as a radiologist reads it: algorithm, findings with measurements, what is absent, impression."""
-    from .sr_reader import read_report
-
-    report = read_report(file)
-    if output is Output.JSON:
-        from .sr_json import as_json
-
-        typer.echo(as_json(report, patient=patient))
-    else:
-        from .sr_text import show
-
-        show(report, patient=patient)
 
 
 def main() -> None:

@@ -13,6 +13,11 @@ class Output(StrEnum):
     JSON = "json"
 
 
+def plain(words: str) -> str:
+    """One line without control characters: names of files and texts of others could steer the reader's terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+
+
 NamespaceOption = Annotated[
     str | None,
     typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Default: the one of your kubeconfig's context.", show_default=False),

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from .sr_reader import Report
+from gantry.report import Report
 
 
 def as_json(report: Report, *, patient: bool) -> str:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .sr_reader import Algorithm, Evaluation, Finding, Measurement, Region, Report, Site
+from gantry.report.reader import Algorithm, Evaluation, Finding, Measurement, Region, Report, Site
 
 _NARROWEST = 100
 """Columns when the output is no terminal."""

@@ -1,6 +1,6 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
-`parse_findings` reads what an application wrote, `build_report` makes the SRs, `validate_report` checks any SR,
+`parse_findings` reads what an application wrote, `build_report` makes the SRs, `validate_report` checks any SR, `read_report` says what one says,
 `check_object` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
@@ -14,6 +14,7 @@ from .objects import check_object, reidentify
 from .outcome import count_findings
 from .parse import parse_findings
 from .proof import require_valid
+from .reader import NotAReport, Report, read_report
 from .validate import Problem, Rule, validate_report
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "Findings",
     "InvalidFindings",
     "InvalidReport",
+    "NotAReport",
     "Predecessor",
     "Problem",
+    "Report",
     "ReportContext",
     "ReportError",
     "Rule",
@@ -33,6 +36,7 @@ __all__ = [
     "count_findings",
     "findings_schema",
     "parse_findings",
+    "read_report",
     "reidentify",
     "require_valid",
     "validate_report",

@@ -9,7 +9,7 @@ from tests.builders_dicom import ct_series
 from tests.builders_findings import PNEUMOTHORAX, Json, a_context, a_document, a_finding, a_polygon, code, everything, negative, parsed
 from tests.unit.cli.conftest import Gantry
 
-from gantry.cli.sr_reader import read_report
+from gantry.cli.sr_reader import report_of
 from gantry.report import build_report
 
 
@@ -133,7 +133,7 @@ def test_a_report_with_holes_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
         kept[-1].ConceptNameCodeSequence = []
         group.ContentSequence = kept
     dataset.save_as(path)
-    (finding,) = read_report(path).findings
+    (finding,) = report_of(path).findings
     assert (finding.type, finding.id) == (None, None)
     assert [number.value for number in finding.measurements] == [None]
 
@@ -148,7 +148,7 @@ def test_what_could_not_be_assessed_is_shown_with_place_and_reason(tmp_path: Pat
     site = {"location": code("SCT", "45653009", "Upper lobe of lung"), "laterality": "left"}
     score = {"name": code("99ACME", "ASPECTS", "ASPECTS"), "score": {"value": 7, "minimum": 0, "maximum": 10}}
     document = a_document(notEvaluable=[{"type": emphysema, "sites": [site], "text": "breathing"}], summary={"evaluations": [score]})
-    report = read_report(written(tmp_path, document))
+    report = report_of(written(tmp_path, document))
     assert [(each.name.meaning, each.answer) for each in report.evaluations] == [
         ("Pulmonary emphysema", "Not Evaluated: Upper lobe of lung Left; breathing"),
         ("ASPECTS", "7 {0:10}"),
