@@ -189,6 +189,50 @@ def test_other_content_of_somebody_else_is_told_and_not_taken_for_the_result(ser
     assert "AlreadyStored): somebody else stored it" in receipt.failure.message
 
 
+def as_an_sdk_writes(pod: Pod) -> bytes:
+    """A Basic Text SR of the input's study without Completion Flag and the sequences of Type 2 (MONAI Deploy App SDK 3.5.0)."""
+    image = pydicom.dcmread(pod.input / "1" / "0001.dcm", stop_before_pixels=True)
+    report = pydicom.Dataset()
+    for keyword in ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):
+        report[keyword] = image[keyword]
+    report.SOPClassUID, report.SOPInstanceUID, report.SeriesInstanceUID = "1.2.840.10008.5.1.4.1.1.88.11", uid("text"), uid("texts")
+    report.Modality, report.SeriesNumber, report.InstanceNumber, report.Manufacturer = "SR", 7, 1, "SDK"
+    report.ContentDate, report.ContentTime, report.VerificationFlag = "20260101", "120000", "UNVERIFIED"
+    title, item = pydicom.Dataset(), pydicom.Dataset()
+    title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = "18748-4", "LN", "Diagnostic Imaging Report"
+    report.ValueType, report.ContinuityOfContent, report.ConceptNameCodeSequence = "CONTAINER", "SEPARATE", [title]
+    item.RelationshipType, item.ValueType, item.TextValue, item.ConceptNameCodeSequence = "CONTAINS", "TEXT", "Nodule.", [title]
+    report.ContentSequence = [item]
+    return encoded(report)
+
+
+def test_what_an_sdk_writes_wrong_is_mended_told_and_credited(pod: Pod, server: OrthancServer) -> None:
+    leave(pod, report__dcm=as_an_sdk_writes(pod))
+    pod.step("detect")
+    code, receipt = pod.publish()
+    assert code == 0, pod.log
+    assert receipt.warnings == (
+        "report.dcm: CompletionFlag: is missing; Gantry wrote COMPLETE",
+        "report.dcm: ReferencedPerformedProcedureStepSequence: is missing; Gantry wrote it empty",
+        "report.dcm: PerformedProcedureCodeSequence: is missing; Gantry wrote it empty",
+    )
+    assert pod.log.count("fault against the standard") == 3
+    (report,) = [one for one in stored(server) if one.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.11"]
+    assert report.CompletionFlag == "COMPLETE"
+    assert [item.Manufacturer for item in report.ContributingEquipmentSequence][-1] == "Gantry"
+
+
+def test_strict_conformance_refuses_it(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    pod = fetched(server, tmp_path / "pod", program, template__report={"conformance": "Strict"})
+    leave(pod, report__dcm=as_an_sdk_writes(pod))
+    pod.step("detect")
+    code, receipt = pod.publish()
+    assert receipt.failure is not None
+    words = "report.dcm: CompletionFlag: is missing (and 2 more); report.conformance of the pipeline is Strict"
+    assert (code, receipt.failure.reason, receipt.failure.message) == (65, "UnacceptedObject", words)
+    assert stored(server) == []
+
+
 ENDS: dict[str, tuple[str, str, str, str, int]] = {
     "an exit code": ("exit 7", "StepFailed", "step detect ended with exit code 7", "600s", 1),
     "an input that is not usable": ("exit 65", "StepRejectedInput", "step detect says by exit code 65 that this input is not usable", "600s", 65),
@@ -281,7 +325,7 @@ BAD: dict[str, tuple[Callable[[Pod], None], str, str]] = {
     "DICOM that breaks off in its pixels": (files(result__dcm=a_capture()[:-20]), "UnacceptedObject", "result.dcm is not readable as DICOM (EOFError)"),
     "DICOM that breaks off before it names the study": (files(result__dcm=a_capture()[:500]), "WrongPatient", "result.dcm: StudyInstanceUID is not that of the input"),
     "nothing but a DICOM prefix": (files(result__dcm=bytes(128) + b"DICM"), "UnacceptedObject", "result.dcm is not readable as DICOM"),
-    "a kind nobody asked for": (files(copy__dcm=a_ct(number=99)), "UnacceptedObject", "copy.dcm: its SOP class is none of"),
+    "a kind nobody asked for": (files(copy__dcm=a_ct(number=99)), "UnacceptedObject", "copy.dcm: SOPClassUID: is none of"),
     "another patient": (files(a__dcm=a_capture("a"), b__dcm=a_capture("b", PatientID="OTHER")), "WrongPatient", "b.dcm: PatientID is not that of the input"),
     "another study of the patient": (files(a__dcm=a_capture("a", StudyInstanceUID=uid("other"))), "WrongPatient", "a.dcm: StudyInstanceUID is not that of the input"),
     "the UID of an input image": (files(a__dcm=a_capture(SOPInstanceUID=uid("study", "series", 1))), "UnacceptedObject", "a.dcm has the SOP Instance UID of an input image"),

@@ -84,6 +84,26 @@ def test_a_long_message_is_cut_and_the_facts_stay() -> None:
     assert back.failure.reason == "InvalidFindings"
 
 
+def test_warnings_give_way_before_facts_do() -> None:
+    few = PublishReceipt(warnings=("seg.dcm: Manufacturer: is empty",))
+    assert decode_publish(few.encode()) == few
+    many = PublishReceipt(results=(RESULT,) * 5, warnings=tuple(f"seg.dcm: {number}: {'ü' * 300}" for number in range(40)))
+    back = decode_publish(many.encode())
+    assert back is not None
+    assert len(many.encode().encode()) <= 4096
+    assert back.results == many.results
+    assert 1 < len(back.warnings) <= 16
+    assert back.warnings[-1] == f"and {41 - len(back.warnings)} more; the log of publish has all"
+    assert {len(warning) for warning in back.warnings[:-1]} == {200}
+
+
+def test_a_full_receipt_keeps_its_results_and_no_warning() -> None:
+    room = next(count for count in range(20, 0, -1) if len(PublishReceipt(results=(RESULT,) * count).model_dump_json(by_alias=True, exclude_none=True)) <= 4096)
+    back = decode_publish(PublishReceipt(results=(RESULT,) * room, warnings=("x" * 400,) * 3).encode())
+    assert back is not None
+    assert (len(back.results), "x" in "".join(back.warnings)) == (room, False)
+
+
 def test_facts_that_do_not_fit_are_an_error() -> None:
     with pytest.raises(ValueError, match="does not fit into 4096"):
         PublishReceipt(results=(RESULT,) * 20).encode()

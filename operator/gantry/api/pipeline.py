@@ -237,9 +237,11 @@ class Report(Part):
     series_description: LabelText | None = None
     """Series Description; absent: `AI <algorithm> <version>`."""
     accept: Annotated[
-        list[Literal["SR", "SEG", "SC", "PDF"]], Field(max_length=4, json_schema_extra=LIST_SET)
+        list[Literal["SR", "SEG", "SC", "PDF", "PM"]], Field(max_length=5, json_schema_extra=LIST_SET)
     ] = ["SR", "SEG", "SC", "PDF"]
-    """Further DICOM objects the application may hand over."""
+    """Further DICOM objects the application may hand over. PM: Parametric Map."""
+    conformance: Literal["Strict", "Repair"] = "Repair"
+    """Their faults against the standard. Repair: what has one answer is mended, the rest told in status.warnings. Strict: refused."""
 
 
 class Delivery(Part):

@@ -141,7 +141,7 @@ class FindingCounts(Observed):
 class Result(Observed):
     """An object the Run left in Orthanc."""
 
-    kind: Literal["SR", "SEG", "SC", "PDF"]
+    kind: Literal["SR", "SEG", "SC", "PDF", "PM"]
     """What it is."""
     sop_class_uid: Annotated[DicomUID, Field(alias="sopClassUID")]
     """SOP Class UID."""
@@ -214,6 +214,8 @@ class RunStatus(Observed):
     """How many findings."""
     results: Annotated[list[Result], Field(max_length=64)] | None = None
     """What is in Orthanc."""
+    warnings: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=16)] | None = None
+    """Faults against the standard in objects the application made: file, attribute, and what Gantry wrote in its place if it did."""
     deliveries: Annotated[list[DeliveryStatus], Field(max_length=32, json_schema_extra=list_map("destination"))] | None = None
     """Where it went."""
     failure: Failure | None = None

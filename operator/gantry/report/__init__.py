@@ -1,14 +1,16 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
 `parse_findings` reads what an application wrote, `build_report` makes the SRs, `validate_report` checks any SR, `read_report` says what one says,
-`check_object` and `reidentify` take further DICOM files.
+`check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
 from gantry.findings import Findings, findings_schema
 
 from .build import build_report
+from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
+from .credit import credited, origin
 from .errors import InvalidFindings, InvalidReport, ReportError, UnacceptedObject, WrongPatient
 from .objects import check_object, reidentify
 from .outcome import count_findings
@@ -33,8 +35,11 @@ __all__ = [
     "WrongPatient",
     "build_report",
     "check_object",
+    "conform",
     "count_findings",
+    "credited",
     "findings_schema",
+    "origin",
     "parse_findings",
     "read_report",
     "reidentify",

@@ -161,14 +161,18 @@ def _add_series(result: Dataset, series: Series, context: ReportContext) -> None
 
 def _add_times(result: Dataset, reference: Dataset, created: datetime) -> None:
     """In the source's zone if it names one (then so does the report), else in that of `created`."""
-    offset = text(reference, "TimezoneOffsetFromUTC")
-    zone = _zone(offset)
-    if zone is not None:
-        result.TimezoneOffsetFromUTC = offset
-        created = created.astimezone(zone)
+    if _zone(text(reference, "TimezoneOffsetFromUTC")) is not None:
+        result.TimezoneOffsetFromUTC = text(reference, "TimezoneOffsetFromUTC")
+    created = moment(reference, created)
     date, time = created.strftime("%Y%m%d"), created.strftime("%H%M%S")
     result.ContentDate = result.SeriesDate = result.InstanceCreationDate = date
     result.ContentTime = result.SeriesTime = result.InstanceCreationTime = time
+
+
+def moment(reference: Dataset, created: datetime) -> datetime:
+    """When the Run was made, in the zone of the images if they name one."""
+    zone = _zone(text(reference, "TimezoneOffsetFromUTC"))
+    return created if zone is None else created.astimezone(zone)
 
 
 def _zone(offset: str) -> timezone | None:

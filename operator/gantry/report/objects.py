@@ -1,10 +1,11 @@
 """DICOM files an application hands over: which are accepted, and the UIDs they are stored under.
 
-Pure. The application may be wrong about whose images it saw; nothing that names another patient or study ever passes. Messages never
-quote the values.
+Pure. The application may be wrong about whose images it saw; nothing that names another patient or study ever passes. `placement` looks at
+where an object lies, `conformance` at the standard. Messages name the file and the attribute and never quote the values.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from pydicom import DataElement, Dataset
@@ -14,9 +15,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from .document import IMPLEMENTATION
 from .errors import UnacceptedObject, WrongPatient
-from .verbatim import text, tolerated
+from .placement import require_placed
+from .verbatim import integer, shallow, text, tolerated
 
-Kind = Literal["SR", "SEG", "SC", "PDF"]
+Kind = Literal["SR", "SEG", "SC", "PDF", "PM"]
 KINDS: dict[str, Kind] = {
     "1.2.840.10008.5.1.4.1.1.88.11": "SR",
     "1.2.840.10008.5.1.4.1.1.88.22": "SR",
@@ -31,25 +33,41 @@ KINDS: dict[str, Kind] = {
     "1.2.840.10008.5.1.4.1.1.7.3": "SC",
     "1.2.840.10008.5.1.4.1.1.7.4": "SC",
     "1.2.840.10008.5.1.4.1.1.104.1": "PDF",
+    "1.2.840.10008.5.1.4.1.1.30": "PM",
 }
-"""Basic Text to Extensible SR; Segmentation and Label Map Segmentation; Secondary Capture, single and multi-frame; Encapsulated PDF."""
+"""Basic Text to Extensible SR; Segmentation and Label Map Segmentation; Secondary Capture, single and multi-frame; Encapsulated PDF;
+Parametric Map."""
+_CONTENT = {
+    "SR": ("ContentSequence",),
+    "SEG": ("PixelData",),
+    "SC": ("PixelData",),
+    "PDF": ("EncapsulatedDocument",),
+    "PM": ("PixelData", "FloatPixelData", "DoubleFloatPixelData"),
+}
+"""What an object of a kind is for: one of these."""
 
 
-def check_object(dataset: Dataset, *, name: str, source: Sequence[Dataset], accept: Sequence[str]) -> Kind:
-    """The kind of an object of this patient and study. Raises WrongPatient or UnacceptedObject; `name` is the file's."""
+def check_object(
+    dataset: Dataset, *, name: str, source: Sequence[Dataset], accept: Sequence[str], others: Collection[str] = ()
+) -> Kind:
+    """The kind of an object of this patient and study, which lies where the input lies. Raises WrongPatient or UnacceptedObject.
+
+    `name` is the file's; `others` are the SOP Instance UIDs of all files handed over, which may refer to each other.
+    """
     with tolerated():
         if not source:
             raise UnacceptedObject(f"{name}: the input holds no image it could belong to")
         _require_the_same_patient(dataset, source[0], name=name)
         kind = KINDS.get(text(dataset, "SOPClassUID"))
         if kind is None:
-            raise UnacceptedObject(f"{name}: its SOP class is none of SR, SEG, SC, PDF")
+            raise UnacceptedObject(f"{name}: SOPClassUID: is none of SR, SEG, SC, PDF, PM")
         if kind not in accept:
             raise UnacceptedObject(f"{name}: is of kind {kind}, which report.accept of the pipeline does not name")
-        if not text(dataset, "SOPInstanceUID") or not text(dataset, "SeriesInstanceUID"):
-            raise UnacceptedObject(f"{name}: lacks SOP Instance UID or Series Instance UID")
-        if kind == "SEG" and not _lies_in(dataset, source):
-            raise UnacceptedObject(f"{name}: the segmentation lies in another frame of reference than the input images")
+        for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):
+            if not text(dataset, keyword):
+                raise UnacceptedObject(f"{name}: {keyword}: is missing or empty")
+        _require_content(dataset, kind, name=name)
+        require_placed(dataset, kind=kind, name=name, source=source, others=others)
         return kind
 
 
@@ -62,10 +80,20 @@ def _require_the_same_patient(dataset: Dataset, image: Dataset, *, name: str) ->
         raise WrongPatient(f"{name}: IssuerOfPatientID is not that of the input")
 
 
-def _lies_in(dataset: Dataset, source: Sequence[Dataset]) -> bool:
-    own = text(dataset, "FrameOfReferenceUID")
-    known = {text(image, "FrameOfReferenceUID") for image in source} - {""}
-    return not own or not known or own in known
+def _require_content(dataset: Dataset, kind: Kind, *, name: str) -> None:
+    """It holds what its kind is for, whole: viewers crash on a pixel too few."""
+    held = next((keyword for keyword in _CONTENT[kind] if dataset.get(keyword)), None)
+    if held is None:
+        raise UnacceptedObject(f"{name}: {_CONTENT[kind][0]}: is missing or empty")
+    if kind == "PDF" and not bytes(dataset.EncapsulatedDocument[:1024]).lstrip().startswith(b"%PDF-"):
+        raise UnacceptedObject(f"{name}: EncapsulatedDocument: is no PDF")
+    if held != "PixelData" or getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", ExplicitVRLittleEndian).is_compressed:
+        return
+    lengths = [integer(dataset, keyword) or 1 for keyword in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
+    bits = math.prod(lengths) * (integer(dataset, "BitsAllocated") or 0)
+    if len(dataset.PixelData) < (bits + 7) // 8:
+        what = f"holds {len(dataset.PixelData)} bytes; Rows, Columns, NumberOfFrames and BitsAllocated make {(bits + 7) // 8}"
+        raise UnacceptedObject(f"{name}: PixelData: {what}")
 
 
 def reidentify(dataset: Dataset, sop_uid: str, series_uid: str, *, renamed: Mapping[str, str] | None = None) -> Dataset:
@@ -75,7 +103,7 @@ def reidentify(dataset: Dataset, sop_uid: str, series_uid: str, *, renamed: Mapp
     """
     with tolerated():
         old = text(dataset, "SOPInstanceUID")
-        result = _referring_to({**(renamed or {}), old: sop_uid}, dataset) if renamed else _shallow(dataset)
+        result = _referring_to({**(renamed or {}), old: sop_uid}, dataset) if renamed else shallow(dataset)
         result[0x00080018] = DataElement(0x00080018, "UI", sop_uid)
         result[0x0020000E] = DataElement(0x0020000E, "UI", series_uid)
         meta = FileMetaDataset()
@@ -89,15 +117,8 @@ def reidentify(dataset: Dataset, sop_uid: str, series_uid: str, *, renamed: Mapp
         return result
 
 
-def _shallow(dataset: Dataset) -> Dataset:
-    """A dataset of the same elements; pixel data is not copied."""
-    result = Dataset()
-    result.update(dataset)
-    return result
-
-
 def _referring_to(renamed: Mapping[str, str], dataset: Dataset) -> Dataset:
-    result = _shallow(dataset)
+    result = shallow(dataset)
     for element in dataset:
         if element.VR == "SQ":
             value = [_referring_to(renamed, item) for item in element.value or ()]

@@ -58,6 +58,15 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return list(value) if isinstance(value, Sequence) else []
 
 
+def shallow(dataset: Dataset) -> Dataset:
+    """A dataset of the same elements, for changing some of them; neither pixel data nor items are copied."""
+    result = Dataset()
+    result.update(dataset)
+    if hasattr(dataset, "file_meta"):
+        result.file_meta = dataset.file_meta
+    return result
+
+
 def copied(dataset: Dataset, keyword: str) -> DataElement | None:
     """The element for another dataset, decoded so that it is written in that one's character set."""
     tag = tag_for_keyword(keyword)

@@ -16,6 +16,11 @@ T = TypeVar("T", bound="Receipt")
 LIMIT = 4096  # bytes; kubelet, pkg/kubelet/container MaxContainerTerminationMessageLength
 
 
+WARNINGS = 16
+"""In a Run's status (api/run.py); the log of publish has all."""
+WARNING_LENGTH = 200
+
+
 class Receipt(BaseModel):
     """Base of both receipts."""
 
@@ -66,8 +71,21 @@ class PublishReceipt(Receipt):
     steps: tuple[StepEnd, ...] = ()
     """Every step that began. Eight of them leave room for seven results."""
     findings: FindingCounts | None = None
+    warnings: tuple[str, ...] = ()
+    """Faults against the standard in what the application made, as many as fit."""
     seconds: float = 0.0
     """From the last step's end to this receipt: what publishing added."""
+
+    def encode(self) -> str:
+        """Warnings give way before anything else does."""
+        cut = [warning if len(warning) <= WARNING_LENGTH else f"{warning[: WARNING_LENGTH - 1]}…" for warning in self.warnings]
+        for count in range(min(len(cut), WARNINGS), -1, -1):
+            more = len(cut) - count
+            kept = cut[:count] if not more or not count else [*cut[: count - 1], f"and {more + 1} more; the log of publish has all"]
+            short = self.model_copy(update={"warnings": tuple(kept)})
+            if count == 0 or len(short.model_dump_json(by_alias=True, exclude_none=True).encode()) <= LIMIT:
+                return Receipt.encode(short)
+        raise AssertionError("the last round returns")
 
 
 def decode_publish(message: str | None) -> PublishReceipt | None:

@@ -67,6 +67,7 @@ def reported(seen: Observed, receipt: PublishReceipt) -> RunStatus:
         "usage": accounting.usage(seen),
         "findings": receipt.findings,
         "results": list(receipt.results) or None,
+        "warnings": list(receipt.warnings) or None,
     }
     return status.model_copy(update=facts)
 

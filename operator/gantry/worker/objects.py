@@ -1,7 +1,7 @@
 """DICOM objects the application made: read as untrusted input, checked against the source, and given an identity of the Run's own.
 
 SOP and Series Instance UIDs are derived from the Run, so that a second attempt stores nothing twice; references among the handed-over objects
-follow. Whether an object is acceptable, and how one gets other UIDs, is `report`'s; everything else in it stays as it was made.
+follow. Whether an object is acceptable, what of it is mended, and how one gets other UIDs, is `report`'s; all else in it stays as it was made.
 """
 
 import io
@@ -15,7 +15,7 @@ from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gantry.api import RunReason
-from gantry.report import check_object, reidentify
+from gantry.report import Findings, ReportContext, check_object, conform, credited, origin, reidentify
 from gantry.runs import Task, result_uid
 
 from .outcome import Stop
@@ -31,13 +31,20 @@ class Accepted:
     name: str
     kind: str
     dataset: Dataset
+    faults: tuple[str, ...] = ()
+    """What was wrong with it by the standard, mended or not; each names file and attribute."""
 
 
-def accept(files: Sequence[tuple[str, bytes]], *, task: Task, step: str, source: Sequence[Dataset]) -> tuple[Accepted, ...]:
-    """Raises Stop(UnacceptedObject) for what cannot be used, and the errors of `report.check_object`."""
+def accept(
+    files: Sequence[tuple[str, bytes]], *, task: Task, step: str, source: Sequence[Dataset], findings: Findings, context: ReportContext
+) -> tuple[Accepted, ...]:
+    """Raises Stop(UnacceptedObject) for what cannot be used, and the errors of `report.check_object` and `report.conform`."""
+    if not files:
+        return ()
     read = [(name, _read(name, content, step)) for name, content in files]
-    allowed = task.spec.template.report.accept
-    kinds = [check_object(dataset, name=name, source=source, accept=allowed) for name, dataset in read]
+    settings = task.spec.template.report
+    uids = {str(dataset.get("SOPInstanceUID", "")) for _, dataset in read}
+    kinds = [check_object(dataset, name=name, source=source, accept=settings.accept, others=uids) for name, dataset in read]
     _require_own_uids(read, source, step)
     identities = _identities([(kind, str(dataset.SeriesInstanceUID)) for (_, dataset), kind in zip(read, kinds, strict=True)], task)
     renamed: dict[str, str] = {}
@@ -45,10 +52,13 @@ def accept(files: Sequence[tuple[str, bytes]], *, task: Task, step: str, source:
         renamed |= {str(dataset.SOPInstanceUID): instance, str(dataset.SeriesInstanceUID): series}
     for image in source:  # an object put into a series of the source moves out of it; references to the source stay
         renamed.pop(str(image.get("SeriesInstanceUID", "")), None)
-    return tuple(
-        Accepted(name, kind, reidentify(dataset, instance, series, renamed=renamed))
-        for (name, dataset), kind, (instance, series) in zip(read, kinds, identities, strict=True)
-    )
+    known, strict = origin(findings, source, context), settings.conformance == "Strict"
+    accepted = []
+    for (name, dataset), kind, (instance, series) in zip(read, kinds, identities, strict=True):
+        mended, faults = conform(dataset, kind=kind, name=name, origin=known, strict=strict)
+        renewed = reidentify(credited(mended, findings, context), instance, series, renamed=renamed)
+        accepted.append(Accepted(name, kind, renewed, faults))
+    return tuple(accepted)
 
 
 def _read(name: str, content: bytes, step: str) -> Dataset:

@@ -68,7 +68,7 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
             tell("step ended", {"step": step.name, "code": end.code, "seconds": end.seconds})
             if stop := judge(step.name, record, timeout=step.timeout):
                 raise stop
-        results, findings = _publish_outputs(task, workspace, sink, prepared)
+        results, findings, warnings = _publish_outputs(task, workspace, sink, prepared)
     except Stop as stop:
         return PublishReceipt(steps=tuple(ends), failure=_discreet(stop.failure, prepared), seconds=_since(begin))
     except Exception as error:  # noqa: BLE001 - the steps' times must reach the operator also when Gantry itself fails
@@ -76,7 +76,8 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
     tell("published", {"results": len(results), "seconds": _since(begin), "peakBytes": peak_memory()})
-    return PublishReceipt(results=results, steps=tuple(ends), findings=findings, seconds=_since(begin))
+    discreet = tuple(_without_identifiers(warning, prepared) for warning in warnings)
+    return PublishReceipt(results=results, steps=tuple(ends), findings=findings, warnings=discreet, seconds=_since(begin))
 
 
 def _prepare(workspace: Workspace) -> _Prepared:
@@ -90,12 +91,16 @@ def _prepare(workspace: Workspace) -> _Prepared:
     return prepared
 
 
-def _publish_outputs(task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]) -> tuple[tuple[Result, ...], FindingCounts]:
+def _publish_outputs(
+    task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]
+) -> tuple[tuple[Result, ...], FindingCounts, tuple[str, ...]]:
     last = task.spec.template.steps[-1].name
     ready = prepared.result()
     outputs = collect(workspace.output(last), step=last, limits=Limits(objects=objects_that_fit(len(task.spec.template.steps))))
-    objects, findings = _build(task, last, outputs, ready)
-    return asyncio.run(_store_all(sink, objects, outputs.findings)), findings
+    objects, findings, warnings = _build(task, last, outputs, ready)
+    for warning in warnings:
+        tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
+    return asyncio.run(_store_all(sink, objects, outputs.findings)), findings, warnings
 
 
 REPORTS = 3
@@ -110,7 +115,7 @@ def objects_that_fit(steps: int) -> int:
     return (LIMIT - 150 - 175 * steps) // 340 - REPORTS
 
 
-def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts]:
+def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts, tuple[str, ...]]:
     """Everything that will be stored, or nothing."""
     from gantry.report import ReportError, build_report, count_findings, parse_findings, require_valid
 
@@ -119,7 +124,7 @@ def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[l
     context = _context(task)
     try:
         findings = parse_findings(outputs.findings)
-        accepted = accept(outputs.objects, task=task, step=step, source=ready.source)
+        accepted = accept(outputs.objects, task=task, step=step, source=ready.source, findings=findings, context=context)
         built = build_report(findings, ready.source, context, {one.name: one.dataset for one in accepted})
         require_valid(built, ready.source, [one.dataset for one in accepted])
         counts = count_findings(findings, context)
@@ -130,7 +135,7 @@ def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[l
     reports = [
         Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom)) for one in built
     ]
-    return [*passed, *reports], counts
+    return [*passed, *reports], counts, tuple(fault for one in accepted for fault in one.faults)
 
 
 def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Object:
@@ -170,15 +175,20 @@ _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
 
 
 def _discreet(failure: Failure, prepared: Future[_Prepared]) -> Failure:
-    """The message without what identifies: file names and values of an application may hold it."""
-    words = _UID.sub("(UID)", failure.message)
+    """The failure, its message without what identifies."""
+    return failure.model_copy(update={"message": _without_identifiers(failure.message, prepared)})
+
+
+def _without_identifiers(words: str, prepared: Future[_Prepared]) -> str:
+    """Names of files and values of an application may hold what identifies."""
+    words = _UID.sub("(UID)", words)
     if prepared.done() and not prepared.cancelled() and prepared.exception() is None:
         from .headers import identifiers
 
         for value in sorted(identifiers(prepared.result().source), key=len, reverse=True):
             whole = rf"(?<![^\W_]){re.escape(value)}(?![^\W_])"  # a patient called Sam must not make nonsense of "same"
             words = re.sub(whole, "(identifier)", words, flags=re.IGNORECASE)
-    return failure.model_copy(update={"message": words})
+    return words
 
 
 def _since(begin: float) -> float:

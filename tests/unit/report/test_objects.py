@@ -59,13 +59,20 @@ REFUSED: dict[str, tuple[Callable[[], Dataset], type[ReportError], str]] = {
     ),
     "the same id from another hospital": (lambda: pdf(IssuerOfPatientID="HOSP2"), WrongPatient, "x.dcm: IssuerOfPatientID is not that of the input"),
     "another patient in an object nobody asked for": (lambda: an_image("CT", PatientID="PAT-0043"), WrongPatient, "x.dcm: PatientID is not that of the input; an application copies it from the images of this patient"),
-    "an image": (lambda: an_image("CT"), UnacceptedObject, "x.dcm: its SOP class is none of SR, SEG, SC, PDF"),
-    "no SOP class": (lambda: pdf(SOPClassUID=None), UnacceptedObject, "x.dcm: its SOP class is none of SR, SEG, SC, PDF"),
-    "no SOP Instance UID": (lambda: pdf(SOPInstanceUID=None), UnacceptedObject, "x.dcm: lacks SOP Instance UID or Series Instance UID"),
+    "an image": (lambda: an_image("CT"), UnacceptedObject, "x.dcm: SOPClassUID: is none of SR, SEG, SC, PDF, PM"),
+    "no SOP class": (lambda: pdf(SOPClassUID=None), UnacceptedObject, "x.dcm: SOPClassUID: is none of SR, SEG, SC, PDF, PM"),
+    "a capture without pixels": (lambda: capture(PixelData=None), UnacceptedObject, "x.dcm: PixelData: is missing or empty"),
+    "a capture whose pixels break off": (
+        lambda: capture(PixelData=bytes(700)),
+        UnacceptedObject,
+        "x.dcm: PixelData: holds 700 bytes; Rows, Columns, NumberOfFrames and BitsAllocated make 768",
+    ),
+    "a PDF that is none": (lambda: pdf(EncapsulatedDocument=b"<html>"), UnacceptedObject, "x.dcm: EncapsulatedDocument: is no PDF"),
+    "no SOP Instance UID": (lambda: pdf(SOPInstanceUID=None), UnacceptedObject, "x.dcm: SOPInstanceUID: is missing or empty"),
     "a segmentation of another space": (
         lambda: a_seg(FrameOfReferenceUID=uid("elsewhere")),
         UnacceptedObject,
-        "x.dcm: the segmentation lies in another frame of reference than the input images",
+        "x.dcm: FrameOfReferenceUID: is not that of an input image: the object lies in another frame of reference",
     ),
 }
 

@@ -8,6 +8,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from tests.builders import RUN
+from tests.builders_findings import a_context, negative, parsed
 from tests.builders_slices import a_ct, encoded, uid
 
 from gantry.api.run import RunSpec
@@ -19,6 +20,7 @@ TASK = Task(
     installation="here", namespace="ns", run="run-1", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1,
     spec=RunSpec.model_validate(RUN["spec"]),
 )  # fmt: skip
+FINDINGS, CONTEXT = parsed(negative()), a_context()
 SOURCE = [pydicom.dcmread(io.BytesIO(a_ct(number=number)), stop_before_pixels=True) for number in (1, 2)]
 
 
@@ -37,7 +39,7 @@ def a_capture(name: str, *, series: str = "made", refers_to: tuple[str, str] | N
 
 def accepted(*datasets: Dataset) -> list[Dataset]:
     files = [(f"{place}.dcm", encoded(ds)) for place, ds in enumerate(datasets)]
-    made = accept(files, task=TASK, step="detect", source=SOURCE)
+    made = accept(files, task=TASK, step="detect", source=SOURCE, findings=FINDINGS, context=CONTEXT)
     return [pydicom.dcmread(io.BytesIO(encoder(one.dataset)())) for one in made]
 
 
@@ -50,8 +52,8 @@ def test_uids_follow_from_the_run_and_the_place_among_the_files() -> None:
 
 def test_other_uids_of_the_application_make_the_same_bytes() -> None:
     """An application draws new UIDs each time; a second attempt must still be the same object for the archive."""
-    first = accept([("a.dcm", encoded(a_capture("x")))], task=TASK, step="detect", source=SOURCE)
-    second = accept([("a.dcm", encoded(a_capture("y", series="z")))], task=TASK, step="detect", source=SOURCE)
+    first = accept([("a.dcm", encoded(a_capture("x")))], task=TASK, step="detect", source=SOURCE, findings=FINDINGS, context=CONTEXT)
+    second = accept([("a.dcm", encoded(a_capture("y", series="z")))], task=TASK, step="detect", source=SOURCE, findings=FINDINGS, context=CONTEXT)
     assert encoder(first[0].dataset)() == encoder(second[0].dataset)()
 
 
@@ -73,7 +75,7 @@ def test_references_to_the_source_stay_also_when_its_series_was_taken() -> None:
 def test_preamble_and_meta_header_are_made_anew() -> None:
     ds = a_capture("a")
     content = b"MZ" + bytes(126) + encoded(ds)[128:]
-    (made,) = accept([("a.dcm", content)], task=TASK, step="detect", source=SOURCE)
+    (made,) = accept([("a.dcm", content)], task=TASK, step="detect", source=SOURCE, findings=FINDINGS, context=CONTEXT)
     file = encoder(made.dataset)()
     assert file[:128] == bytes(128)
     meta = pydicom.dcmread(io.BytesIO(file)).file_meta
@@ -90,5 +92,5 @@ def test_a_deflated_object_is_refused_before_it_is_inflated() -> None:
     ds.save_as(file, enforce_file_format=True)
     content = file.getvalue()[:600]
     with pytest.raises(Stop) as stop:
-        accept([("a.dcm", content)], task=TASK, step="detect", source=SOURCE)
+        accept([("a.dcm", content)], task=TASK, step="detect", source=SOURCE, findings=FINDINGS, context=CONTEXT)
     assert stop.value.failure.message == "a.dcm is deflated (1.2.840.10008.1.2.1.99); write it uncompressed"

@@ -1,0 +1,49 @@
+"""Who made an object that an application handed over: Contributing Equipment of its algorithms and of Gantry (PS3.3 C.12.1.1.5).
+
+Pure. IHE AI Results asks for it in every result object, with the same words as in the report. What the application wrote there stays.
+"""
+
+from collections.abc import Sequence
+
+from pydicom import DataElement, Dataset
+from pydicom.sequence import Sequence as Items
+
+from gantry.findings import Findings
+
+from .algorithms import contributing_equipment, identities
+from .conformance import Origin
+from .context import ReportContext
+from .document import moment
+from .verbatim import items, shallow, text, tolerated
+from .vocabulary import Vocabulary
+
+_TAG = 0x0018A001
+
+
+def credited(dataset: Dataset, findings: Findings, context: ReportContext) -> Dataset:
+    """The object with an item for each algorithm that it does not name yet, and one for Gantry; the given dataset stays as it is."""
+    with tolerated():
+        vocabulary = Vocabulary()
+        present = items(dataset, "ContributingEquipmentSequence")
+        named = {text(item, "DeviceUID") for item in present}
+        missing = [identity for identity in identities(findings, context) if identity.device_uid not in named]
+        made = [contributing_equipment(identity, context, vocabulary) for identity in missing]
+        result = shallow(dataset)
+        result[_TAG] = DataElement(_TAG, "SQ", Items([*present, *made, _gantry(context, vocabulary)]))
+        return result
+
+
+def _gantry(context: ReportContext, vocabulary: Vocabulary) -> Dataset:
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [vocabulary.dcm("109103", "Modifying Equipment")]
+    item.Manufacturer = item.ManufacturerModelName = "Gantry"
+    item.DeviceSerialNumber = context.installation[:64]
+    item.SoftwareVersions = context.product_version
+    item.ContributionDescription = "Checked against the images; new UIDs and Contributing Equipment"
+    return item
+
+
+def origin(findings: Findings, source: Sequence[Dataset], context: ReportContext) -> Origin:
+    """What is known of the objects of a Run before they are looked at."""
+    made = moment(source[0], context.created)
+    return Origin(source[0], tuple(each.algorithm for each in identities(findings, context)), made.strftime("%Y%m%d"), made.strftime("%H%M%S"))
