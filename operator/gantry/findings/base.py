@@ -23,13 +23,18 @@ def given(*fields: str) -> JsonDict:
     return {"required": [*fields], "properties": {field: {"not": {"type": "null"}} for field in fields}}
 
 
-ONE_LINE = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
+_CHARACTER = r"[^\\\x00-\x1f\x7f-\x9f]*"
+ONE_LINE = rf"^{_CHARACTER}[^\\\x00-\x20\x7f-\x9f]{_CHARACTER}$"
 Line = Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
 """One line for a DICOM LO: the backslash separates values there (PS3.5 6.2)."""
-ShortLine = Annotated[str, Field(min_length=1, max_length=16, pattern=ONE_LINE)]
-"""The same for a DICOM SH."""
-_TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
-SEVERAL_LINES = rf"^{_TEXT}[^\x00-\x20\x7f]{_TEXT}$"
+_ASCII = r"[\x20-\x5b\x5d-\x7e]*"
+OF_A_CODE = rf"^{_ASCII}[\x21-\x5b\x5d-\x7e]{_ASCII}$"
+CodeValue = Annotated[str, Field(min_length=1, max_length=64, pattern=OF_A_CODE)]
+"""ASCII, though a DICOM SH may be more: programs compare codes, and some count bytes (dciodvfy: at most 16)."""
+Scheme = Annotated[str, Field(min_length=1, max_length=16, pattern=OF_A_CODE)]
+"""A coding scheme, or its version."""
+_TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*"
+SEVERAL_LINES = rf"^{_TEXT}[^\x00-\x20\x7f-\x9f]{_TEXT}$"
 Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=SEVERAL_LINES)]
 """Free text for a DICOM UT: no control characters but tab and line ends, and not only blanks."""
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

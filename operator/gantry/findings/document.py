@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .base import DicomUID, Frames, Identifier, Line, NewUID, Number, Part, ShortLine, Words, given
+from .base import CodeValue, DicomUID, Frames, Identifier, Line, NewUID, Number, Part, Scheme, Words, given
 from .shapes import Planar, Region, SegmentRegion, Spatial
 from .units import advice, is_ucum
 
@@ -31,13 +31,13 @@ Unit = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_ucum)]
 class Concept(Part):
     """A coded concept (PS3.3 section 8.8): scheme, value, meaning."""
 
-    scheme: ShortLine
+    scheme: Scheme
     """Coding scheme designator: SCT, DCM, LN, RADLEX, 99LOCAL."""
-    value: Line
+    value: CodeValue
     """Code value."""
     meaning: Line
     """Code meaning in words, at most 64 characters."""
-    scheme_version: ShortLine | None = None
+    scheme_version: Scheme | None = None
     """Version of the coding scheme, where it matters."""
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .base import IDENTIFIER, ONE_LINE, SEVERAL_LINES
+from .base import IDENTIFIER, OF_A_CODE, ONE_LINE, SEVERAL_LINES
 from .document import LANGUAGE_TAG, Findings, repeated
 from .shapes import FILE_NAME, KINDS
 
@@ -53,6 +53,7 @@ _RULES = {
 _PATTERNS = {
     ONE_LINE: "one line without backslash or control characters",
     SEVERAL_LINES: "text without control characters, but for tab and line ends, and not only blanks",
+    OF_A_CODE: "ASCII letters, digits and signs, without backslash",
     IDENTIFIER: "letters, digits, dot, underscore and hyphen, a letter or digit first",
     LANGUAGE_TAG: "a language tag such as en-US",
     FILE_NAME: "the name of a file in /gantry/output, without folder",

@@ -83,7 +83,7 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
     "a meaning of 65 characters": (finding(type=code("SCT", "1", "m" * 65)), "findings[0] (nodule-1).type.meaning: text of 65 characters: write at most 64 characters"),
     "a backslash, which separates values in DICOM": (
         finding(type=code("SCT", "1\\2", "two")),
-        "findings[0] (nodule-1).type.value: text of 3 characters: write one line without backslash or control characters",
+        "findings[0] (nodule-1).type.value: text of 3 characters: write ASCII letters, digits and signs, without backslash",
     ),
     "an escape character in a comment": (
         finding(comment="\x1b$B"),
