@@ -113,6 +113,9 @@ class RunBuilder:
     def with_gpu(self, count: int = 1, resource: str = "nvidia.com/gpu") -> "RunBuilder":
         return self.with_step(resources={"limits": {resource: str(count), "memory": "8Gi"}})
 
+    def in_shadow(self) -> "RunBuilder":
+        return self._run(lambda run: run["spec"].update(mode="Shadow"))
+
     def delivering_to(self, *destinations: str) -> "RunBuilder":
         return self.with_template(delivery={"destinations": list(destinations), "deadline": "24h"})
 

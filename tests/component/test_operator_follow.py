@@ -142,6 +142,26 @@ def test_findings_that_do_not_hold_start_nothing_and_it_is_said_why(hospital: Ho
         assert operator.metrics()['gantry_routing_decisions_total{check="after.when",outcome="NotMatched",pipeline="volumetry"}'] == 1
 
 
+def test_a_shadow_run_starts_shadow_pipelines_only(hospital: Hospital, orthanc: OrthancServer) -> None:
+    """Neither by itself nor by hand; nor is anything sent."""
+    hospital.apply(changed(named(FIRST, "triage"), "spec.mode", "Shadow"), after("volumetry"), after("beside", mode="Shadow"))
+    with hospital.operator():
+        words = pipeline_says(hospital, "volumetry", "True/Ready")
+        assert words == "triage is in mode Shadow, so its Runs start none of this pipeline until it is Active"
+        pipeline_says(hospital, "beside", "True/Ready")
+        first = a_study(hospital, orthanc)
+        publish(hospital, orthanc, first, PRESENT)
+        message = followed(hospital, first)
+        (run,) = runs_of(hospital, "beside")
+        assert message == f"beside: Run {run['metadata']['name']}; volumetry: none, this Run is in mode Shadow and starts no active pipeline"
+        assert (run["spec"]["mode"], runs_of(hospital, "volumetry")) == ("Shadow", [])
+        hospital.says(first, "Delivered", "False/Shadow")
+        by_hand = {**run["spec"], "mode": "Active", "trigger": "Manual"}
+        hospital.apply({"apiVersion": run["apiVersion"], "kind": run["kind"], "metadata": {"name": "hand"}, "spec": by_hand})
+        hospital.says("hand", "Failed", "True/JobRefused")
+        assert "is in mode Shadow: it starts nothing that leaves" in hospital.status("hand")["failure"]["message"]
+
+
 def test_a_study_that_does_not_match_the_next_pipeline_starts_nothing(hospital: Hospital, orthanc: OrthancServer) -> None:
     hospital.apply(after("mri", match__study=[{"tag": "ModalitiesInStudy", "operator": "In", "values": ["MR"]}]))
     with hospital.operator():

@@ -472,3 +472,15 @@ def test_the_smallest_application_of_the_manual_works(pod: Pod, server: OrthancS
     assert pod.step("detect", f"{sys.executable} {pod.root}/application.py") == 0
     code, receipt = pod.publish()
     assert (code, [one.kind for one in receipt.results]) == (0, ["SR"]), pod.log
+
+
+def test_results_of_a_shadow_run_are_marked_in_themselves_and_in_orthanc(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    """This Orthanc (1.10) has no labels, so the mark is metadata; a second attempt finds it there."""
+    pod = fetched(server, tmp_path / "pod", program, mode="Shadow")
+    leave(pod, a__dcm=a_capture("a"))
+    pod.step("detect")
+    for _ in ("first attempt", "second attempt"):
+        code, receipt = pod.publish()
+        assert (code, receipt.failure) == (0, None), pod.log
+        assert all(one.SeriesDescription.startswith("SHADOW") for one in stored(server))
+        assert [server.rest("GET", f"/instances/{one.orthanc_id}/metadata/1024") for one in receipt.results] == [b"SHADOW", b"SHADOW"]

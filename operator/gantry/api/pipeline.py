@@ -29,6 +29,8 @@ from .bridge import Int64
 
 Priority = Literal["Stat", "Urgent", "Routine", "Background"]
 """How urgent a Run is, the most urgent first."""
+Mode = Literal["Active", "Shadow"]
+"""Whether results leave: Shadow runs beside the active pipelines, and what it finds stays in Orthanc, marked."""
 Expression = Annotated[str, Field(min_length=1, max_length=4096)]
 """A CEL expression (https://cel.dev) that gives true or false. It is compiled by the operator: see the condition Ready."""
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Matches", "Lt", "Lte", "Gt", "Gte"]
@@ -367,6 +369,9 @@ class PipelineSpec(Part):
 
     bridge_ref: Reference
     """The OrthancBridge whose studies are looked at."""
+    mode: Mode = "Active"
+    """Shadow: runs as ever, but nothing leaves. Results stay in Orthanc, marked as shadow; no destination and no sender gets them, nobody is
+    notified, no active pipeline starts after it. Active again, new Runs deliver; old results stay shadow (`gantry shadow report` compares them)."""
     suspend: bool = False
     """True: no new Runs; those under way go on."""
     match: Match = Match()
@@ -425,6 +430,7 @@ class InferencePipeline(Resource):
     short = "ipl"
     columns = (
         ("Bridge", "string", ".spec.bridgeRef.name"),
+        ("Mode", "string", ".spec.mode"),
         ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
         ("Active", "integer", ".status.runs.active"),
         ("Waiting", "integer", ".status.runs.waiting"),

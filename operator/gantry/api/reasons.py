@@ -94,6 +94,8 @@ class RunReason(StrEnum):
     """At least one destination does not have the results yet; status.deliveries says why."""
     NO_DESTINATIONS = "NoDestinations"
     """The pipeline names no destination; results stay in Orthanc."""
+    SHADOW = "Shadow"
+    """spec.mode is Shadow: nothing leaves. The results are in Orthanc, marked as shadow; `gantry shadow report` compares them."""
     COMPLETE = "Complete"
     """Finished: analysed, reported, delivered."""
 

@@ -22,7 +22,7 @@ from .base import (
     rule,
 )
 from .bridge import Int64
-from .pipeline import Priority, PriorityClassNames, RunTemplate
+from .pipeline import Mode, Priority, PriorityClassNames, RunTemplate
 
 State = Literal["Waiting", "Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled", "Superseded"]
 Trigger = Literal["StableStudy", "StableSeries", "Reconcile", "Backfill", "Rerun", "After", "Manual"]
@@ -76,6 +76,8 @@ class RunSpec(Part):
     """The images."""
     trigger: Annotated[Trigger, Field(json_schema_extra=_immutable("trigger"))] = "Manual"
     """What made the Run."""
+    mode: Annotated[Mode, Field(json_schema_extra=_immutable("mode"))] = "Active"
+    """The pipeline's mode when the Run was made. Shadow: its results stay in Orthanc, marked, whatever template.delivery says."""
     priority: Priority = "Routine"
     """Which waiting Run goes first. May be changed while the Run waits; afterwards it has no effect."""
     priority_class_names: Annotated[PriorityClassNames, Field(json_schema_extra=_immutable("priorityClassNames"))] | None = None
@@ -243,6 +245,7 @@ class InferenceRun(Resource):
         ("Study", "string", ".metadata.labels.gantry\\.health/study"),
         ("Trigger", "string", ".spec.trigger"),
         ("Priority", "string", ".spec.priority"),
+        ("Mode", "string", ".spec.mode"),
         ("Node", "string", ".status.node"),
         ("Reason", "string", ".status.failure.reason"),
     )

@@ -56,6 +56,7 @@ def run_body(
             "bridgeRef": {"name": bridge},
             "study": {"orthancID": study, "seriesIDs": sorted(series), "instances": instances, "fingerprint": fingerprint},
             "trigger": trigger,
+            "mode": candidate.spec.mode,
             **_priority_classes(candidate),
             "priority": priority,
             **({"sender": sender} if sender else {}),

@@ -140,7 +140,7 @@ def _body(run: Object, name: str) -> Object:
     """The old Run's spec with what makes it a repeat. Not of the backfill that made the old one: its cap does not count it."""
     meta, spec = run["metadata"], run["spec"]
     kept = {key: value for key, value in (meta.get("labels") or {}).items() if key != labels.BACKFILL}
-    fields = ("pipelineRef", "bridgeRef", "study", "priority", "sender", "after", "template")
+    fields = ("pipelineRef", "bridgeRef", "study", "mode", "priority", "sender", "after", "template")
     return {
         "apiVersion": API_VERSION,
         "kind": InferenceRun.kind,
@@ -150,7 +150,7 @@ def _body(run: Object, name: str) -> Object:
 
 
 async def _renewed(kube: AioKube, namespace: str, one: Repeat, known: dict[str, Object]) -> Repeat:
-    """By the pipeline's template as it is now."""
+    """By the pipeline's template and mode as they are now: what was shadow is delivered, once the pipeline is active."""
     pipeline = (one.body["spec"].get("pipelineRef") or {}).get("name")
     if not pipeline:
         return Repeat(one.run, reason="was made without a pipeline; there is no current template")
@@ -162,7 +162,7 @@ async def _renewed(kube: AioKube, namespace: str, one: Repeat, known: dict[str, 
     if not (current := known[pipeline]):
         return Repeat(one.run, reason=f"its pipeline {pipeline} does not exist any more; leave --with-current-template out")
     reference = {"name": pipeline, "uid": current["metadata"]["uid"], "generation": current["metadata"]["generation"]}
-    spec = {**one.body["spec"], "pipelineRef": reference, "template": current["spec"]["template"]}
+    spec = {**one.body["spec"], "pipelineRef": reference, "mode": current["spec"].get("mode", "Active"), "template": current["spec"]["template"]}
     return Repeat(one.run, one.repeat, body={**one.body, "spec": spec})
 
 

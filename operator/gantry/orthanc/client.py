@@ -201,6 +201,21 @@ class Orthanc(Places):
         """MD5 of the stored file, lower-case hexadecimal."""
         return (await self._http.get_text(f"/instances/{part(instance)}/attachments/dicom/md5")).strip().lower()
 
+    async def put_label(self, instance: str, label: str) -> None:
+        """Needs Labels. One that is there stays."""
+        await self._http.put(f"/instances/{part(instance)}/labels/{part(label)}", b"")
+
+    async def user_metadata(self, instance: str, number: int) -> str | None:
+        """Metadata of an instance by its number (users' own: 1024 to 65535)."""
+        try:
+            return await self._http.get_text(f"/instances/{part(instance)}/metadata/{number}")
+        except NotFound:
+            return None
+
+    async def put_user_metadata(self, instance: str, number: int, value: str) -> None:
+        """Where there is none yet. Orthanc answers 200 for an instance it does not have."""
+        await self._http.put(f"/instances/{part(instance)}/metadata/{number}", value.encode())
+
     async def attachment(self, instance: str, number: int) -> models.Attachment:
         """A file kept with an instance, by its number (users' own: 1024 to 65535). Raises NotFound when instance or file is not there."""
         answer = await self._http.get(f"/instances/{part(instance)}/attachments/{number}/data")

@@ -144,6 +144,8 @@ def parse_system(raw: Any, plugins: Sequence[str]) -> SystemInfo:
     document = _document("/system", raw)
     capabilities = document.get("Capabilities") or {}
     features = {name for name in ("ExtendedChanges", "ExtendedFind") if capabilities.get(f"Has{name}") is True}
+    if document.get("HasLabels") is True:
+        features.add("Labels")
     if "dicom-web" in plugins:
         features.add("DicomWeb")
     identifier = document.get("DatabaseServerIdentifier")

@@ -17,6 +17,7 @@ from .outcome import count_findings
 from .parse import parse_findings
 from .proof import require_valid
 from .reader import NotAReport, Report, read_report
+from .shadow import mark
 from .validate import Problem, Rule, validate_report
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "count_findings",
     "credited",
     "findings_schema",
+    "mark",
     "origin",
     "parse_findings",
     "read_report",

@@ -19,6 +19,7 @@ from .groups import GroupWriter
 from .outcome import absent, require_a_statement
 from .references import References
 from .regions import RegionWriter
+from .shadow import marked
 from .source import Source, index
 from .tree import measurement_report
 from .verbatim import tolerated
@@ -70,6 +71,7 @@ def _build(
         findings,
         groups=groups or _only_statements(findings, writer, context),
         absent=absent(findings, context) if position == 0 else (),
+        shadow=context.shadow,
         summary=position == 0,
         references=references,
         source=source,
@@ -98,6 +100,8 @@ def _only_statements(findings: Findings, writer: GroupWriter, context: ReportCon
 
 def _series(context: ReportContext, name: str, version: str, *, position: int, sort: str) -> Series:
     description = context.series_description or f"AI {name} {version}"
+    if context.shadow:
+        description = marked(description)
     if position:
         suffix = f" ({sort})"
         description = description[: 64 - len(suffix)] + suffix

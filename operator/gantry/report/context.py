@@ -47,6 +47,8 @@ class ReportContext:
     series_number: int = 9001
     series_description: str | None = None
     product_version: str = "0"
+    shadow: bool = False
+    """The pipeline is in mode Shadow: the report is not for the care of the patient, and says so."""
     predecessors: tuple[Predecessor, ...] = ()
     """SRs of the Run that this one supersedes (PS3.3 C.17.2, Predecessor Documents Sequence)."""
 

@@ -27,6 +27,7 @@ from .algorithms import Identity, observer
 from .groups import answer, quality, site_item
 from .references import References
 from .regions import CONTAINS
+from .shadow import STATEMENT
 from .source import Source
 from .verbatim import integer, text
 from .vocabulary import (
@@ -51,6 +52,7 @@ def measurement_report(
     groups: Sequence[ContentItem],
     absent: Sequence[Concept],
     summary: bool,
+    shadow: bool = False,
     references: References,
     source: Source,
     algorithms: Sequence[Identity],
@@ -60,6 +62,8 @@ def measurement_report(
     root = ContainerContentItem(vocabulary.dcm("126000", "Imaging Measurement Report"), template_id="1500")
     measurements = _container(vocabulary.dcm("126010", "Imaging Measurements"), ContentSequence(groups))
     statements = ContentSequence(_absences(absent, vocabulary))
+    if shadow:  # in every document of the Run, also where a viewer shows no series description
+        statements.append(TextContentItem(vocabulary.dcm("121106", "Comment"), STATEMENT, CONTAINS))
     if summary:
         statements.extend(_about_the_study(findings, references, vocabulary))  # before the library: it may refer to further images
     content = ContentSequence()

@@ -84,16 +84,21 @@ def delivering(seen: Observed, status: RunStatus, deliveries: Iterable[DeliveryS
 
 def complete(seen: Observed, status: RunStatus) -> RunStatus:
     """Finished well."""
-    places = [d.destination for d in status.deliveries or ()]
-    told = (
-        Word("Delivered", True, RunReason.DELIVERED, f"{', '.join(places)} took the results")
-        if places
-        else Word("Delivered", True, RunReason.NO_DESTINATIONS, "the template names no destination; the results stay in Orthanc")
-    )
-    changed = _with(seen, status, told, Word("Complete", True, RunReason.COMPLETE, "analysed, reported and delivered"))
+    done = "analysed and reported, in shadow" if seen.run.shadow else "analysed, reported and delivered"
+    changed = _with(seen, status, _delivered(seen, status), Word("Complete", True, RunReason.COMPLETE, done))
     return changed.model_copy(
         update={"state": "Succeeded", "completion_time": timestamp(seen.now), "stages": _closed(seen, status.stages)}
     )
+
+
+def _delivered(seen: Observed, status: RunStatus) -> Word:
+    """A shadow Run has delivered nothing, and says so: whoever waits for Delivered must not take it for something a reader has."""
+    places = [d.destination for d in status.deliveries or ()]
+    if seen.run.shadow:
+        return Word("Delivered", False, RunReason.SHADOW, "spec.mode is Shadow: nothing leaves; the results stay in Orthanc, marked as shadow")
+    if not places:
+        return Word("Delivered", True, RunReason.NO_DESTINATIONS, "the template names no destination; the results stay in Orthanc")
+    return Word("Delivered", True, RunReason.DELIVERED, f"{', '.join(places)} took the results")
 
 
 def unsuccessful(seen: Observed, failure: Failure, *, status: RunStatus | None = None) -> RunStatus:

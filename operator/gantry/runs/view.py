@@ -53,6 +53,8 @@ class RunView:
     """The Run whose place it takes."""
     after: str | None
     """The Run that this one follows."""
+    shadow: bool
+    """spec.mode is Shadow: nothing of it leaves."""
     followed: bool
     """Every pipeline that starts after it has been decided."""
     deleting: bool
@@ -86,6 +88,7 @@ class RunView:
             study=spec["study"]["orthancID"],
             supersedes=spec["supersedes"]["name"] if spec.get("supersedes") else None,
             after=spec["after"]["name"] if spec.get("after") else None,
+            shadow=spec.get("mode") == "Shadow",
             followed=any(c["type"] == "Followed" and c["status"] == "True" for c in status.get("conditions") or ()),
             deleting="deletionTimestamp" in meta,
             seen=None if finished else (meta.get("annotations") or {}).get(labels.SEEN),

@@ -116,6 +116,8 @@ class Follow:
         kin = self._kin(pipeline, asked.run)
         if (known := next((one for one in kin if one.after == asked.run.name), None)) is not None:
             return Answer(pipeline.name, run=known.name)
+        if asked.run.shadow and candidate.spec.mode == "Active":
+            return Answer(pipeline.name, why="this Run is in mode Shadow and starts no active pipeline")
         refusal = await asyncio.to_thread(findings_refusal, candidate.rules.after, asked.document)
         if refusal:
             intake.tell(pipeline.name, asked.first, Started(Outcome.NOT_MATCHED, why=refusal), CHECK, seen)

@@ -1,7 +1,7 @@
 """Which Runs there are of one study, and which Run takes which one's place (spec.supersedes). Kept up to date change by change; values only.
 
 A Run takes another's place when it is of the same study and not older, and the other does not name it in turn: a name written by mistake must not
-end the analysis of another patient, nor two Runs end each other.
+end the analysis of another patient, nor two Runs end each other. A shadow Run never takes an active one's.
 """
 
 from collections.abc import Mapping
@@ -60,6 +60,8 @@ class Lineage:
         one, other = self._runs.get(newer), self._runs.get(older)
         if one is None or other is None or newer == older:
             return False
+        if one.shadow and not other.shadow:
+            return False  # its pipeline was active before: what goes to a radiologist is not ended for what does not
         return one.study == other.study and one.created >= other.created and _named(other) != newer
 
 

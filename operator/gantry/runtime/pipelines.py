@@ -59,8 +59,17 @@ def judge(
         return misplaced
     if spec.suspend:
         return Judgement(PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on")
-    words = f"Runs of {spec.after.pipeline} that complete start Runs" if spec.after else "studies that match start Runs"
-    return Judgement(PipelineReason.READY, words, rules)
+    return Judgement(PipelineReason.READY, _ready(record, find), rules)
+
+
+def _ready(record: PipelineRecord, find: Callable[[str], PipelineRecord | None]) -> str:
+    after = record.spec.after
+    if after is None:
+        return "studies that match start Runs"
+    first = find(after.pipeline)
+    if first is not None and first.spec.mode == "Shadow" and record.spec.mode == "Active":
+        return f"{after.pipeline} is in mode Shadow, so its Runs start none of this pipeline until it is Active"
+    return f"Runs of {after.pipeline} that complete start Runs"
 
 
 def _misplaced(record: PipelineRecord, find: Callable[[str], PipelineRecord | None]) -> Judgement | None:

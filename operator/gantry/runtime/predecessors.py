@@ -1,7 +1,8 @@
 """What a Run's pod has to know of other Runs, read from them when its Job is made: the reports whose place its own takes (spec.supersedes), and
 what the Run that it follows left in Orthanc (spec.after).
 
-A superseded Run that never reported had perhaps itself taken the place of one that did, so the chain is followed. It decides nothing else.
+A superseded Run that never reported had perhaps itself taken the place of one that did, so the chain is followed. A shadow report is no
+predecessor of one that is delivered, nor the other way: no reader of the one has the other. It decides nothing else.
 """
 
 from typing import Any
@@ -25,7 +26,7 @@ async def predecessors(kube: Kube, run: RunView) -> tuple[Predecessor, ...]:
             return ()  # deleted after its history
         if older["spec"]["study"]["orthancID"] != run.study:
             return ()
-        if reports := _reports(older):
+        if (older["spec"].get("mode") == "Shadow") == run.shadow and (reports := _reports(older)):
             return reports
         name = (older["spec"].get("supersedes") or {}).get("name")
     return ()
@@ -41,6 +42,8 @@ async def left_by_first(kube: Kube, run: RunView) -> Earlier | None:
         raise UnfitRun(f"Run {run.after}, named in spec.after, does not exist (any more)") from None
     if (first["spec"]["study"]["orthancID"], first["spec"]["bridgeRef"]["name"]) != (run.study, run.bridge):
         raise UnfitRun(f"Run {run.after}, named in spec.after, is of another study or bridge")
+    if first["spec"].get("mode") == "Shadow" and not run.shadow:
+        raise UnfitRun(f"Run {run.after}, named in spec.after, is in mode Shadow: it starts nothing that leaves; make this Run with spec.mode Shadow")
     left = earlier(run.after, RunStatus.model_validate(first["status"]) if first.get("status") else None)
     if left is None:
         raise UnfitRun(f"Run {run.after}, named in spec.after, has left no report that this one could follow")

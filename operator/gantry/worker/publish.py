@@ -23,6 +23,7 @@ from gantry.runs import PublishReceipt, Task
 from gantry.runs.receipt import LIMIT, StepEnd
 
 from .log import peak_memory, tell
+from .marking import mark_results
 from .outcome import Stop, unexpected
 from .outputs import Limits, Outputs, collect
 from .patience import Patience
@@ -100,7 +101,7 @@ def _publish_outputs(
     objects, findings, warnings = _build(task, last, outputs, ready)
     for warning in warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
-    return asyncio.run(_store_all(sink, objects, outputs.findings)), findings, warnings
+    return asyncio.run(_store_all(sink, objects, outputs.findings, shadow=task.spec.mode == "Shadow")), findings, warnings
 
 
 REPORTS = 3
@@ -117,7 +118,7 @@ def objects_that_fit(steps: int) -> int:
 
 def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts, tuple[str, ...]]:
     """Everything that will be stored, or nothing."""
-    from gantry.report import ReportError, build_report, count_findings, parse_findings, require_valid
+    from gantry.report import ReportError, build_report, count_findings, mark, parse_findings, require_valid
 
     from .objects import accept, encoder
 
@@ -125,6 +126,8 @@ def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[l
     try:
         findings = parse_findings(outputs.findings)
         accepted = accept(outputs.objects, task=task, step=step, source=ready.source, findings=findings, context=context)
+        for one in accepted if context.shadow else ():
+            mark(one.dataset)
         built = build_report(findings, ready.source, context, {one.name: one.dataset for one in accepted})
         require_valid(built, ready.source, [one.dataset for one in accepted])
         counts = count_findings(findings, context)
@@ -158,16 +161,19 @@ def _context(task: Task) -> "ReportContext":
         series_number=settings.series_number,
         series_description=settings.series_description,
         product_version=__version__,
+        shadow=task.spec.mode == "Shadow",
         predecessors=tuple(Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in task.predecessors),
     )
 
 
-async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes) -> tuple[Result, ...]:
-    """Results first: findings.json is kept with one of them, for Runs that follow."""
+async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes, *, shadow: bool) -> tuple[Result, ...]:
+    """Results first: findings.json is kept with one of them, for Runs that follow, and Orthanc is told which are shadow."""
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
         results = await store(orthanc, objects, sink.patience, username=username)
         await keep_findings(orthanc, results, findings, sink.patience)
+        if shadow:
+            await mark_results(orthanc, results, sink.patience)
         return results
 
 

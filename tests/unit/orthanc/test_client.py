@@ -239,3 +239,12 @@ ASKED: dict[str, tuple[Callable[[Orthanc], Awaitable[Any]], Any, Any]] = {
 async def test_small_questions(ask: Callable[[Orthanc], Awaitable[Any]], answer: httpx.Response, want: Any) -> None:
     async with Wire(answer).client() as orthanc:
         assert await ask(orthanc) == want
+
+
+async def test_a_label_is_put_without_a_word_and_only_where_orthanc_has_labels() -> None:
+    system = {"Version": "1.12.4", "HasLabels": True, "Capabilities": {}}
+    wire = Wire(ok(system), ok([]), httpx.Response(200))
+    async with wire.client() as orthanc:
+        assert "Labels" in (await orthanc.system()).features
+        await orthanc.put_label("i", "gantry-shadow")
+    assert (wire.requests[-1].method, wire.requests[-1].url.path) == ("PUT", "/prefix/instances/i/labels/gantry-shadow")

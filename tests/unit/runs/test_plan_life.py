@@ -48,6 +48,11 @@ CASES = {
     "whoever has a Job has had its turn": Case(
         a_run().with_job().held_back(HELD), want_state="Queued", want="Executed False Pending: the pod has not started yet"
     ),
+    "a shadow Run is complete when its results are in Orthanc, whatever destinations its template names": Case(
+        a_run().in_shadow().delivering_to("pacs").published(),
+        want_state="Succeeded",
+        want="Complete True Complete: analysed and reported, in shadow",
+    ),
     "suspended before it began": Case(
         a_run().suspended(),
         want_state="Waiting",
@@ -263,3 +268,13 @@ def test_when_a_finished_run_needs_something_again(seen: RunBuilder, want: objec
 
 def test_a_plan_is_a_value() -> None:
     assert plan(a_run().observed()) == Plan(actions=(CreateJob(),))
+
+
+def test_a_shadow_run_says_that_nothing_was_delivered_and_sends_nothing() -> None:
+    answer = plan(a_run().in_shadow().delivering_to("pacs").published().observed())
+    assert answer.actions == ()
+    assert answer.status is not None
+    (delivered,) = [one for one in answer.status.conditions or () if one.type == "Delivered"]
+    words = "spec.mode is Shadow: nothing leaves; the results stay in Orthanc, marked as shadow"
+    assert (delivered.status, delivered.reason, delivered.message) == ("False", "Shadow", words)
+    assert (answer.status.deliveries, answer.status.results is not None) == (None, True)

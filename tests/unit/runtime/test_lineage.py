@@ -95,6 +95,21 @@ def test_a_name_written_by_mistake_ends_nothing(newer: RunBuilder) -> None:
     assert not ward.store.lineage.predecessor_ends(key(name), ward.store.runs[key(name)])
 
 
+MODES = {
+    "of a pipeline that became shadow: the active Run goes on": (OLD, NEW.in_shadow(), None),
+    "of a pipeline that became active: the shadow Run ends": (OLD.in_shadow(), NEW, "new"),
+    "both in shadow": (OLD.in_shadow(), NEW.in_shadow(), "new"),
+}
+
+
+@pytest.mark.parametrize(("older", "newer", "want"), MODES.values(), ids=MODES.keys())
+def test_a_shadow_run_never_takes_the_place_of_an_active_one(older: RunBuilder, newer: RunBuilder, want: str | None) -> None:
+    ward = Ward()
+    ward.sees(older, newer)
+    assert successor(ward, "old") == want
+    assert ward.store.lineage.predecessor_ends(key("new"), ward.store.runs[key("new")]) == (want is not None)
+
+
 def test_two_runs_that_name_each_other_both_go_on() -> None:
     ward = Ward()
     ward.sees(named("a").superseding("b"), named("b").superseding("a"))
@@ -178,3 +193,13 @@ async def test_a_run_that_supersedes_none_asks_for_nothing() -> None:
 async def test_an_api_server_that_is_away_is_not_a_missing_predecessor() -> None:
     with pytest.raises(Unavailable):
         await asked(Archive(error=Unavailable("no answer")))
+
+
+async def test_a_shadow_report_is_no_predecessor_of_an_active_one_but_the_one_before_is() -> None:
+    archive = Archive(reported(NEW.in_shadow(), a_result("SR", 2)), reported(OLD, a_result("SR", 1)))
+    assert await asked(archive) == (REPORT,)
+
+
+async def test_an_active_report_is_no_predecessor_of_a_shadow_one() -> None:
+    shadow = RunView.from_object(named("newest", born=90).superseding("new").in_shadow().run)
+    assert await asked(Archive(reported(RunBuilder(changed(NEW.run, "spec.supersedes", ...)), a_result("SR", 1))), shadow) == ()

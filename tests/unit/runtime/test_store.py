@@ -228,7 +228,7 @@ def test_a_pipelines_own_status_wakes_nobody(seen: Seen) -> None:
 
 
 def test_an_object_of_a_newer_version_is_left_out_and_told(seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
-    seen.store.observe("inferencepipelines", changed(A_PIPELINE, "spec.mode", "Shadow"))
+    seen.store.observe("inferencepipelines", changed(A_PIPELINE, "spec.later", "Shadow"))
     assert (seen.store.pipelines, seen.woken) == ({}, [])
 
 
