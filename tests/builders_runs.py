@@ -25,12 +25,14 @@ from gantry.runs import (
     StepEnd,
     failed,
     job_name,
+    notice_name,
 )
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 """When the Run was made. Its Job comes 1 s later, the pod 2 s later."""
 RUN_UID = "11111111-0000-0000-0000-000000000000"
 JOB_UID = "22222222-0000-0000-0000-000000000000"
+NOTICE_UID = "55555555-0000-0000-0000-000000000000"
 NAME = RUN["metadata"]["name"]
 A_BRIDGE = changed(BRIDGE, "metadata.uid", "44444444-0000-0000-0000-000000000000")
 RESULT = Result(
@@ -82,6 +84,8 @@ class RunBuilder:
 
     run: dict[str, Any]
     job: dict[str, Any] | None = None
+    notice: dict[str, Any] | None = None
+    """The Job that reports that the Run failed."""
     pods: tuple[dict[str, Any], ...] = ()
     bridge: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(A_BRIDGE))
     now: datetime = T0 + timedelta(seconds=10)
@@ -197,6 +201,33 @@ class RunBuilder:
         condition = {"type": kind, "status": "True", "reason": reason, "message": ""}
         return replace(made, job={**made.job, "status": {"conditions": [condition], "failed": failed_pods}})
 
+    # ---- the report that it failed ----
+
+    def telling_of_failure(self) -> "RunBuilder":
+        """report.onFailure NotPerformed."""
+        named = {"name": "LungNoduleNet", "version": "2.1.0", "manufacturer": "ACME AI"}
+        looked_for = [{"scheme": "SCT", "value": "427359005", "meaning": "Solitary nodule of lung"}]
+        return self.with_template(report={"onFailure": "NotPerformed", "algorithm": named, "evaluatedFor": looked_for})
+
+    def with_notice(self, *, ended: str = "", reason: str = "", owner: str = RUN_UID) -> "RunBuilder":
+        job = self.with_job().job
+        assert job is not None
+        job = copy.deepcopy(job)
+        job["metadata"].update(name=notice_name(self._name), uid=NOTICE_UID)
+        job["metadata"]["ownerReferences"][0].update(uid=owner)
+        if ended:
+            job["status"] = {"conditions": [{"type": ended, "status": "True", "reason": reason, "message": ""}]}
+        return replace(self, notice=job)
+
+    def notice_ends(self, code: int, receipt: PublishReceipt | None = None) -> "RunBuilder":
+        """The one container of its pod."""
+        made = self if self.notice else self.with_notice()
+        pod = a_run().with_job().with_pod(phase="Failed" if code else "Succeeded", publish=an_end(code, message=receipt.encode() if receipt else ""))
+        (only,) = copy.deepcopy(pod.pods)
+        only["metadata"].update(name=f"{notice_name(self._name)}-pod1", uid="66666666-0000-0000-0000-000000000000")
+        only["metadata"]["ownerReferences"][0].update(uid=NOTICE_UID)
+        return replace(made, pods=(*made.pods, only))
+
     # ---- its pods ----
 
     def with_pod(self, *, phase: str = "Pending", disrupted: str = "", message: str = "", reason: str = "", **states: dict[str, Any]) -> "RunBuilder":
@@ -294,6 +325,7 @@ class RunBuilder:
             run=self.view(),
             now=self.now,
             job=JobView.from_object(self.job) if self.job else None,
+            notice=JobView.from_object(self.notice) if self.notice else None,
             pods=views,
             bridge=BridgeView.from_object(self.bridge) if self.bridge else None,
             ttl=self.ttl,

@@ -43,7 +43,10 @@ from tests.schema_documents import DOCUMENTS as VALID
 from tests.schema_documents import SCHEMA_SOURCE
 from tests.sr_structure import walk
 
-from gantry.report import InvalidFindings, build_report, reidentify
+from gantry.api import Code, RunReason
+from gantry.api.pipeline import Algorithm
+from gantry.report import InvalidFindings, build_not_performed, build_report, reidentify
+from gantry.report.absence import CAUSES
 
 Json = dict[str, Any]
 SOURCE = ct_series(20, pixels=True)
@@ -274,6 +277,26 @@ def test_the_gate_notices_a_planted_fault(fault: Callable[[Dataset], None], tmp_
     fault(report)
     report.save_as(path, enforce_file_format=True)
     assert complaints(path) != []
+
+
+NOT_PERFORMED = a_context(
+    algorithm=Algorithm(name="LungNoduleNet", version="2.1.0", manufacturer="ACME AI"),
+    evaluated_for=(Code(scheme="SCT", value="427359005", meaning="Solitary nodule of lung"), Code(scheme="SCT", value="36118008", meaning="Pneumothorax")),
+)
+
+
+@pytest.mark.parametrize("reason", CAUSES)
+def test_every_validator_takes_the_report_of_a_failure(reason: RunReason, tmp_path: Path) -> None:
+    path = tmp_path / "report.dcm"
+    path.write_bytes(build_not_performed(reason, SOURCE, NOT_PERFORMED).dicom)
+    assert complaints(path) == []
+
+
+@pytest.mark.pixelmed
+def test_pixelmed_takes_the_report_of_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "report.dcm"
+    path.write_bytes(build_not_performed(RunReason.STEP_FAILED, SOURCE, NOT_PERFORMED).dicom)
+    assert pixelmed(path) == []
 
 
 @pytest.mark.pixelmed

@@ -228,6 +228,14 @@ class Algorithm(Part):
 class Report(Part):
     """How the findings become a DICOM SR."""
 
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "self.onFailure == 'None' || (has(self.algorithm) && self.evaluatedFor.size() > 0)",
+                "onFailure NotPerformed needs algorithm and evaluatedFor: an application that failed cannot say who it is and what it looks for",
+            )
+        )
+    }
     algorithm: Algorithm | None = None
     """Overrides what findings.json says; the image digest is always recorded."""
     evaluated_for: Annotated[list[Code], Field(max_length=64)] = []
@@ -244,6 +252,8 @@ class Report(Part):
     """Further DICOM objects the application may hand over. PM: Parametric Map."""
     conformance: Literal["Strict", "Repair"] = "Repair"
     """Their faults against the standard. Repair: what has one answer is mended, the rest told in status.warnings. Strict: refused."""
+    on_failure: Literal["None", "NotPerformed"] = "None"
+    """NotPerformed: a Run that fails for good sends an SR that says that the analysis was not performed and why. None: nothing is sent."""
 
 
 class Delivery(Part):

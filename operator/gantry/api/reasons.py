@@ -88,6 +88,8 @@ class RunReason(StrEnum):
     """Every step ended with exit code 0."""
     REPORTED = "Reported"
     """The results are in Orthanc, read back and equal."""
+    NOT_PERFORMED = "NotPerformed"
+    """The Run failed for good, and report.onFailure asks for a report that says so: it is being made, or is in Orthanc, or could not be made."""
     DELIVERED = "Delivered"
     """Every destination has the results."""
     DELIVERING = "Delivering"

@@ -1,12 +1,13 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
-`parse_findings` reads what an application wrote, `build_report` makes the SRs, `validate_report` checks any SR, `read_report` says what one says,
-`check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
+`parse_findings` reads what an application wrote, `build_report` makes the SRs, `build_not_performed` the one of a Run that failed,
+`validate_report` checks any SR, `read_report` says what one says, `check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
 from gantry.findings import Findings, findings_schema
 
+from .absence import build_not_performed
 from .build import build_report
 from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
@@ -34,6 +35,7 @@ __all__ = [
     "Rule",
     "UnacceptedObject",
     "WrongPatient",
+    "build_not_performed",
     "build_report",
     "check_object",
     "conform",

@@ -108,6 +108,6 @@ def _series(context: ReportContext, name: str, version: str, *, position: int, s
     return Series(
         number=context.series_number + position,
         description=description,
-        instance_uid=context.uid("sr-series", position),
-        sop_instance_uid=context.uid("sr", position),
+        instance_uid=context.uid(f"{context.role}-series", position),
+        sop_instance_uid=context.uid(context.role, position),
     )

@@ -3,13 +3,15 @@
 It must not call the API server or read a clock.
 """
 
+from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, Plan
 from .admission import ORPHANS, URGENCY, Waiting, held_back, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .following import Answer, followed, to_be_followed, within_reach
-from .jobspec import Installation, UnfitRun, job
-from .names import is_result_uid, job_name, repeat_name, result_uid, run_name
+from .jobspec import NOTICE_SECONDS, Installation, UnfitRun, job, notice_job
+from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
+from .notice import under_way as tells_failure
 from .observed import HISTORY, Limits, Observed
-from .plan import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, plan
+from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .task import Predecessor, Task
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
@@ -17,6 +19,7 @@ from .view import BridgeView, ContainerView, JobView, PodView, RunView
 __all__ = [
     "FINDINGS_ATTACHMENT",
     "HISTORY",
+    "NOTICE_SECONDS",
     "ORPHANS",
     "URGENCY",
     "Action",
@@ -24,6 +27,7 @@ __all__ = [
     "BridgeView",
     "ContainerView",
     "CreateJob",
+    "CreateNotice",
     "DeleteJob",
     "DeleteRun",
     "Deliver",
@@ -54,10 +58,13 @@ __all__ = [
     "job",
     "job_name",
     "keeper",
+    "notice_job",
+    "notice_name",
     "plan",
     "repeat_name",
     "result_uid",
     "run_name",
+    "tells_failure",
     "to_be_followed",
     "turns",
     "within_reach",

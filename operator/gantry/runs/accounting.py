@@ -64,7 +64,7 @@ def whole_way(seen: Observed) -> list[Stage]:
 
 def published_at(seen: Observed) -> datetime:
     """When publish ended: delivery begins there."""
-    pod = seen.pod
+    pod = seen.notice_pods[-1] if seen.notice_pods else seen.pod
     return (pod.container(PUBLISH).finished if pod else None) or seen.now
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from gantry.api import RunReason
 from gantry.api.base import OrthancID
 from gantry.api.run import Result, RunStatus
 
@@ -33,7 +34,8 @@ def keeper(results: Sequence[Result]) -> Result | None:
 
 
 def earlier(run: str, status: RunStatus | None) -> Earlier | None:
-    """None: the Run has left no report."""
-    results = tuple(status.results or ()) if status else ()
+    """None: the Run has left no report, or one that says that nothing was analysed."""
+    nothing = status is None or any(one.type == "Reported" and one.reason == RunReason.NOT_PERFORMED for one in status.conditions or ())
+    results = () if status is None or nothing else tuple(status.results or ())
     home = keeper(results)
     return Earlier(run=run, findings=home.orthanc_id, results=results) if home else None

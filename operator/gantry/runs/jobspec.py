@@ -7,12 +7,12 @@ made (`plan` does) nor what the containers do (`worker`, launcher/). Everything 
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.api import API_VERSION, labels, parse_duration
+from gantry.api import API_VERSION, RunReason, labels, parse_duration
 from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
 from gantry.api.run import InferenceRun, RunSpec
 
 from .after import Earlier
-from .names import job_name
+from .names import job_name, notice_name
 from .task import VARIABLE, Predecessor, Task
 from .view import BridgeView, RunView
 
@@ -22,6 +22,11 @@ PERMANENT_CODES = list(range(64, 79))
 """sysexits(3): the input is not usable, a further attempt would end the same."""
 KEEP_JOB = 7 * 24 * 3600
 """Seconds after which the control plane deletes a finished Job by itself: a net for an operator that is away; it deletes Jobs much earlier."""
+NOTICE_SECONDS = 30 * 60
+"""For the report that a Run failed: what kept the Run from Orthanc may last, and somebody waits for the Run's end."""
+NOTICE_RETRIES = 6
+KEEP_NOTICE = 24 * 3600
+"""Seconds its Job is kept for its logs."""
 TASK_LIMIT = 120_000
 """Bytes; Linux takes at most 128 KiB in one variable (MAX_ARG_STRLEN), the rest is its name and slack."""
 FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
@@ -53,15 +58,11 @@ def job(
     spec = run.parsed
     environment = _worker_environment(run, spec, bridge, installation, after, predecessors)
     worker = _Worker(installation, environment, spec.template.scheduling.workspace)
-    marks = {labels.RUN: run.name, labels.MANAGED_BY: "gantry", labels.PART_OF: "gantry"}
-    if run.pipeline:
-        marks[labels.PIPELINE] = run.pipeline
-    # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it would ask for inferenceruns/finalizers.
-    owner = {"apiVersion": API_VERSION, "kind": InferenceRun.kind, "name": run.name, "uid": run.uid, "controller": True}
+    marks = _marks(run)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": job_name(run.name), "namespace": run.namespace, "labels": marks, "ownerReferences": [owner]},
+        "metadata": _metadata(run, job_name(run.name), marks),
         "spec": {
             "backoffLimit": spec.template.retries,
             "podReplacementPolicy": "Failed",  # no second GPU while the first pod still ends
@@ -78,6 +79,68 @@ def job(
     }
 
 
+def notice_job(run: RunView, bridge: BridgeView, installation: Installation, reason: RunReason) -> dict[str, Any]:
+    """The Job that reports that the analysis was not performed. It runs anywhere: the node a Run waited for in vain is not its own need.
+
+    Raises UnfitRun when the Run cannot be told to its pod.
+    """
+    spec, marks = run.parsed, _marks(run)
+    workspace = spec.template.scheduling.workspace
+    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation, not_performed=reason), workspace)
+    scheduling = {
+        "tolerations": spec.template.scheduling.tolerations,
+        "priorityClassName": _priority_class(spec),
+        "imagePullSecrets": [{"name": secret.name} for secret in spec.template.scheduling.image_pull_secrets],
+    }
+    pod = {
+        **_POD,
+        "containers": [worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=[], command="not-performed")],
+        "volumes": [_volume("tmp-publish", workspace)],
+        **{name: value for name, value in scheduling.items() if value},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": _metadata(run, notice_name(run.name), marks),
+        "spec": {
+            "backoffLimit": NOTICE_RETRIES,
+            "podReplacementPolicy": "Failed",
+            "activeDeadlineSeconds": NOTICE_SECONDS,
+            "ttlSecondsAfterFinished": KEEP_NOTICE,
+            "podFailurePolicy": {
+                "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": PERMANENT_CODES}}]
+            },
+            "template": {"metadata": {"labels": marks}, "spec": pod},
+        },
+    }
+
+
+def _marks(run: RunView) -> dict[str, str]:
+    marks = {labels.RUN: run.name, labels.MANAGED_BY: "gantry", labels.PART_OF: "gantry"}
+    return marks | ({labels.PIPELINE: run.pipeline} if run.pipeline else {})
+
+
+def _metadata(run: RunView, name: str, marks: dict[str, str]) -> dict[str, Any]:
+    # No blockOwnerDeletion: where OwnerReferencesPermissionEnforcement is on (OpenShift) it would ask for inferenceruns/finalizers.
+    owner = {"apiVersion": API_VERSION, "kind": InferenceRun.kind, "name": run.name, "uid": run.uid, "controller": True}
+    return {"name": name, "namespace": run.namespace, "labels": marks, "ownerReferences": [owner]}
+
+
+_POD: dict[str, Any] = {
+    "restartPolicy": "Never",
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+    "terminationGracePeriodSeconds": 5,
+    "securityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+
+
 def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     template, scheduling = spec.template, spec.template.scheduling
     outputs = [(_output(s), f"/gantry/outputs/{s.name}") for s in template.steps]
@@ -86,17 +149,7 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     seen_by_publish = [("input", "/gantry/input"), ("private", "/gantry/private"), *outputs, *barriers]
     publish = worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=seen_by_publish)
     pod: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 5,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        **_POD,
         "initContainers": [fetch],
         "containers": [*(_step(template, position) for position in range(len(template.steps))), publish],
         "volumes": [_volume(name, scheduling.workspace) for name in _volume_names(template)],
@@ -126,14 +179,16 @@ class _Worker:
     environment: list[dict[str, Any]]
     workspace: Workspace
 
-    def container(self, role: str, resources: dict[str, Any], *, writable: list[str], readable: list[tuple[str, str]]) -> dict[str, Any]:
+    def container(
+        self, role: str, resources: dict[str, Any], *, writable: list[str], readable: list[tuple[str, str]], command: str = ""
+    ) -> dict[str, Any]:
         if self.workspace.medium == "Memory":
             resources = {"requests": resources["requests"]}  # what is written to a tmpfs counts against the writer's limit
         return {
             "name": role,
             "image": self.installation.worker_image,
             "imagePullPolicy": self.installation.worker_pull_policy,
-            "command": ["python3", "-m", "gantry.worker", role],
+            "command": ["python3", "-m", "gantry.worker", command or role],
             "env": self.environment,
             "resources": resources,
             "securityContext": _security(read_only=True),
@@ -146,7 +201,13 @@ class _Worker:
 
 
 def _worker_environment(
-    run: RunView, spec: RunSpec, bridge: BridgeView, installation: Installation, after: Earlier | None, predecessors: tuple[Predecessor, ...]
+    run: RunView,
+    spec: RunSpec,
+    bridge: BridgeView,
+    installation: Installation,
+    after: Earlier | None = None,
+    predecessors: tuple[Predecessor, ...] = (),
+    not_performed: RunReason | None = None,
 ) -> list[dict[str, Any]]:
     task = Task(
         installation=installation.identity,
@@ -158,6 +219,7 @@ def _worker_environment(
         spec=spec,
         after=after,
         predecessors=predecessors,
+        not_performed=not_performed,
     ).model_dump_json(by_alias=True, exclude_none=True)
     if len(task.encode()) > TASK_LIMIT:
         raise UnfitRun(f"the Run's spec takes {len(task.encode())} bytes and {TASK_LIMIT} fit into its pod: shorten settings, args or seriesIDs")

@@ -29,6 +29,11 @@ def job_name(run: str) -> str:
     return f"{run}-1"
 
 
+def notice_name(run: str) -> str:
+    """The Job of a Run that failed, which reports that the analysis was not performed. Three characters: a Job's name has at most 63."""
+    return f"{run}-np"
+
+
 def repeat_name(run: str) -> str:
     """The Run that repeats this one: `-r1`, of a repeat `-r2`. Raises ValueError when the name leaves no room.
 

@@ -29,6 +29,8 @@ class Limits:
     """A cancelled or superseded Run's Job is deleted with it; what is there a minute later was asked for and not yet seen then."""
     keep_failed_job: timedelta = timedelta(hours=24)
     """A failed Run's Job: its logs are what tells why."""
+    notice: timedelta = timedelta(minutes=35)
+    """The report that a Run failed (`notice_job`): a little longer than its Job may take; then the Run ends without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Observed:
     run: RunView
     now: datetime
     job: JobView | None = None
+    notice: JobView | None = None
+    """The Job of a failed Run that reports that the analysis was not performed."""
     pods: tuple[PodView, ...] = ()
     bridge: BridgeView | None = None
     ttl: timedelta = HISTORY
@@ -59,6 +63,17 @@ class Observed:
     def own_job(self) -> JobView | None:
         """The Job, if it is this Run's and no other's of the same name."""
         return self.job if self.job is not None and self.job.owner_uid == self.run.uid else None
+
+    @property
+    def own_notice(self) -> JobView | None:
+        """The Job that reports the failure, if it is this Run's."""
+        return self.notice if self.notice is not None and self.notice.owner_uid == self.run.uid else None
+
+    @property
+    def notice_pods(self) -> tuple[PodView, ...]:
+        """The pods of that Job, oldest first."""
+        notice = self.own_notice
+        return tuple(sorted((pod for pod in self.pods if notice and pod.job_uid == notice.uid), key=lambda pod: (pod.created, pod.version)))
 
     @property
     def begun(self) -> bool:

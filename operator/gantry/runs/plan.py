@@ -5,64 +5,20 @@ clock or log; `runtime` observes before and acts after. The life of a Run is the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gantry.api import RunReason, parse_duration, parse_timestamp
-from gantry.api.run import DeliveryStatus, Failure, Result, RunStatus
+from gantry.api.run import DeliveryStatus, Failure, RunStatus
 
+from . import notice
 from . import status as words
+from .actions import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
 from .failure import failure_of, is_permanent, logs, never_started, success_of
 from .names import job_name
 from .observed import Observed
 from .receipt import PublishReceipt, failed
 from .view import PULL_PROBLEMS, PodView
-
-
-@dataclass(frozen=True, slots=True)
-class CreateJob:
-    """POST the Run's Job (`jobspec.job`); 409 is success once the owner was checked."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteJob:
-    """Delete the Job and its pods; that there is none is success."""
-
-    name: str
-    uid: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteRun:
-    """Delete the Run itself: its record has had its time."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """Ask the API server itself for Job and pods, then plan again with `looked`: a watch may be late, absence must be sure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """Send the courier, then plan again with what it came back with."""
-
-    destinations: tuple[str, ...]
-    results: tuple[Result, ...]
-    deliveries: tuple[DeliveryStatus, ...]
-    deadline: datetime
-
-
-Action = CreateJob | DeleteJob | DeleteRun | LookUp | Deliver
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do, what to write, when to look again without an event."""
-
-    actions: tuple[Action, ...] = ()
-    status: RunStatus | None = None
-    """None: what is written is as it should be."""
-    again_after: timedelta | None = None
 
 
 def plan(seen: Observed) -> Plan:
@@ -114,7 +70,8 @@ def superseded(seen: Observed) -> Plan | None:
         return None
     failure = failed(RunReason.SUPERSEDED, f"Run {seen.successor} took this one's place")
     receipt = _receipt(seen)
-    return Plan(_end_job(seen), words.unsuccessful(seen, failure, status=words.reported(seen, receipt) if receipt else None))
+    left = words.reported(seen, receipt) if receipt else notice.told(seen)
+    return Plan(_end_job(seen), words.unsuccessful(seen, failure, status=left))
 
 
 # ---- results are in Orthanc ----
@@ -129,6 +86,14 @@ def published(seen: Observed) -> Plan | None:
     """publish's receipt of success, in whatever state pod and Job are."""
     receipt = _receipt(seen)
     return _deliver(seen, words.reported(seen, receipt)) if receipt else None
+
+
+def failure_is_told(seen: Observed) -> Plan | None:
+    """It failed for good, and report.onFailure asks for a report that says so: that is made, then delivered, then the Run ends."""
+    if not notice.under_way(seen):
+        return None
+    told = notice.told(seen)
+    return _deliver(seen, told) if told else notice.next_step(seen)
 
 
 # ---- no Job ----
@@ -150,7 +115,7 @@ def name_is_taken(seen: Observed) -> Plan | None:
         message = f"Job {job.name} of an earlier Run of this name is still being removed"
         return Plan(status=words.not_admitted(seen, RunReason.PENDING, message), again_after=timedelta(seconds=2))
     message = f"Job {job.name} exists and is not this Run's; delete or rename it and make a new Run"
-    return Plan(status=words.unsuccessful(seen, failed(RunReason.JOB_REFUSED, message)))
+    return _fail(seen, failed(RunReason.JOB_REFUSED, message))
 
 
 def bridge_is_missing(seen: Observed) -> Plan | None:
@@ -295,6 +260,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     cancelled,  # -> DeleteJob, Cancelled
     superseded,  # -> DeleteJob, Superseded
     delivery,  # reported before: -> Deliver, Complete or DeliveryFailed
+    failure_is_told,  # -> CreateNotice, Deliver, the Run's own failure
     published,  # the receipt counts, whatever else has happened since: -> Reported, Deliver
     job_refused,  # -> JobRefused
     name_is_taken,  # waits, or JobRefused
@@ -339,10 +305,12 @@ def _deliver(seen: Observed, status: RunStatus) -> Plan:
     if deliveries:
         status = words.delivering(seen, status, deliveries, _on_the_way(seen, deliveries))
     if all(d.state == "Sent" for d in deliveries):
-        return Plan(status=words.complete(seen, status))
+        return Plan(status=words.failed_and_told(seen, status) if status.failure else words.complete(seen, status))
     if all(d.state in ("Sent", "Failed") for d in deliveries):
         lost = [f"{d.destination} ({d.message or 'no answer'})" for d in deliveries if d.state == "Failed"]
         message = f"not delivered within template.delivery.deadline ({chosen.deadline}): {', '.join(lost)}; the results are in Orthanc"
+        if status.failure:
+            return Plan(status=words.failed_and_told(seen, status, lost=message))
         return Plan(status=words.unsuccessful(seen, failed(RunReason.DELIVERY_FAILED, message), status=status))
     if seen.deliveries is not None or seen.bridge is None:
         return Plan(status=status)
@@ -365,16 +333,19 @@ def _on_the_way(seen: Observed, deliveries: tuple[DeliveryStatus, ...]) -> tuple
 
 
 def _fail(seen: Observed, failure: Failure, *, end_job: bool = False) -> Plan:
-    """The end of a Run that did not succeed. Its Job stays for the logs, unless it would go on."""
-    return Plan(_end_job(seen) if end_job else (), words.unsuccessful(seen, failure))
+    """The end of a Run that did not succeed, if nobody is to be told. Its Job stays for the logs, unless it would go on."""
+    actions = _end_job(seen) if end_job else ()
+    if notice.wanted(seen, failure):
+        return Plan(actions, words.failing(seen, failure), again_after=timedelta())
+    return Plan(actions, words.unsuccessful(seen, failure))
 
 
 def _end_job(seen: Observed) -> tuple[Action, ...]:
     job = seen.own_job
     if job is not None:
-        return (DeleteJob(job.name, job.uid),)
+        return (DeleteJob(job.name, job.uid), *notice.end(seen))
     made = seen.run.status.job_ref if seen.run.status else None
-    return (DeleteJob(made.name, made.uid),) if made else ()
+    return (*((DeleteJob(made.name, made.uid),) if made else ()), *notice.end(seen))
 
 
 def _troubled(seen: Observed, pod: PodView, failure: Failure, limit: timedelta) -> Plan:

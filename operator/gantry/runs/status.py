@@ -86,9 +86,7 @@ def complete(seen: Observed, status: RunStatus) -> RunStatus:
     """Finished well."""
     done = "analysed and reported, in shadow" if seen.run.shadow else "analysed, reported and delivered"
     changed = _with(seen, status, _delivered(seen, status), Word("Complete", True, RunReason.COMPLETE, done))
-    return changed.model_copy(
-        update={"state": "Succeeded", "completion_time": timestamp(seen.now), "stages": _closed(seen, status.stages)}
-    )
+    return _over(seen, changed, "Succeeded")
 
 
 def _delivered(seen: Observed, status: RunStatus) -> Word:
@@ -103,24 +101,58 @@ def _delivered(seen: Observed, status: RunStatus) -> Word:
 
 def unsuccessful(seen: Observed, failure: Failure, *, status: RunStatus | None = None) -> RunStatus:
     """Finished, but not well. `status` is what had been reached in this pass."""
-    reason, message = failure.reason, failure.message
+    changed = _missed(seen, failure, status)
+    return _over(seen, _with(seen, changed, *_failed(failure)), ENDED_FROM_OUTSIDE.get(failure.reason, "Failed"))
+
+
+def failing(seen: Observed, failure: Failure) -> RunStatus:
+    """It failed for good; that the analysis was not performed is still to be reported."""
+    changed = _missed(seen, failure, None)
+    told_soon = Word("Reported", False, RunReason.NOT_PERFORMED, "a report that says that the analysis was not performed is being made")
+    return _with(seen, changed, told_soon).model_copy(update={"state": "Running"})
+
+
+def told(seen: Observed, receipt: PublishReceipt) -> RunStatus:
+    """The report that the analysis was not performed is in Orthanc."""
+    message = "a report that says that the analysis was not performed is in Orthanc, read back and equal"
+    changed = _with(seen, seen.run.status or RunStatus(), Word("Reported", True, RunReason.NOT_PERFORMED, message))
+    return changed.model_copy(update={"state": "Delivering", "results": list(receipt.results) or None})
+
+
+def failed_and_told(seen: Observed, status: RunStatus, *, lost: str = "") -> RunStatus:
+    """Finished with the failure it had; `lost`: what kept the report of it from a destination."""
+    delivered = Word("Delivered", False, RunReason.DELIVERY_FAILED, lost) if lost else _delivered(seen, status)
+    return _over(seen, _with(seen, status, delivered, *_failed(status.failure)), "Failed")
+
+
+def failed_and_untold(seen: Observed, why: str) -> RunStatus:
+    """Finished with the failure it had, and nobody could be told."""
+    status = seen.run.status or RunStatus()
+    untold = Word("Reported", False, RunReason.NOT_PERFORMED, f"no report says that the analysis was not performed: {why}")
+    return _over(seen, _with(seen, status, untold, *_failed(status.failure)), "Failed")
+
+
+def _failed(failure: Failure | None) -> tuple[Word, ...]:
+    reason, message = (failure.reason, failure.message) if failure else (RunReason.PUBLISH_FAILED, "")
+    return Word("Complete", False, reason), Word("Failed", True, reason, message)
+
+
+def _over(seen: Observed, status: RunStatus, state: State) -> RunStatus:
+    facts = {"state": state, "completion_time": timestamp(seen.now), "stages": _closed(seen, status.stages)}
+    return status.model_copy(update=facts)
+
+
+def _missed(seen: Observed, failure: Failure, status: RunStatus | None) -> RunStatus:
+    """What it failed with, and the first condition that it did not reach."""
     reached = status or _revised(seen, "Failed", *_admitted(seen))
     held = {c.type for c in reached.conditions or () if c.status == "True"}
     missed: Literal["Executed", "Reported", "Delivered"] = (
         "Delivered" if "Reported" in held else "Reported" if "Executed" in held else "Executed"
     )
-    words = [Word(missed, False, reason, message), Word("Complete", False, reason), Word("Failed", True, reason, message)]
-    if "Admitted" not in held:
-        words[0] = Word("Admitted", False, reason, message)
-    changed = _with(seen, reached, *words)
-    facts: dict[str, object] = {
-        "state": ENDED_FROM_OUTSIDE.get(reason, "Failed"),
-        "completion_time": timestamp(seen.now),
-        "failure": failure,
-        "stages": _closed(seen, _named(changed.stages, accounting.whole_way(seen)) if status is None else changed.stages),
-    }
+    changed = _with(seen, reached, Word(missed if "Admitted" in held else "Admitted", False, failure.reason, failure.message))
+    facts: dict[str, object] = {"failure": failure}
     if status is None:
-        facts["usage"] = accounting.usage(seen)
+        facts |= {"stages": _named(changed.stages, accounting.whole_way(seen)), "usage": accounting.usage(seen)}
     return changed.model_copy(update=facts)
 
 

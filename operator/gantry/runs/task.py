@@ -9,6 +9,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from gantry.api import RunReason
 from gantry.api.run import RunSpec
 
 from .after import Earlier
@@ -42,3 +43,5 @@ class Task(BaseModel):
     """The Run that this one follows (spec.after), with what it left in Orthanc."""
     predecessors: tuple[Predecessor, ...] = ()
     """Of the Run named in spec.supersedes, when it had reported."""
+    not_performed: RunReason | None = None
+    """The Run failed for this reason, and the pod is to report that; in every other pod absent."""

@@ -1,12 +1,14 @@
 """What a Run's pod has to know of other Runs, read from them when its Job is made: the reports whose place its own takes (spec.supersedes), and
 what the Run that it follows left in Orthanc (spec.after).
 
-A superseded Run that never reported had perhaps itself taken the place of one that did, so the chain is followed. A shadow report is no
-predecessor of one that is delivered, nor the other way: no reader of the one has the other. It decides nothing else.
+A superseded Run that never reported had perhaps itself taken the place of one that did, so the chain is followed; one that reported that its
+analysis was not performed likewise, for what came before it stands until there is a result. A shadow report is no predecessor of one that is
+delivered, nor the other way: no reader of the one has the other. It decides nothing else.
 """
 
 from typing import Any
 
+from gantry.api import RunReason
 from gantry.api.run import RunStatus
 from gantry.kube import RUNS, Kube, NotFound
 from gantry.runs import Earlier, Predecessor, RunView, UnfitRun, earlier
@@ -18,18 +20,21 @@ CHAIN = 20
 async def predecessors(kube: Kube, run: RunView) -> tuple[Predecessor, ...]:
     """Empty when there is none any more. Raises KubeError when the API server does not say."""
     name, passed = run.supersedes, {run.name}
+    found: tuple[Predecessor, ...] = ()
     while name is not None and name not in passed and len(passed) <= CHAIN:
         passed.add(name)
         try:
             older = await kube.get(RUNS, run.namespace, name)
         except NotFound:
-            return ()  # deleted after its history
+            return found  # deleted after its history
         if older["spec"]["study"]["orthancID"] != run.study:
-            return ()
+            return found
         if (older["spec"].get("mode") == "Shadow") == run.shadow and (reports := _reports(older)):
-            return reports
+            found += reports
+            if not _was_not_performed(older):
+                return found
         name = (older["spec"].get("supersedes") or {}).get("name")
-    return ()
+    return found
 
 
 async def left_by_first(kube: Kube, run: RunView) -> Earlier | None:
@@ -48,6 +53,11 @@ async def left_by_first(kube: Kube, run: RunView) -> Earlier | None:
     if left is None:
         raise UnfitRun(f"Run {run.after}, named in spec.after, has left no report that this one could follow")
     return left
+
+
+def _was_not_performed(run: dict[str, Any]) -> bool:
+    conditions = (run.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Reported" and one["reason"] == RunReason.NOT_PERFORMED for one in conditions)
 
 
 def _reports(run: dict[str, Any]) -> tuple[Predecessor, ...]:

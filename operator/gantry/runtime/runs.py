@@ -10,11 +10,25 @@ from datetime import datetime
 import structlog
 
 from gantry import runs
-from gantry.api import labels, parse_duration
+from gantry.api import RunReason, labels, parse_duration
 from gantry.api.run import RunStatus
 from gantry.delivery import Courier
 from gantry.kube import JOBS, PODS, RUNS, AlreadyExists, Conflict, Kube, NotFound, Rejected
-from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Installation, JobView, Limits, LookUp, Observed, PodView, plan
+from gantry.runs import (
+    Action,
+    CreateJob,
+    CreateNotice,
+    DeleteJob,
+    DeleteRun,
+    Deliver,
+    Installation,
+    JobView,
+    Limits,
+    LookUp,
+    Observed,
+    PodView,
+    plan,
+)
 
 from .bridges import Bridges
 from .metrics import Metrics
@@ -90,6 +104,7 @@ class RunReconciler:
             predecessor_ends=not run.finished and self._store.lineage.predecessor_ends(key, run),
             held=None if run.finished else self._store.turns.held(key, run),
             job=self._store.jobs.get(key),
+            notice=self._store.notices.get(key),
             pods=tuple(self._store.pods.get(key, {}).values()),
             bridge=self._store.bridge_of(run),
             ttl=parse_duration(pipeline.spec.history.ttl) if pipeline else runs.HISTORY,
@@ -109,6 +124,8 @@ class RunReconciler:
             case CreateJob():
                 with self._store.posting(key):  # before anything is awaited: the place was given for what was seen
                     return await self._create_job(key, seen)
+            case CreateNotice(reason):
+                return await self._create_notice(key, reason, seen)
             case LookUp():
                 return await self._look_up(key, seen)
             case Deliver():
@@ -142,21 +159,38 @@ class RunReconciler:
         self._metrics.waited.labels(seen.run.priority).observe(max(0.0, (self._clock() - seen.run.created).total_seconds()))
         return None
 
-    async def _look_up(self, key: Key, seen: Observed) -> Observed:
-        job = None
+    async def _create_notice(self, key: Key, reason: RunReason, seen: Observed) -> Observed | None:
+        """The Job that reports a failure. It wakes the Run again."""
+        if seen.bridge is None:
+            return None
         try:
-            found = await self._kube.get(JOBS, key.namespace, runs.job_name(key.name))
+            made = await self._kube.create(JOBS, key.namespace, runs.notice_job(seen.run, seen.bridge, self._installation, reason))
+        except AlreadyExists:
+            return replace(seen, notice=await self._job(key, runs.notice_name(key.name)))
+        except (Rejected, runs.UnfitRun) as error:
+            return replace(seen, refusal=str(error))
+        self._store.observe(JOBS.plural, made)
+        log.info("reporting that the analysis was not performed", namespace=key.namespace, run=key.name, reason=reason)
+        return None
+
+    async def _job(self, key: Key, name: str) -> JobView | None:
+        try:
+            found = await self._kube.get(JOBS, key.namespace, name)
         except NotFound:
             log.info("a Job is gone", namespace=key.namespace, run=key.name)
-        else:
-            self._store.observe(JOBS.plural, found, quiet=True)
-            job = JobView.from_object(found)
+            return None
+        self._store.observe(JOBS.plural, found, quiet=True)
+        return JobView.from_object(found)
+
+    async def _look_up(self, key: Key, seen: Observed) -> Observed:
+        job = await self._job(key, runs.job_name(key.name))
+        notice = await self._job(key, runs.notice_name(key.name)) if runs.tells_failure(seen) else None
         pods: list[PodView] = []
         async for page in self._kube.pages(PODS, key.namespace, selector=f"{labels.RUN}={key.name}"):
             for pod in page:
                 self._store.observe(PODS.plural, pod, quiet=True)
                 pods.append(PodView.from_object(pod, now=seen.now))
-        return replace(seen, job=job, pods=tuple(pods), looked=True)
+        return replace(seen, job=job, notice=notice, pods=tuple(pods), looked=True)
 
     async def _deliver(self, key: Key, errand: Deliver, seen: Observed) -> Observed | None:
         bridge = Key("bridge", key.namespace, seen.run.bridge)

@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from gantry.api import labels
-from gantry.runs import BridgeView, JobView, PodView, RunView
+from gantry.runs import BridgeView, JobView, PodView, RunView, notice_name
 
 from .lineage import Lineage
 from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord
@@ -54,6 +54,8 @@ class Store:
         self.runs: dict[Key, RunView] = {}
         self.unfinished: set[Key] = set()
         self.jobs: dict[Key, JobView] = {}
+        self.notices: dict[Key, JobView] = {}
+        """Jobs of failed Runs that report the failure."""
         self.pods: dict[Key, dict[str, PodView]] = {}
         self.pipelines: dict[Key, PipelineRecord] = {}
         self.bridges: dict[Key, BridgeRecord] = {}
@@ -193,12 +195,19 @@ class Store:
         return not run.finished
 
     def _put_job(self, key: Key, obj: Object) -> bool:
-        job, before = JobView.from_object(obj), self.jobs.get(key)
+        job = JobView.from_object(obj)
+        kept = self._jobs_like(key, job.name)
+        before = kept.get(key)
         if before is not None and before.uid == job.uid and job.version <= before.version:
             return False
-        self.jobs[key] = job
-        self._job_changed(key)
+        kept[key] = job
+        if kept is self.jobs:
+            self._job_changed(key)
         return self._unfinished(key) and not (before is not None and replace(before, version=job.version) == job)
+
+    def _jobs_like(self, key: Key, name: str) -> dict[Key, JobView]:
+        """A Run has one Job, and perhaps one that reports its failure."""
+        return self.notices if name == notice_name(key.name) else self.jobs
 
     def _put_pod(self, key: Key, obj: Object) -> bool:
         if key in self.runs and not self._unfinished(key):
@@ -287,7 +296,7 @@ class Store:
                     del self.pods[key]
                 return True
             case "jobs":
-                gone = _removed(self.jobs, key, uid)
+                gone = _removed(self._jobs_like(key, place.name), key, uid)
                 self._job_changed(key)
                 return gone
             case "inferencepipelines":
@@ -317,7 +326,7 @@ class Store:
             case "pods":
                 return ((pod.uid, Place(key, name)) for key, pods in self.pods.items() for name, pod in pods.items())
             case "jobs":
-                return ((job.uid, Place(key, job.name)) for key, job in self.jobs.items())
+                return ((job.uid, Place(key, job.name)) for kept in (self.jobs, self.notices) for key, job in kept.items())
             case "inferencepipelines":
                 return ((record.uid, Place(key, key.name)) for key, record in self.pipelines.items())
             case "inferencebackfills":

@@ -1,4 +1,4 @@
-"""`python -m gantry.worker fetch|publish`: the two containers of a Run that are Gantry's own.
+"""`python -m gantry.worker fetch|publish|not-performed`: the containers of a Run that are Gantry's own.
 
 Whatever happens, a receipt is left that says why, and the exit code follows the rule in `outcome.py`. It must not hold any work of its own.
 """
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gantry.api import RunReason, parse_duration
 from gantry.orthanc import Credentials
-from gantry.runs import FetchReceipt, PublishReceipt, Task, failed
+from gantry.runs import NOTICE_SECONDS, FetchReceipt, PublishReceipt, Task, failed
 from gantry.runs.receipt import Receipt
 from gantry.runs.task import VARIABLE
 
@@ -22,8 +22,8 @@ from .outcome import RETRY, Stop, exit_code, hand_over, unexpected
 from .patience import patience_for
 from .workspace import Workspace, rooted
 
-UNEXPECTED = {"fetch": RunReason.FETCH_FAILED, "publish": RunReason.PUBLISH_FAILED}
-RECEIPTS: dict[str, type[Receipt]] = {"fetch": FetchReceipt, "publish": PublishReceipt}
+UNEXPECTED = {"fetch": RunReason.FETCH_FAILED, "publish": RunReason.PUBLISH_FAILED, "not-performed": RunReason.PUBLISH_FAILED}
+RECEIPTS: dict[str, type[Receipt]] = {"fetch": FetchReceipt, "publish": PublishReceipt, "not-performed": PublishReceipt}
 
 
 class Ended(BaseException):
@@ -33,7 +33,7 @@ class Ended(BaseException):
 def main(arguments: list[str]) -> int:
     """The exit code, after the receipt was written."""
     if len(arguments) != 1 or arguments[0] not in UNEXPECTED:
-        print("usage: python -m gantry.worker fetch|publish", file=sys.stderr)
+        print("usage: python -m gantry.worker fetch|publish|not-performed", file=sys.stderr)
         return 2
     role = arguments[0]
     log.configure()
@@ -66,7 +66,8 @@ def _work(role: str) -> Receipt:
     username, password = os.environ.get("ORTHANC_USERNAME"), os.environ.get("ORTHANC_PASSWORD")
     credentials = Credentials(username, password) if username and password is not None else None
     workspace = Workspace(rooted())
-    patience = patience_for(parse_duration(task.spec.template.timeout).total_seconds())
+    timeout = NOTICE_SECONDS if role == "not-performed" else parse_duration(task.spec.template.timeout).total_seconds()
+    patience = patience_for(timeout)
     # Each container loads its own half only: fetch no pydicom and highdicom, publish no routing.
     if role == "fetch":
         from .fetch import LAUNCHER, Source, fetch
@@ -75,6 +76,10 @@ def _work(role: str) -> Receipt:
         return fetch(task, workspace, source, launcher=type(LAUNCHER)(os.environ.get("GANTRY_LAUNCHER", LAUNCHER)))
     from .publish import Sink, publish
 
+    if role == "not-performed":
+        from .not_performed import report_not_performed
+
+        return report_not_performed(task, Sink(task.orthanc_url, credentials, patience))
     return publish(task, workspace, Sink(task.orthanc_url, credentials, patience))
 
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gantry import __version__
 from gantry.api import RunReason
 from gantry.api.run import Failure, FindingCounts, Result
 from gantry.orthanc import Credentials, Orthanc
@@ -33,8 +32,6 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-    from gantry.report import ReportContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +117,10 @@ def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[l
     """Everything that will be stored, or nothing."""
     from gantry.report import ReportError, build_report, count_findings, mark, parse_findings, require_valid
 
+    from .context import report_context
     from .objects import accept, encoder
 
-    context = _context(task)
+    context = report_context(task)
     try:
         findings = parse_findings(outputs.findings)
         accepted = accept(outputs.objects, task=task, step=step, source=ready.source, findings=findings, context=context)
@@ -143,27 +141,6 @@ def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[l
 
 def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Object:
     return Object(kind, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), encode)
-
-
-def _context(task: Task) -> "ReportContext":
-    from gantry.report import Predecessor, ReportContext
-
-    settings = task.spec.template.report
-    return ReportContext(
-        installation=task.installation,
-        namespace=task.namespace,
-        run=task.run,
-        created=task.created,
-        images=tuple(step.image for step in task.spec.template.steps),
-        algorithm=settings.algorithm,
-        evaluated_for=tuple(settings.evaluated_for),
-        sop_class=settings.sop_class,
-        series_number=settings.series_number,
-        series_description=settings.series_description,
-        product_version=__version__,
-        shadow=task.spec.mode == "Shadow",
-        predecessors=tuple(Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in task.predecessors),
-    )
 
 
 async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes, *, shadow: bool) -> tuple[Result, ...]:

@@ -1,0 +1,94 @@
+"""The one container of the Job that reports that a Run's analysis was not performed.
+
+It needs an image's header for patient, study and reference, and nothing else of the Run: no input folder, no step, no output. It must not decide
+whether there is to be a report (`runs.notice` does) nor what it says (`report.build_not_performed`).
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pydicom
+
+from gantry.api import RunReason
+from gantry.api.run import Result
+from gantry.orthanc import InstanceFiles, InstanceResource, NotFound, Orthanc, OrthancError
+from gantry.report import BuiltObject, ReportError, build_not_performed, require_valid
+from gantry.runs import PublishReceipt, Task
+
+from .context import report_context
+from .log import tell
+from .outcome import Stop
+from .patience import persistently
+from .publish import Sink
+from .upload import Object, store
+
+SERIES = 5
+"""One would do, were it not that a series may hold objects of a private class, which no report can be about."""
+IDLE_LIMIT = 60.0
+"""Seconds without a byte after which a download counts as broken off."""
+
+
+def report_not_performed(task: Task, sink: Sink) -> PublishReceipt:
+    """The receipt. Raises Stop with the reason when no report can be made or stored."""
+    begin = time.monotonic()
+    if task.not_performed is None:
+        raise Stop(RunReason.PUBLISH_FAILED, "the task does not say why the Run failed: operator and worker image are of different releases")
+    try:
+        headers = asyncio.run(_headers(task, sink))
+        report = build_not_performed(task.not_performed, headers, report_context(task))
+        require_valid([report], headers)
+    except NotFound as error:
+        raise Stop(RunReason.STUDY_GONE, "the study is no longer in Orthanc", step="publish") from error
+    except OrthancError as error:
+        raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
+    except ReportError as error:
+        raise Stop(error.reason, str(error), step="publish") from error
+    (result,) = asyncio.run(_store(report, sink))
+    seconds = round(time.monotonic() - begin, 3)
+    tell("reported that the analysis was not performed", {"reason": task.not_performed, "seconds": seconds})
+    return PublishReceipt(results=(result,), seconds=seconds)
+
+
+async def _headers(task: Task, sink: Sink) -> list[pydicom.Dataset]:
+    """Of the smallest instance of each of the first series that are still there. Raises NotFound when none is."""
+    headers: list[pydicom.Dataset] = []
+    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+        for series in task.spec.study.series_ids:
+            with contextlib.suppress(NotFound):
+                if instances := await persistently(partial(orthanc.instances_of_series, series), sink.patience):
+                    headers.append(await _downloaded(_smallest(instances), sink))
+            if len(headers) == SERIES:
+                break
+    if not headers:
+        raise NotFound("none of the Run's series is in Orthanc")
+    return headers
+
+
+def _smallest(instances: Sequence[InstanceResource]) -> InstanceResource:
+    """The same one each time, so that a second attempt makes the same report."""
+    return min(instances, key=lambda one: (one.size or 0, one.number or 0, one.sop_instance_uid, one.id))
+
+
+async def _downloaded(one: InstanceResource, sink: Sink) -> pydicom.Dataset:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "image.dcm"
+
+        async def once() -> None:
+            with InstanceFiles(sink.url, credentials=sink.credentials, timeout=IDLE_LIMIT) as files, path.open("wb", buffering=0) as file:
+                files.download(one.id, file)
+
+        await persistently(once, sink.patience)
+        # force: Orthanc also keeps files without the Part 10 preamble.
+        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+
+
+async def _store(report: BuiltObject, sink: Sink) -> tuple[Result, ...]:
+    one = Object(report.kind, report.sop_class_uid, report.sop_instance_uid, report.series_instance_uid, partial(bytes, report.dicom))
+    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+        username = sink.credentials.username if sink.credentials else None
+        return await store(orthanc, [one], sink.patience, username=username)
