@@ -11,7 +11,7 @@ from typing import Any
 from tests.builders import BRIDGE, RUN, changed
 
 from gantry.api import RunReason, timestamp
-from gantry.api.run import DeliveryStatus, Failure, FindingCounts, Result
+from gantry.api.run import DeliveryStatus, Failure, FindingCounts, Receipt, Result
 from gantry.runs import (
     HISTORY,
     BridgeView,
@@ -362,8 +362,12 @@ def a_run() -> RunBuilder:
     return RunBuilder(run)
 
 
-def sent(destination: str = "pacs") -> DeliveryStatus:
-    return DeliveryStatus(destination=destination, state="Sent", attempts=1, job_id="job-1", time=told(10))
+def sent(destination: str = "pacs", *, awaits: Receipt | None = None) -> DeliveryStatus:
+    return DeliveryStatus(destination=destination, state="Sent", attempts=1, job_id="job-1", awaits=awaits, time=told(10))
+
+
+def committed(destination: str = "pacs") -> DeliveryStatus:
+    return DeliveryStatus(destination=destination, state="Committed", attempts=1, job_id="job-1", time=told(11))
 
 
 def sending(destination: str = "pacs") -> DeliveryStatus:

@@ -95,6 +95,11 @@ class FakeOrthanc:
         self.peers: set[str] = set()
         self.servers: dict[str, dict[str, Any]] = {}
         """Of the DICOMweb plugin, with their passwords, which it does not tell."""
+        self.listed: set[str] = set()
+        """SOP instances that modalities and DICOMweb servers list."""
+        self.commits: Callable[[list[str]], dict[str, Any] | httpx.Response] = lambda uids: {"Status": "Success", "Success": uids, "Failures": []}
+        """What modalities answer to a request for storage commitment of SOP instances."""
+        self.transactions: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.job_end = "Success"
         self.job_details = ""
@@ -269,6 +274,14 @@ class FakeOrthanc:
                 return self.queries[query]
             case ("DELETE", "queries", query):
                 return self.queries.pop(query)
+            case ("POST", "modalities", name, "storage-commitment"):
+                return self._commit(self.modalities[name] and [one["SOPInstanceUID"] for one in json.loads(request.content)["DicomInstances"]])
+            case ("GET", "storage-commitment", transaction):
+                return self.transactions[transaction]
+            case ("GET", "instances", instance, "study"):
+                return self._study(self.series[self.owner[instance]].study)
+            case ("POST", "dicom-web", "servers", name, "get"):
+                return [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in sorted(self.listed)] if self.servers[name] is not None else []
             case ("GET", "peers"):
                 return sorted(self.peers)
             case ("POST", "peers", name, "store"):
@@ -366,6 +379,9 @@ class FakeOrthanc:
         if modality["AET"] not in self.counts:
             details = f"DicomAssociation - connecting to AET \"{modality['AET']}\": Connection refused"
             return httpx.Response(500, json={"Message": "Error in the network protocol", "Details": details})
+        if question["Level"] == "Instance":
+            self.queries["query"] = [{"SOPInstanceUID": uid} for uid in sorted(self.listed)]
+            return {"ID": "query", "Path": "/queries/query"}
         count = self.counts[modality["AET"]]
         name = f"NumberOf{question['Level']}RelatedInstances"
         self.queries["query"] = [{name: str(count)}] if count is not None else []
@@ -384,6 +400,13 @@ class FakeOrthanc:
         else:
             del self.modalities[name]
         return httpx.Response(200)
+
+    def _commit(self, uids: list[str]) -> Any:
+        answer = self.commits(uids)
+        if isinstance(answer, httpx.Response):
+            return answer
+        self.transactions[transaction := f"2.25.{len(self.transactions) + 1}"] = answer
+        return {"ID": transaction, "Path": f"/storage-commitment/{transaction}"}
 
     def _server(self, method: str, name: str, body: bytes) -> httpx.Response:
         if method == "DELETE" and name not in self.servers:

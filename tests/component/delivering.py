@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import Literal
 
 import pydicom
 from pydicom import Dataset
@@ -14,7 +15,7 @@ from tests.component.dicom_receiver import Receiver
 from tests.component.orthanc_server import OrthancServer
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Target, ToModality
+from gantry.delivery import Courier, Errand, Target, Terms, ToModality
 from gantry.orthanc import Credentials, Modality, Orthanc
 
 NAME = "gantry_radiology_main_pacs"
@@ -34,27 +35,29 @@ def a_result(server: OrthancServer, name: str) -> Result:
 
 async def delivered(
     server: OrthancServer,
-    result: Result,
+    results: Result | Sequence[Result],
     place: Modality | Target,
     *,
     between: Callable[[DeliveryStatus], None] = lambda delivery: None,
     limit: float = 60.0,
+    commitment: Literal["Never", "WhenOffered", "Required"] = "Never",
 ) -> DeliveryStatus:
     """Steps until it is final; `between` may change the world after each step."""
     target = Target(ToModality(NAME, place)) if isinstance(place, Modality) else place
-    courier = Courier(clock=lambda: datetime.now(UTC), jitter=lambda: 0.5)
+    woken: list[float] = []
+    courier = Courier(clock=lambda: datetime.now(UTC), jitter=lambda: 0.5, wake=lambda who, seconds: woken.append(seconds))
     deliveries = pending("pacs")
-    deadline = datetime.now(UTC) + timedelta(seconds=limit)
+    begun = datetime.now(UTC)
+    errand = Errand("run", (0, begun), "bridge", [results] if isinstance(results, Result) else list(results), Terms(begun + timedelta(seconds=limit), commitment))
     async with Orthanc(server.url, credentials=Credentials(server.username, server.password)) as orthanc:
         for _ in range(STEPS):
-            progress = await courier.advance(
-                orthanc, targets={"pacs": target}, results=[result], deliveries=deliveries, deadline=deadline
-            )
+            progress = await courier.advance(orthanc, errand, targets={"pacs": target}, deliveries=deliveries)
             deliveries = progress.deliveries
             if progress.again_after is None:
                 return deliveries[0]
             between(deliveries[0])
-            await asyncio.sleep(progress.again_after)
+            await asyncio.sleep(min([progress.again_after, *woken]))
+            woken.clear()
     raise AssertionError(f"not final after {STEPS} steps: {deliveries[0]}")
 
 

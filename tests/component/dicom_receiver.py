@@ -15,7 +15,7 @@ START_LIMIT = 15.0  # seconds; 0.05 on an idle machine
 
 
 class Receiver:
-    """Where files arrive. `refuse=True` refuses every association."""
+    """Where files arrive."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,8 @@ class Receiver:
         self.aet = "RECEIVER"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, refuse: bool = False) -> None:
-        """Returns when the port is open."""
-        more = ["--refuse"] if refuse else []
+    def start(self, *more: str) -> None:
+        """Returns when the port is open. `more`: a failing mode, `--refuse`, `--abort-after` or `--abort-during`."""
         command = ["storescp", "--aetitle", self.aet, "--output-directory", str(self.folder), *more, str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START_LIMIT

@@ -81,7 +81,7 @@ async def test_a_pacs_that_is_away_gets_the_result_when_it_is_back(server: Ortha
 
 
 async def test_a_pacs_that_refuses_until_the_deadline_is_told_by_its_words(server: OrthancServer, receiver: Receiver) -> None:
-    receiver.start(refuse=True)
+    receiver.start("--refuse")
     result = a_result(server, "refused")
     server.rest("PUT", f"/modalities/{NAME}", json={"AET": receiver.aet, "Host": "127.0.0.1", "Port": receiver.port})
     failed = await delivered(server, result, node_at(receiver), limit=2.0)

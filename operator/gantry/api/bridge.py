@@ -108,6 +108,7 @@ class Destination(Part):
                 "[has(self.dicom), has(self.dicomWeb), has(self.orthancPeer), has(self.orthancModality)].filter(x, x).size() == 1",
                 "give exactly one of dicom, dicomWeb, orthancPeer and orthancModality",
             ),
+            rule("!has(self.orthancPeer) || self.verify == 'None'", "a peer cannot be queried; leave verify at None"),
             rule(f"self.name != '{RETURN_TO_SENDER}'", f"{RETURN_TO_SENDER} is the name of delivery.returnToSender; choose another"),
         )
     }
@@ -123,6 +124,11 @@ class Destination(Part):
     """Name of a modality in Orthanc's configuration (DicomModalities). Gantry never changes it."""
     accept: Annotated[list[ResultKind], Field(min_length=1, max_length=5, json_schema_extra=LIST_SET)] = ["SR", "SEG", "SC", "PDF", "KO"]
     """Kinds of results that are sent here. SEG, SC and PDF go before the SR that names them, KO goes last."""
+    verify: Literal["None", "Query"] = "None"
+    """Query: after the send the destination is asked for the results by C-FIND or QIDO-RS and must list each, or they are sent again. Where it is
+    asked for storage commitment, and offers it, that counts instead."""
+    max_active: Annotated[int, Field(ge=1, le=32)] = 8
+    """Sends to it at once; further ones wait, the most urgent Run first, then the oldest."""
 
 
 class Sender(Part):

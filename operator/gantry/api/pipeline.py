@@ -261,6 +261,9 @@ class Delivery(Part):
 
     destinations: Annotated[list[Name], Field(max_length=32, json_schema_extra=LIST_SET)] = []
     """Names from the bridge. Empty: results stay in Orthanc."""
+    storage_commitment: Literal["Never", "WhenOffered", "Required"] = "Never"
+    """Whether DICOM destinations are asked to commit to the results (N-ACTION, PS3.4 annex J). WhenOffered: those that do not offer it are only
+    sent to. Required: the Run is complete when all have committed; a `dicomWeb` destination then needs `verify: Query`."""
     deadline: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1m')", "deadline is 1m or more")))] = "24h"
     """How long a destination that is away is tried."""
 

@@ -25,6 +25,8 @@ from .bridge import Int64
 from .pipeline import Mode, Priority, PriorityClassNames, RunTemplate
 
 State = Literal["Waiting", "Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled", "Superseded"]
+Receipt = Literal["StorageCommitment", "Query"]
+"""How a destination confirms that it has the results."""
 Trigger = Literal["StableStudy", "StableSeries", "Reconcile", "Backfill", "Rerun", "After", "Manual"]
 
 
@@ -164,16 +166,27 @@ class DeliveryStatus(Observed):
 
     destination: Name
     """Name of the destination."""
-    state: Literal["Pending", "Sending", "Sent", "Failed"]
-    """How far it is."""
+    state: Literal["Pending", "Sending", "Sent", "Committed", "Failed"]
+    """How far it is. Sent: the destination answered success. Committed: it confirmed that it has the results."""
     attempts: Annotated[int, Field(ge=0)] = 0
     """Sends begun."""
     job_id: Annotated[str | None, Field(alias="jobID", max_length=64)] = None
     """Orthanc's job of the newest attempt."""
+    awaits: Receipt | None = None
+    """Of a delivery that is Sent: the receipt it waits for."""
+    transaction_uid: Annotated[str | None, Field(alias="transactionUID", max_length=64)] = None
+    """Of the request for storage commitment."""
+    reason: Annotated[str, Field(max_length=64)] | None = None
+    """Why the newest attempt failed, in one word."""
     message: Annotated[str, Field(max_length=1024)] | None = None
-    """Why the newest attempt failed."""
+    """The same for people."""
     time: Timestamp | None = None
     """When the state last changed."""
+
+    @property
+    def final(self) -> bool:
+        """Nothing more will happen to it."""
+        return self.state in ("Committed", "Failed") or (self.state == "Sent" and self.awaits is None)
 
 
 class Failure(Observed):

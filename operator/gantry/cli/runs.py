@@ -56,7 +56,7 @@ def _row(run: Run) -> list[Text]:
     status = run.get("status") or {}
     state = status.get("state") or "Queued"
     counts, deliveries, failure = status.get("findings"), status.get("deliveries") or [], status.get("failure") or {}
-    sent = sum(one["state"] == "Sent" for one in deliveries)
+    sent = sum(one["state"] in ("Sent", "Committed") for one in deliveries)
     reason = ": ".join(filter(None, (failure.get("reason"), failure.get("message"))))
     return [
         Text(run["metadata"]["name"]),

@@ -1,10 +1,12 @@
-"""Sends a Run's results from Orthanc to their destinations.
+"""Sends a Run's results from Orthanc to their destinations, and asks those for receipts.
 
-`plan.py` decides, `courier.py` does, `places.py` knows how a send begins. It must not touch the API server: deliveries come in as values and go
-back as values.
+`plan.py` decides, `courier.py` does; `places.py` knows how a send begins, `faults.py` what its failure means, `receipts.py` how a destination
+confirms, `lanes.py` who is next and what is away. It must not touch the API server: deliveries come in as values and go back as values.
 """
 
-from .courier import Courier, Progress
+from .courier import Courier, Errand, Progress
 from .places import Target, ToModality, ToPeer, ToServer, Unusable
+from .plan import Terms
+from .receipts import receipt_of
 
-__all__ = ["Courier", "Progress", "Target", "ToModality", "ToPeer", "ToServer", "Unusable"]
+__all__ = ["Courier", "Errand", "Progress", "Target", "Terms", "ToModality", "ToPeer", "ToServer", "Unusable", "receipt_of"]

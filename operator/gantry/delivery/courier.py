@@ -1,37 +1,46 @@
 """Carries results from Orthanc to their destinations: does what `plan.py` says, one step for each delivery, and says when to come again.
 
-It keeps nothing: all state is in the Run's `status.deliveries`. A step that is done and not recorded is done again, which is harmless.
-At most four requests a destination and step; a further one for each result only when Orthanc does not start the send.
+What has to last is in the Run's `status.deliveries`. A step that is done and not recorded is done again, which is harmless. Only who waits for
+whom (`lanes.py`) is kept in memory, and made anew after a restart.
+At most four requests a destination and step, six for a receipt by query; a further one for each result only when Orthanc does not start the send.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from gantry.api.run import DeliveryStatus, Result
-from gantry.orthanc import NotFound, Orthanc, OrthancError, ServerFault
+from gantry.api.run import DeliveryStatus, Receipt, Result
+from gantry.orthanc import JobState, NotFound, Orthanc, OrthancError, ServerFault
 
+from .faults import MISSING, ORTHANC, RESULTS_GONE, WHOLE, Fault
+from .lanes import ASKS, Lane, Order
 from .places import PlaceMissing, Target, Unusable
 from .plan import (
+    LONGEST_PAUSE,
     NO_DESTINATION,
-    Action,
+    Ask,
     Look,
     Nothing,
     Send,
+    Terms,
     Wait,
+    after_answer,
     after_job,
     ended,
     failed_once,
-    moment,
     next_action,
     not_begun,
     pause_after,
     poll_pause,
     sending,
+    sent,
 )
+from .receipts import Silent, ask, receipt_of
 
 GONE = "Orthanc does not have the results any more"
 NOTHING_FOR_IT = "the destination takes none of these kinds; see its accept"
+ASK_PAUSE = 0.3
+"""Seconds until somebody asks for a receipt who found others asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,88 +52,178 @@ class Progress:
     """Seconds until the next step; None when all are final."""
 
 
-class Courier:
-    """`jitter` gives 0 to 1: it spreads the sends of many Runs to a destination that comes back."""
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be delivered for whom. `who` is woken by `Courier.wake`."""
 
-    def __init__(self, *, clock: Callable[[], datetime], jitter: Callable[[], float]) -> None:
-        self._clock = clock
-        self._jitter = jitter
+    who: Hashable
+    order: Order
+    bridge: Hashable
+    """Its destinations' lanes are its own."""
+    results: Sequence[Result]
+    terms: Terms
+
+
+@dataclass(slots=True)
+class _Step:
+    """One delivery of an errand, at one moment."""
+
+    orthanc: Orthanc
+    errand: Errand
+    target: Target | Unusable
+    lane: Lane
+    before: DeliveryStatus
+    pause: float | None = None
+    """Seconds, when the step knows better than the state."""
+    waits: bool = False
+    """For its turn in the lane."""
+
+
+class Courier:
+    """`jitter` gives 0 to 1: it spreads the sends of many Runs to a destination that comes back. `wake` makes an errand's `who` come again."""
+
+    def __init__(
+        self, *, clock: Callable[[], datetime], jitter: Callable[[], float], wake: Callable[[Hashable, float], None] = lambda who, seconds: None
+    ) -> None:
+        self._clock, self._jitter, self._wake = clock, jitter, wake
+        self._lanes: dict[tuple[Hashable, str], Lane] = {}
 
     async def advance(
-        self,
-        orthanc: Orthanc,
-        *,
-        targets: Mapping[str, Target | Unusable],
-        results: Sequence[Result],
-        deliveries: Sequence[DeliveryStatus],
-        deadline: datetime,
+        self, orthanc: Orthanc, errand: Errand, *, targets: Mapping[str, Target | Unusable], deliveries: Sequence[DeliveryStatus]
     ) -> Progress:
         """One step of each delivery. Never raises for faults of Orthanc or a destination: they become the delivery's message."""
         moved: list[DeliveryStatus] = []
         pauses: list[float] = []
         for delivery in deliveries:
+            if delivery.final:
+                moved.append(delivery)
+                continue
             target = targets.get(delivery.destination, Unusable(NO_DESTINATION))
+            step = _Step(orthanc, errand, target, self._lane(errand, target, delivery.destination), delivery)
+            after = ended(await self._do(step), now=self._clock(), terms=errand.terms)
             now = self._clock()
-            action = next_action(delivery, known=isinstance(target, Target), now=now, deadline=deadline)
-            after = await self._do(action, orthanc, target, results, delivery)
-            now = self._clock()
-            after = ended(after, now=now, deadline=deadline)
             moved.append(after)
-            if after.state not in ("Sent", "Failed"):
-                left = max(0.0, (deadline - now).total_seconds())
-                pauses.append(min(left, self._pause(action, after, now)))
+            self._make_way(step, after, now)
+            if not after.final:
+                left = max(0.0, (errand.terms.deadline - now).total_seconds())
+                pauses.append(min(left, self._pause(step, after, now)))
         return Progress(tuple(moved), min(pauses, default=None))
 
-    def _pause(self, action: Action, after: DeliveryStatus, now: datetime) -> float:
-        if isinstance(action, Wait):
-            return action.seconds
-        if after.state == "Sending":
+    def away(self) -> dict[str, int]:
+        """Destinations that are away, and how many probes failed."""
+        return {destination: lane.failures for (_, destination), lane in self._lanes.items() if lane.away}
+
+    def _lane(self, errand: Errand, target: Target | Unusable, destination: str) -> Lane:
+        size = target.size if isinstance(target, Target) else 1
+        lane = self._lanes.get((errand.bridge, destination))
+        if lane is None:
+            lane = self._lanes[errand.bridge, destination] = Lane(self._wake, lambda n: pause_after(n, jitter=self._jitter()), size)
+        lane.size = size
+        return lane
+
+    def _pause(self, step: _Step, after: DeliveryStatus, now: datetime) -> float:
+        if step.pause is not None:
+            return step.pause
+        if after.state == "Sending" or after.awaits:
             return poll_pause(after, now)
+        if after.reason in WHOLE:
+            return self._turn()
         return pause_after(after.attempts, jitter=self._jitter()).total_seconds()
 
-    async def _do(
-        self, action: Action, orthanc: Orthanc, target: Target | Unusable, results: Sequence[Result], delivery: DeliveryStatus
-    ) -> DeliveryStatus:
-        match action:
+    def _make_way(self, step: _Step, after: DeliveryStatus, now: datetime) -> None:
+        """Whoever sends no more gives its place in the lane to the next."""
+        who = step.errand.who
+        if after.state == "Sending" or (step.waits and not after.final):
+            return
+        step.lane.leave(who, now)
+        if not after.final and after.state == "Pending" and after.reason in WHOLE and isinstance(step.target, Target):
+            step.lane.enter(who, step.errand.order, now)  # away: it waits for its turn
+
+    def _turn(self) -> float:
+        """Who waits for its turn is woken; this is for the case that nobody wakes it."""
+        return LONGEST_PAUSE.total_seconds() * (0.5 + self._jitter() / 2)
+
+    async def _do(self, step: _Step) -> DeliveryStatus:
+        delivery, target, now = step.before, step.target, self._clock()
+        match next_action(delivery, known=isinstance(target, Target), now=now, deadline=step.errand.terms.deadline):
             case Look(job):
-                return await self._look(job, orthanc, target, results, delivery)
+                return await self._look(job, step)
+            case Ask(receipt) if isinstance(target, Target):
+                return await self._ask(step, target, receipt)
             case Send() if isinstance(target, Target):
-                return await self._send(orthanc, target, results, delivery)
-            case Wait() if isinstance(target, Unusable):
-                return delivery.model_copy(update={"message": target.words})
-            case Wait() | Nothing() | Send():
+                if step.lane.enter(step.errand.who, step.errand.order, now):
+                    return await self._send(step, target)
+                step.pause, step.waits = self._turn(), True
+                words = f"waits while the destination is away ({step.lane.reason}); it is tried again by one send at a time"
+                return delivery.model_copy(update={"message": words}) if step.lane.away and not delivery.message else delivery
+            case Wait(seconds):
+                step.pause = seconds
+                return delivery.model_copy(update={"message": target.words}) if isinstance(target, Unusable) else delivery
+            case Nothing() | Send() | Ask():
                 return delivery
 
-    async def _look(
-        self, job: str, orthanc: Orthanc, target: Target | Unusable, results: Sequence[Result], delivery: DeliveryStatus
-    ) -> DeliveryStatus:
+    async def _look(self, job: str, step: _Step) -> DeliveryStatus:
+        delivery, target, errand = step.before, step.target, step.errand
+        step.lane.hold(errand.who, self._clock())
         try:
-            seen = await orthanc.job(job)
+            seen = await step.orthanc.job(job)
         except OrthancError:
             return delivery  # Orthanc is away, which says nothing of its job; the bridge's condition tells it
         if seen is not None and not seen.unknown_place:
-            return after_job(delivery, seen, self._clock())
+            awaits = receipt_of(target, errand.terms.commitment) if isinstance(target, Target) else None
+            after = after_job(delivery, seen, self._clock(), awaits=awaits)
+            if after.state != "Sending":
+                self._learn(step, after if seen.state is JobState.FAILURE else None)
+            return after
         if isinstance(target, Unusable):
-            return failed_once(delivery, target.words, self._clock())
-        return await self._send(orthanc, target, results, delivery, mend=seen is not None)
+            return failed_once(delivery, MISSING, target.words, self._clock())
+        return await self._send(step, target, mend=seen is not None)
 
-    async def _send(
-        self, orthanc: Orthanc, target: Target, results: Sequence[Result], delivery: DeliveryStatus, *, mend: bool = False
-    ) -> DeliveryStatus:
-        instances = [one.orthanc_id for one in target.chosen(results)]
+    async def _ask(self, step: _Step, target: Target, receipt: Receipt) -> DeliveryStatus:
+        delivery, lane, now = step.before, step.lane, self._clock()
+        quiet = (lane.ask_at - now).total_seconds() if lane.ask_at else 0.0
+        if quiet > 0 or lane.asking >= ASKS:
+            step.pause = max(quiet, ASK_PAUSE) * (1 + self._jitter() / 2)
+            return delivery
+        lane.asking += 1
+        try:
+            answer = await ask(step.orthanc, target, receipt, target.chosen(step.errand.results), delivery.transaction_uid)
+        finally:
+            lane.asking -= 1
+        now = self._clock()
+        lane.ask_at = now + timedelta(seconds=poll_pause(delivery, now)) if isinstance(answer, Silent) else None
+        return after_answer(delivery, answer, step.errand.terms, now, query=target.verify and receipt != "Query")
+
+    async def _send(self, step: _Step, target: Target, *, mend: bool = False) -> DeliveryStatus:
+        delivery, orthanc = step.before, step.orthanc
+        instances = [one.orthanc_id for one in target.chosen(step.errand.results)]
         if not instances:
-            words = NOTHING_FOR_IT if results else "the Run has no results to send"
-            return delivery.model_copy(update={"state": "Sent", "message": words, "time": moment(self._clock())})
+            words = NOTHING_FOR_IT if step.errand.results else "the Run has no results to send"
+            return sent(delivery, self._clock(), awaits=None, message=words)
         try:
             if mend:
                 await target.place.mend(orthanc)
             job = await target.place.begin(orthanc, instances)
         except PlaceMissing as missing:
-            return not_begun(delivery, str(missing), self._clock())
+            return self._not_begun(step, MISSING, str(missing))
         except OrthancError as error:
-            words = GONE if await self._gone(orthanc, instances, error) else f"Orthanc did not start the send: {error}"
-            return not_begun(delivery, words, self._clock())
+            if await self._gone(orthanc, instances, error):
+                return self._not_begun(step, RESULTS_GONE, GONE)
+            return self._not_begun(step, ORTHANC, f"Orthanc did not start the send: {error}")
+        step.lane.hold(step.errand.who, self._clock())
         return sending(delivery, job, self._clock())
+
+    def _not_begun(self, step: _Step, fault: Fault, words: str) -> DeliveryStatus:
+        after = not_begun(step.before, fault, words, self._clock())
+        self._learn(step, after)
+        return after
+
+    def _learn(self, step: _Step, failed: DeliveryStatus | None) -> None:
+        """What a send that ended says of the whole destination."""
+        if failed is None or failed.reason not in WHOLE:
+            step.lane.works()
+        else:
+            step.lane.fails(failed.reason, self._clock())
 
     async def _gone(self, orthanc: Orthanc, instances: Sequence[str], error: OrthancError) -> bool:
         """Orthanc 1.10 answers 404 to a send of what it does not have, 1.13 an internal error 500: only asking for it tells."""

@@ -95,6 +95,10 @@ class Target:
     place: Place
     accept: Collection[str] = ALL
     """Kinds of results it gets."""
+    verify: bool = False
+    """It is asked for them afterwards."""
+    size: int = 8
+    """Sends to it at once."""
 
     def chosen(self, results: Sequence[Result]) -> list[Result]:
         """What goes there, in the order it is sent."""

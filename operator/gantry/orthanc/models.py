@@ -136,6 +136,13 @@ class Job:
     """It failed because Orthanc does not know the DICOMweb server (any more)."""
 
 
+class Commitment(StrEnum):
+    """How a request for storage commitment stands."""
+
+    PENDING = "Pending"
+    SUCCESS = "Success"
+
+
 _INEXISTENT_ITEM = 7
 """OrthancPluginErrorCode_InexistentItem. The DICOMweb plugin's job is only said to have failed in the plugin; its own words stand in Content."""
 
@@ -252,6 +259,27 @@ def parse_job(raw: Any) -> Job:
         error_details=str(within.get("FunctionErrorDetails") or document.get("ErrorDetails") or ""),
         unknown_place=within.get("FunctionErrorCode") == _INEXISTENT_ITEM,
     )
+
+
+def parse_commitment(raw: Any) -> Commitment | int:
+    """Of /storage-commitment/{uid}; a number: so many objects are not committed."""
+    document = _document("/storage-commitment", raw)
+    status = _text("/storage-commitment", document, "Status")
+    if status in set(Commitment):
+        return Commitment(status)
+    return max(1, len(parse_list("/storage-commitment", document.get("Failures") or [])))
+
+
+def parse_instances(raw: Any) -> frozenset[str]:
+    """SOP instances in the simplified answers of a query."""
+    rows = (_document("/queries/…/answers", row) for row in parse_list("/queries/…/answers", raw))
+    return frozenset(str(row["SOPInstanceUID"]).strip(" \0") for row in rows if row.get("SOPInstanceUID"))
+
+
+def parse_qido_instances(raw: Any) -> frozenset[str]:
+    """SOP instances in DICOM JSON (PS3.18 F.2)."""
+    elements = [_document("DICOMweb instances", row).get("00080018") for row in parse_list("DICOMweb instances", raw)]
+    return frozenset(str(one["Value"][0]) for one in elements if isinstance(one, Mapping) and one.get("Value"))
 
 
 def parse_list(what: str, raw: Any) -> list[Any]:

@@ -48,14 +48,7 @@ class Places:
         """
         uids = {"StudyInstanceUID": study_uid, **({"SeriesInstanceUID": series_uid} if series_uid else {})}
         level, count = ("Series", "NumberOfSeriesRelatedInstances") if series_uid else ("Study", "NumberOfStudyRelatedInstances")
-        path = f"/modalities/{part(modality)}/query"
-        answer = await self._http.send_json("POST", path, {"Level": level, "Query": {**uids, count: ""}, "Timeout": timeout})
-        query = models.parse_texts(path, answer.json()).get("ID")
-        if not query:
-            raise Refused(f"{path}: the answer has no ID")
-        rows = await self._http.get_json(f"/queries/{part(query)}/answers", params={"expand": "", "simplify": ""})
-        with contextlib.suppress(NotFound):  # Orthanc keeps only so many queries; that it dropped this one is what is wanted
-            await self._http.send_json("DELETE", f"/queries/{part(query)}")
+        rows = await self._find(modality, level, {**uids, count: ""}, timeout)
         return models.parse_count(rows, count)
 
     async def peers(self) -> frozenset[str]:
@@ -110,6 +103,58 @@ class Places:
         if not self._dicom_web:
             raise NotFound("Orthanc has no DICOMweb plugin")
         return self._dicom_web
+
+    # -- receipts ------------------------------------------------------------------------------------------------------
+
+    async def ask_commitment(self, modality: str, objects: Sequence[tuple[str, str]]) -> str:
+        """Asks for storage commitment of objects (SOP class, SOP instance) and returns the transaction's UID. The answer comes later."""
+        path = f"/modalities/{part(modality)}/storage-commitment"
+        wanted = [{"SOPClassUID": kind, "SOPInstanceUID": instance} for kind, instance in objects]
+        answer = await self._http.send_json("POST", path, {"DicomInstances": wanted})
+        transaction = models.parse_texts(path, answer.json()).get("ID")
+        if not transaction:
+            raise Refused(f"{path}: the answer has no ID")
+        return transaction
+
+    async def commitment(self, transaction: str) -> models.Commitment | int:
+        """What was answered; a number: so many objects are not committed. Raises NotFound when Orthanc does not know it (any more)."""
+        try:
+            return models.parse_commitment(await self._http.get_json(f"/storage-commitment/{part(transaction)}"))
+        except NotFound:
+            raise NotFound("/storage-commitment: Orthanc does not know the transaction") from None
+
+    async def found_at(self, modality: str, *, study_uid: str, series_uid: str, timeout: int) -> frozenset[str]:  # noqa: ASYNC109 - Orthanc's, for the association
+        """SOP instances of a series that a modality lists, by C-FIND. Three requests."""
+        query = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": ""}
+        return models.parse_instances(await self._find(modality, "Instance", query, timeout))
+
+    async def found_by_qido(self, server: str, *, study_uid: str, series_uid: str) -> frozenset[str]:
+        """The same of a DICOMweb server, by QIDO-RS through Orthanc's plugin. The UIDs stand in the body, not in a path that errors name."""
+        question = {
+            "Uri": "/instances",
+            "Arguments": {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid},
+            "HttpHeaders": {"Accept": "application/dicom+json"},
+        }
+        answer = await self._http.send_json("POST", f"{await self._web()}/servers/{part(server)}/get", question)
+        return models.parse_qido_instances(answer.json() if answer.content else [])
+
+    async def study_uid_of(self, instance: str) -> str:
+        """StudyInstanceUID of an instance."""
+        uid = models.parse_study(await self._http.get_json(f"/instances/{part(instance)}/study")).tags.get("StudyInstanceUID")
+        if not uid:
+            raise Refused("/instances/…/study: the answer has no StudyInstanceUID")
+        return uid
+
+    async def _find(self, modality: str, level: str, query: dict[str, str], timeout: int) -> object:  # noqa: ASYNC109 - Orthanc's, for the association
+        path = f"/modalities/{part(modality)}/query"
+        answer = await self._http.send_json("POST", path, {"Level": level, "Query": query, "Timeout": timeout})
+        made = models.parse_texts(path, answer.json()).get("ID")
+        if not made:
+            raise Refused(f"{path}: the answer has no ID")
+        rows = await self._http.get_json(f"/queries/{part(made)}/answers", params={"expand": "", "simplify": ""})
+        with contextlib.suppress(NotFound):  # Orthanc keeps only so many queries; that it dropped this one is what is wanted
+            await self._http.send_json("DELETE", f"/queries/{part(made)}")
+        return rows
 
     async def job(self, job: str) -> models.Job | None:
         """None: Orthanc does not know it (any more; JobsHistorySize), which says nothing about its end."""

@@ -304,18 +304,19 @@ def _deliver(seen: Observed, status: RunStatus) -> Plan:
     deliveries = tuple(known.get(name) or DeliveryStatus(destination=name, state="Pending") for name in chosen.destinations)
     if deliveries:
         status = words.delivering(seen, status, deliveries, _on_the_way(seen, deliveries))
-    if all(d.state == "Sent" for d in deliveries):
+    begun = words.condition(status, "Reported")
+    deadline = (parse_timestamp(begun.last_transition_time) if begun else seen.now) + parse_duration(chosen.deadline)
+    if all(d.final and d.state != "Failed" for d in deliveries):
         return Plan(status=words.failed_and_told(seen, status) if status.failure else words.complete(seen, status))
-    if all(d.state in ("Sent", "Failed") for d in deliveries):
+    if all(d.final for d in deliveries):
         lost = [f"{d.destination} ({d.message or 'no answer'})" for d in deliveries if d.state == "Failed"]
-        message = f"not delivered within template.delivery.deadline ({chosen.deadline}): {', '.join(lost)}; the results are in Orthanc"
+        within = f" within template.delivery.deadline ({chosen.deadline})" if seen.now >= deadline else ""
+        message = f"not delivered{within}: {', '.join(lost)}; the results are in Orthanc"
         if status.failure:
             return Plan(status=words.failed_and_told(seen, status, lost=message))
         return Plan(status=words.unsuccessful(seen, failed(RunReason.DELIVERY_FAILED, message), status=status))
     if seen.deliveries is not None or seen.bridge is None:
         return Plan(status=status)
-    begun = words.condition(status, "Reported")
-    deadline = (parse_timestamp(begun.last_transition_time) if begun else seen.now) + parse_duration(chosen.deadline)
     return Plan((Deliver(tuple(chosen.destinations), tuple(status.results or ()), deliveries, deadline),), status)
 
 
@@ -326,9 +327,12 @@ def _receipt(seen: Observed) -> PublishReceipt | None:
 
 def _on_the_way(seen: Observed, deliveries: tuple[DeliveryStatus, ...]) -> tuple[RunReason, str]:
     """Why delivery is not done."""
-    waiting = [d.destination for d in deliveries if d.state != "Sent"]
+    waiting = [d.destination for d in deliveries if d.state not in ("Sent", "Committed")]
     if seen.bridge is None:
         return RunReason.BRIDGE_MISSING, f"no OrthancBridge {seen.run.bridge} in namespace {seen.run.namespace}; delivery waits for it"
+    if not waiting:
+        open_ = ", ".join(d.destination for d in deliveries if not d.final)
+        return RunReason.SENT, f"sent; {open_} did not confirm yet; status.deliveries says what is waited for"
     return RunReason.DELIVERING, f"{', '.join(waiting)} did not take the results yet; status.deliveries says why"
 
 

@@ -91,12 +91,15 @@ def complete(seen: Observed, status: RunStatus) -> RunStatus:
 
 def _delivered(seen: Observed, status: RunStatus) -> Word:
     """A shadow Run has delivered nothing, and says so: whoever waits for Delivered must not take it for something a reader has."""
-    places = [d.destination for d in status.deliveries or ()]
     if seen.run.shadow:
         return Word("Delivered", False, RunReason.SHADOW, "spec.mode is Shadow: nothing leaves; the results stay in Orthanc, marked as shadow")
-    if not places:
+    if not status.deliveries:
         return Word("Delivered", True, RunReason.NO_DESTINATIONS, "the template names no destination; the results stay in Orthanc")
-    return Word("Delivered", True, RunReason.DELIVERED, f"{', '.join(places)} took the results")
+    committed = [d.destination for d in status.deliveries if d.state == "Committed"]
+    taken = [d.destination for d in status.deliveries if d.state != "Committed"]
+    words = [f"{', '.join(taken)} took the results"] if taken else []
+    words += [f"{', '.join(committed)} confirmed to have {'them' if taken else 'the results'}"] if committed else []
+    return Word("Delivered", True, RunReason.DELIVERED if taken else RunReason.COMMITTED, "; ".join(words))
 
 
 def unsuccessful(seen: Observed, failure: Failure, *, status: RunStatus | None = None) -> RunStatus:

@@ -71,7 +71,7 @@ class Metrics:
         if status.usage and status.usage.gpu_seconds and status.usage.gpu_resource:
             self.gpu_seconds.labels(name, status.usage.gpu_resource).inc(status.usage.gpu_seconds)
         for delivery in status.deliveries or ():
-            if delivery.state in ("Sent", "Failed"):
+            if delivery.final:
                 self.deliveries.labels(delivery.destination, delivery.state).inc()
 
     def text(self) -> bytes:

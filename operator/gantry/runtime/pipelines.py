@@ -17,6 +17,7 @@ from gantry.runs import BridgeView
 from .records import Key, PipelineRecord
 from .store import Store
 from .tallies import Tally
+from .targets import gives_receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ def judge(
         listed = ", ".join(sorted(known)) or "none"
         message = f"the bridge has no destination {', '.join(unknown)}; it has: {listed}"
         return Judgement(PipelineReason.DESTINATION_UNKNOWN, message)
+    if spec.template.delivery.storage_commitment == "Required":
+        silent = [one.name for one in bridge.spec.destinations if one.name in spec.template.delivery.destinations and not gives_receipt(one)]
+        if silent:
+            message = f"delivery.storageCommitment is Required, and {', '.join(silent)} can give no receipt; set verify: Query there, or WhenOffered"
+            return Judgement(PipelineReason.NO_RECEIPT, message)
     if isinstance(rules, InvalidRules):
         reason = PipelineReason.INVALID_EXPRESSION if isinstance(rules, InvalidExpression) else PipelineReason.INVALID_REQUIREMENT
         return Judgement(reason, str(rules))

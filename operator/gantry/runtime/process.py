@@ -13,6 +13,7 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import structlog
 
@@ -146,11 +147,12 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         clock=now,
         sleep=asyncio.sleep,
     )
+    courier = Courier(clock=now, jitter=random.random, wake=lambda who, seconds: queue.add_after(cast(Key, who), seconds))
     runs = RunReconciler(
         kube=kube,
         store=store,
         bridges=bridges,
-        courier=Courier(clock=now, jitter=random.random),
+        courier=courier,
         installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy),
         limits=Limits(image_pull=timedelta(seconds=settings.image_pull_limit)),
         metrics=metrics,
@@ -164,6 +166,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
     metrics.collect("gantry_follow_queue_depth", "Finished Runs that wait to be followed", "", lambda: {"": followers.depth})
+    metrics.collect("gantry_destinations_away", "Failed probes of destinations that take nothing now", "destination", courier.away)
     return Parts(queue, store, runs, pipelines, bridges, backfills, followers)
 
 

@@ -12,9 +12,10 @@ import structlog
 from gantry import runs
 from gantry.api import RunReason, labels, parse_duration
 from gantry.api.run import RunStatus
-from gantry.delivery import Courier
+from gantry.delivery import Courier, Errand, Terms
 from gantry.kube import JOBS, PODS, RUNS, AlreadyExists, Conflict, Kube, NotFound, Rejected
 from gantry.runs import (
+    URGENCY,
     Action,
     CreateJob,
     CreateNotice,
@@ -198,9 +199,14 @@ class RunReconciler:
         if orthanc is None or seen.bridge is None:
             self._wake_after(key, NO_ORTHANC_PAUSE)
             return None
-        targets = targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge))
+        chosen = seen.run.parsed.template.delivery
+        order = (URGENCY[seen.run.priority], seen.run.created)
+        terms = Terms(errand.deadline, chosen.storage_commitment)
         progress = await self._courier.advance(
-            orthanc, targets=targets, results=errand.results, deliveries=errand.deliveries, deadline=errand.deadline
+            orthanc,
+            Errand(who=key, order=order, bridge=bridge, results=errand.results, terms=terms),
+            targets=targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge)),
+            deliveries=errand.deliveries,
         )
         if progress.again_after is not None:
             self._wake_after(key, progress.again_after)

@@ -20,11 +20,17 @@ def targets_of(bridge: Key, spec: BridgeSpec, logins: Mapping[str, Login]) -> di
 
 def _target(bridge: Key, destination: Destination, login: Login | None) -> Target | Unusable:
     name = modality_name(bridge.namespace, bridge.name, destination.name)
+    options = (destination.accept, destination.verify == "Query", destination.max_active)
     if destination.dicom_web is not None:
         server = server_of(destination.dicom_web, login)
-        return Unusable(server) if isinstance(server, str) else Target(ToServer(name, server), destination.accept)
+        return Unusable(server) if isinstance(server, str) else Target(ToServer(name, server), *options)
     if destination.orthanc_peer is not None:
-        return Target(ToPeer(destination.orthanc_peer), destination.accept)
+        return Target(ToPeer(destination.orthanc_peer), *options)
     if destination.orthanc_modality is not None:
-        return Target(ToModality(destination.orthanc_modality, None), destination.accept)
-    return Target(ToModality(name, node_of(destination)), destination.accept)
+        return Target(ToModality(destination.orthanc_modality, None), *options)
+    return Target(ToModality(name, node_of(destination)), *options)
+
+
+def gives_receipt(destination: Destination) -> bool:
+    """Whether it can confirm at all that it has something."""
+    return destination.verify == "Query" or destination.dicom is not None or destination.orthanc_modality is not None

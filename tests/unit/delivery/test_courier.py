@@ -1,6 +1,7 @@
 """Results on their way: whatever happens, they arrive or the delivery says why not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from tests.builders import pending
 from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Progress, Target, ToModality, ToPeer, ToServer, Unusable
+from gantry.delivery import Courier, Errand, Progress, Target, Terms, ToModality, ToPeer, ToServer, Unusable
 from gantry.delivery.places import ALL
 from gantry.orthanc import DicomWebServer, Modality
 
@@ -26,21 +27,21 @@ RESULT = Result.model_validate(
 class Delivery:
     """A courier on a fake Orthanc, and what it said last."""
 
-    def __init__(self, *destinations: str, targets: dict[str, Target | Unusable] | None = None) -> None:
+    def __init__(self, *destinations: str, targets: dict[str, Target | Unusable] | None = None, commitment: Any = "Never") -> None:
         self.fake = FakeOrthanc(Clock())
         study = self.fake.images("of the result", count=1)
         self.result = RESULT.model_copy(update={"orthanc_id": self.fake.series[self.fake.studies[study].series[0]].instances[0]})
         self.fake.modalities["gantry_pacs"] = {"AET": "PACS", "Host": "pacs", "Port": 104}
         self.targets = {"pacs": Target(ToModality("gantry_pacs", PACS))} if targets is None else targets
-        self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0)
+        self.woken: list[float] = []
+        self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0, wake=lambda who, seconds: self.woken.append(seconds))
+        self.errand = Errand("run", (2, START), "bridge", [self.result], Terms(DEADLINE, commitment))
         self.last = Progress(pending(*(destinations or ("pacs",))), 0.0)
-        self.steps: list[tuple[str, int]] = []
 
     async def step(self) -> DeliveryStatus:
+        self.woken.clear()
         async with self.fake.client() as orthanc:
-            self.last = await self.courier.advance(
-                orthanc, targets=self.targets, results=[self.result], deliveries=self.last.deliveries, deadline=DEADLINE
-            )
+            self.last = await self.courier.advance(orthanc, self.errand, targets=self.targets, deliveries=self.last.deliveries)
         return self.last.deliveries[0]
 
     async def to_the_end(self, *, each: Callable[[], Any] = lambda: None, limit: int = 500) -> DeliveryStatus:
@@ -48,7 +49,7 @@ class Delivery:
             delivery = await self.step()
             if self.last.again_after is None:
                 return delivery
-            self.fake.clock.pass_by(self.last.again_after)
+            self.fake.clock.pass_by(min([self.last.again_after, *self.woken]))
             each()
         raise AssertionError("it never ended")
 
@@ -159,8 +160,8 @@ async def test_while_orthanc_is_away_nothing_is_lost_and_pauses_grow() -> None:
     for _ in range(3):
         await delivery.step()
         assert delivery.last.again_after is not None
-        pauses.append(delivery.last.again_after)
-        delivery.fake.clock.pass_by(delivery.last.again_after)
+        pauses.append(min(delivery.woken))
+        delivery.fake.clock.pass_by(min(delivery.woken))
     assert pauses == [5, 10, 20]
     assert "Orthanc did not start the send" in (delivery.last.deliveries[0].message or "")
     delivery.fake.up()
@@ -189,7 +190,8 @@ async def test_one_destination_that_is_away_does_not_hold_another() -> None:
 async def test_a_run_without_results_has_nothing_to_send() -> None:
     delivery = Delivery()
     async with delivery.fake.client() as orthanc:
-        progress = await delivery.courier.advance(orthanc, targets=delivery.targets, results=[], deliveries=pending("pacs"), deadline=DEADLINE)
+        nothing = replace(delivery.errand, results=[])
+        progress = await delivery.courier.advance(orthanc, nothing, targets=delivery.targets, deliveries=pending("pacs"))
     assert (progress.deliveries[0].state, progress.again_after) == ("Sent", None)
     assert delivery.fake.calls == []
 

@@ -12,6 +12,7 @@ from gantry.delivery.plan import (
     Look,
     Nothing,
     Send,
+    Terms,
     Wait,
     after_job,
     ended,
@@ -98,5 +99,5 @@ ENDS: dict[str, tuple[DeliveryStatus, datetime, str, str | None]] = {
 
 @pytest.mark.parametrize(("delivery", "now", "state", "message"), ENDS.values(), ids=ENDS.keys())
 def test_the_deadline(delivery: DeliveryStatus, now: datetime, state: str, message: str | None) -> None:
-    after = ended(delivery, now=now, deadline=DEADLINE)
+    after = ended(delivery, now=now, terms=Terms(DEADLINE))
     assert (after.state, after.message) == (state, message)

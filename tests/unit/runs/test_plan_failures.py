@@ -314,8 +314,13 @@ CASES = {
         RunReason.DEADLINE_EXCEEDED,
         "not finished after template.timeout (1h): 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; waits until template.timeout (1h)",
     ),
+    "a destination refused the results for good": Case(
+        a_run().delivering_to("pacs", "archive").published().delivered(sent("archive"), undelivered("SOP class refused")),
+        RunReason.DELIVERY_FAILED,
+        "not delivered: pacs (SOP class refused); the results are in Orthanc",
+    ),
     "a destination never took the results": Case(
-        a_run().delivering_to("pacs", "archive").published().delivered(sent("archive"), undelivered("association refused")),
+        a_run().delivering_to("pacs", "archive").published().delivered(sent("archive"), undelivered("association refused")).at(2 * 86400),
         RunReason.DELIVERY_FAILED,
         "not delivered within template.delivery.deadline (24h): pacs (association refused); the results are in Orthanc",
     ),

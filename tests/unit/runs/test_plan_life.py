@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from tests.builders_runs import JOB_UID, NAME, RunBuilder, a_run, a_state, an_end, at, sending, sent, told
+from tests.builders_runs import JOB_UID, NAME, RunBuilder, a_run, a_state, an_end, at, committed, sending, sent, told
 
 from gantry.api.run import DeliveryStatus, RunStatus
 from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, job_name, plan
@@ -160,6 +160,19 @@ CASES = {
     ),
     "all have them": Case(
         a_run().published().delivered(sent()), want_state="Succeeded", want="Complete True Complete: analysed, reported and delivered"
+    ),
+    "sent, and a receipt is waited for": Case(
+        a_run().delivering_to("pacs", "archive").published().delivered(sent(awaits="StorageCommitment"), sent("archive")),
+        want_state="Delivering",
+        want="Delivered False Sent: sent; pacs did not confirm yet; status.deliveries says what is waited for",
+    ),
+    "all confirmed": Case(
+        a_run().published().delivered(committed()), want_state="Succeeded", want="Delivered True Committed: pacs confirmed to have the results"
+    ),
+    "one confirmed and one was not asked": Case(
+        a_run().delivering_to("pacs", "archive").published().delivered(committed(), sent("archive")),
+        want_state="Succeeded",
+        want="Delivered True Delivered: archive took the results; pacs confirmed to have them",
     ),
     "reported, and the operator was killed: the courier goes again, the pod need not be there": Case(
         a_run().with_status(REPORTED).without_job(), (Deliver,)

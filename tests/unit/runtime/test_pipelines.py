@@ -56,6 +56,11 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
         a_record(), BridgeView.from_object(changed(A_BRIDGE, "spec.destinations", [])), RULES,
         PipelineReason.DESTINATION_UNKNOWN, "the bridge has no destination pacs; it has: none",
     ),
+    "a receipt required of a destination that can give none": (
+        a_record(spec__template__delivery__storageCommitment="Required"),
+        BridgeView.from_object(changed(A_BRIDGE, "spec.destinations", [{"name": "pacs", "orthancPeer": "second"}])), RULES,
+        PipelineReason.NO_RECEIPT, "delivery.storageCommitment is Required, and pacs can give no receipt; set verify: Query there, or WhenOffered",
+    ),
     "rules that cannot be compiled": (
         a_record(), BRIDGE, InvalidRequirement("spec.match.study: no"), PipelineReason.INVALID_REQUIREMENT, "spec.match.study: no",
     ),
