@@ -56,7 +56,7 @@ async def test_a_permanent_refusal_stops_early_with_its_reason(server: OrthancSe
     with scripted_scp(script, **options) as scp:
         end = await delivered(server, a_result(server, reason), to(scp, server))
     assert (end.state, end.reason, end.attempts) == ("Failed", reason, 2)
-    assert (end.message or "").endswith("; refused twice, it is not tried again")
+    assert (end.message or "").endswith("; twice the same, it is not tried again")
 
 
 PASSING: dict[str, tuple[Script, dict[str, object], str]] = {

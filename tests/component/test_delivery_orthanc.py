@@ -95,7 +95,8 @@ async def test_a_result_that_was_deleted_from_orthanc_is_said_to_be_gone(server:
     result = a_result(server, "deleted")
     server.rest("DELETE", f"/instances/{result.orthanc_id}")
     failed = await delivered(server, result, node_of(pacs), limit=1.0)
-    assert (failed.state, failed.message) == ("Failed", "Orthanc does not have the results any more")
+    assert (failed.state, failed.reason, failed.attempts) == ("Failed", "ResultsGone", 2)
+    assert failed.message == "Orthanc does not have the results any more; twice the same, it is not tried again"
 
 
 async def test_an_orthanc_killed_during_the_send_sends_again(tmp_path: Path, pacs: OrthancServer) -> None:

@@ -172,7 +172,7 @@ def failed_once(delivery: DeliveryStatus, fault: Fault, words: str, now: datetim
     """The send did not work; it is pending again, unless it was refused for good a second time. `attempts` counts sends begun, so it stays."""
     said = harmless(words)
     if fault.permanent and delivery.reason == fault.reason:
-        return _failed(delivery, fault.reason, f"{said}; refused twice, it is not tried again", now)
+        return _failed(delivery, fault.reason, f"{said}; twice the same, it is not tried again", now)
     return delivery.model_copy(
         update={
             "state": "Pending", "job_id": None, "awaits": None, "transaction_uid": None,

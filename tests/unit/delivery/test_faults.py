@@ -42,7 +42,7 @@ async def test_a_permanent_refusal_stops_at_the_second_time() -> None:
     delivery.fake.job_end, delivery.fake.job_details = "Failure", 'C-STORE SCU to AET "PACS" has failed with DIMSE status 0x0122'
     end = await delivery.to_the_end()
     assert (end.state, end.reason, end.attempts) == ("Failed", "SOPClassRefused", 2)
-    assert (end.message or "").endswith("DIMSE status 0x0122; refused twice, it is not tried again")
+    assert (end.message or "").endswith("DIMSE status 0x0122; twice the same, it is not tried again")
     assert (delivery.fake.clock.now - START).total_seconds() < 30
 
 

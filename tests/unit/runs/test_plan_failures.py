@@ -29,6 +29,8 @@ STUDY_GONE = FetchReceipt(failure=failed(RunReason.STUDY_GONE, "the study is no 
 REPORTED = plan(a_run().published().observed()).status
 NOT_FINISHED = a_run().with_template(retries=0)
 
+TWO = a_run().delivering_to("pacs", "archive")
+
 CASES = {
     "a cancelled Run ends with its Job": Case(
         a_run().running().cancelled(),
@@ -320,7 +322,7 @@ CASES = {
         "not delivered: pacs (SOP class refused); the results are in Orthanc",
     ),
     "a destination never took the results": Case(
-        a_run().delivering_to("pacs", "archive").published().delivered(sent("archive"), undelivered("association refused")).at(2 * 86400),
+        TWO.with_status(plan(TWO.published().observed()).status).delivered(sent("archive"), undelivered("association refused")).at(2 * 86400),
         RunReason.DELIVERY_FAILED,
         "not delivered within template.delivery.deadline (24h): pacs (association refused); the results are in Orthanc",
     ),
@@ -352,7 +354,7 @@ def test_every_reason_a_run_can_fail_with_is_in_the_table() -> None:
     not_a_failure = {
         RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
         RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.SHADOW, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
-        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED,
+        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SENT, RunReason.COMMITTED,
     }  # fmt: skip
     assert {case.want_reason for case in CASES.values()} == set(RunReason) - not_a_failure
 

@@ -136,7 +136,7 @@ ENDS = {
     "a destination never took it": End(
         UNDER_WAY.notice_ends(0, TOLD).delivered(undelivered("refused")),
         ("True", "NotPerformed"),
-        "not delivered within template.delivery.deadline (24h): pacs (refused); the results are in Orthanc",
+        "not delivered: pacs (refused); the results are in Orthanc",
         ("False", "DeliveryFailed"),
     ),
     "it cannot be made: the study is gone by now": End(
