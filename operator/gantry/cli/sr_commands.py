@@ -48,3 +48,29 @@ def sr_validate(
     else:
         tell(checked)
     raise typer.Exit(max(one.code for one in checked))
+
+
+@sr.command("build", epilog="Exit codes: 0 written, files on standard output; 1 it could not be done; 2 wrong usage; 3 refused, a line a finding.")
+def sr_build(
+    findings: Annotated[Path, typer.Option("--findings", metavar="F", help="findings.json; segmentations lie beside it.", show_default=False)],
+    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="The images it is about.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE|DIR", help="Where to write: a name for the first SR, or a folder.")] = Path(),
+    sop_class: Annotated[str, typer.Option("--sop-class", help="Or ComprehensiveSR, which has no 3D regions.")] = "Comprehensive3DSR",
+    series_number: Annotated[int, typer.Option("--series-number", help="Of the first SR.")] = 9001,
+    series_description: Annotated[
+        str | None, typer.Option("--series-description", metavar="TEXT", help="Default: AI, algorithm and version.", show_default=False)
+    ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option("--algorithm", metavar="NAME/VERSION/MANUFACTURER", help="In place of the document's first.", show_default=False)
+    ] = None,
+    evaluated_for: Annotated[
+        list[str] | None,
+        typer.Option("--evaluated-for", metavar="SCHEME/VALUE/MEANING", help="What is looked for, beside the document's.", show_default=False),
+    ] = None,
+) -> None:
+    """Make the SRs of findings.json and images, as a Run does, without a cluster. All or nothing: one refused finding, and no SR is written."""
+    from .sr_build import Options, build
+
+    options = Options(sop_class, series_number, series_description, algorithm, tuple(evaluated_for or ()))
+    for path in build(findings, images, out, options):
+        typer.echo(str(path))

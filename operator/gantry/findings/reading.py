@@ -6,6 +6,7 @@ write. It never quotes free text, meanings or UIDs: those may speak of the patie
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -65,6 +66,11 @@ _QUOTED_FIELDS = frozenset(("kind", "unit", "presence", "laterality", "schemaVer
 class FindingsError(ValueError):
     """findings.json does not follow the schema; the message is one line and names what to write."""
 
+    def __init__(self, message: str, lines: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines) or (message,)
+        """One line for each finding that is refused, and for each fault outside of findings."""
+
 
 def parse_findings(document: bytes) -> Findings:
     """Reads findings.json. Raises FindingsError, and nothing else, whatever the bytes are."""
@@ -76,7 +82,8 @@ def parse_findings(document: bytes) -> Findings:
     try:
         return Findings.model_validate_json(document, strict=True)
     except ValidationError as fault:
-        raise FindingsError(_in_one_line(fault.errors(include_url=False), json.loads(document))) from None
+        faults, read = fault.errors(include_url=False), json.loads(document)
+        raise FindingsError(_in_one_line(faults, read), [_in_one_line(group, read) for group in _by_finding(faults)]) from None
 
 
 def _refuse_what_json_leaves_open(document: bytes) -> None:
@@ -107,6 +114,14 @@ def _nothing(_: str) -> None:
 
 def _no_constant(word: str) -> None:
     raise FindingsError(f"findings.json: {word} is not a number of JSON; leave a measurement out that has no value")
+
+
+def _by_finding(faults: list[ErrorDetails]) -> list[list[ErrorDetails]]:
+    groups: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for fault in faults:
+        place = fault["loc"]
+        groups.setdefault(place[:2] if place[:1] == ("findings",) else place, []).append(fault)
+    return list(groups.values())
 
 
 def _in_one_line(faults: list[ErrorDetails], document: Any) -> str:

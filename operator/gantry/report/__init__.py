@@ -8,7 +8,7 @@ The only room that uses highdicom and pydicom to build; it must not read a clock
 from gantry.findings import Findings, findings_schema
 
 from .absence import build_not_performed
-from .build import build_report
+from .build import build_report, refused
 from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
 from .credit import credited, origin
@@ -46,6 +46,7 @@ __all__ = [
     "origin",
     "parse_findings",
     "read_report",
+    "refused",
     "reidentify",
     "require_valid",
     "validate_report",

@@ -15,6 +15,7 @@ from gantry.findings import Finding, Findings, SegmentRegion
 from .algorithms import contributing_equipment, identities
 from .context import SOP_CLASS_UIDS, BuiltObject, ReportContext
 from .document import Series, document, encoded
+from .errors import InvalidReport
 from .groups import GroupWriter
 from .outcome import absent, require_a_statement
 from .references import References
@@ -26,6 +27,7 @@ from .verbatim import tolerated
 from .vocabulary import NOT_EVALUATED, PRESENCES, Vocabulary
 
 _SORTS = ("regions", "segments", "no region")
+"""By how findings show where they are; a document without findings is `negative`."""
 
 
 def build_report(
@@ -44,6 +46,28 @@ def build_report(
             _build(findings, part, position=position, source=images, context=context, objects=objects or {})
             for position, part in enumerate(parts)
         )
+
+
+def refused(
+    findings: Findings, source: Sequence[Dataset], context: ReportContext, objects: Mapping[str, Dataset] | None = None
+) -> tuple[str, ...]:
+    """Why each finding that does not fit the images does not, a line each: build_report stops at the first. None: the findings all fit."""
+    with tolerated():
+        images, vocabulary, lines = index(source), Vocabulary(), []
+        references = References(images)
+        writer = GroupWriter(
+            context, identities(findings, context), vocabulary, references, RegionWriter(references, objects or {}, context, vocabulary)
+        )
+        for place, finding in enumerate(findings.findings):
+            try:
+                writer.finding(finding, where=_where(place, finding))
+            except InvalidReport as fault:
+                lines.append(str(fault))
+        return tuple(lines)
+
+
+def _where(place: int, finding: Finding) -> str:
+    return f"findings[{place}] ({finding.id})"
 
 
 def _parts(findings: Findings) -> list[tuple[str, dict[int, Finding]]]:
@@ -66,7 +90,7 @@ def _build(
     sort, members = part
     vocabulary, references, algorithms = Vocabulary(), References(source), identities(findings, context)
     writer = GroupWriter(context, algorithms, vocabulary, references, RegionWriter(references, objects, context, vocabulary))
-    groups = [writer.finding(finding, where=f"findings[{place}] ({finding.id})") for place, finding in members.items()]
+    groups = [writer.finding(finding, where=_where(place, finding)) for place, finding in members.items()]
     content = measurement_report(
         findings,
         groups=groups or _only_statements(findings, writer, context),
@@ -88,7 +112,9 @@ def _build(
         context=context,
         own_codes=vocabulary.has_own_codes,
     )
-    return BuiltObject("SR", SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid, encoded(dataset, context))
+    return BuiltObject(
+        "SR", SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid, encoded(dataset, context), sort or "negative"
+    )
 
 
 def _only_statements(findings: Findings, writer: GroupWriter, context: ReportContext) -> list[ContentItem]:

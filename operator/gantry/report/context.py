@@ -68,3 +68,5 @@ class BuiltObject:
     sop_instance_uid: str
     series_instance_uid: str
     dicom: bytes
+    sort: str = ""
+    """What the findings of this SR have: regions, segments, no region; `negative` without findings."""

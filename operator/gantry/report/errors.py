@@ -10,6 +10,7 @@ All are permanent: the same output fails the same way again. Messages are shown 
 never anything of the patient or the study.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from gantry.api import RunReason
@@ -19,6 +20,11 @@ class ReportError(ValueError):
     """Base: `except ReportError as fault: failed(fault.reason, str(fault))`."""
 
     reason: ClassVar[RunReason]
+
+    def __init__(self, message: str, lines: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines) or (message,)
+        """One line for each finding that is refused, where all of them are known."""
 
 
 class InvalidFindings(ReportError):

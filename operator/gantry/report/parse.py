@@ -11,4 +11,4 @@ def parse_findings(document: bytes) -> Findings:
     try:
         return read(document)
     except FindingsError as fault:
-        raise InvalidFindings(str(fault)) from None
+        raise InvalidFindings(str(fault), fault.lines) from None
