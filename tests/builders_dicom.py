@@ -198,6 +198,31 @@ def a_segmentation(source: Sequence[Dataset], *, tracking_uid: str | None = None
     return changed(read_back(as_file(segmentation)), **changes)
 
 
+def a_parametric_map(source: Sequence[Dataset]) -> Dataset:
+    """A map of numbers on every slice of a CT series."""
+    shape = (len(source), SIZE, SIZE)
+    window = highdicom.content.VOILUTTransformation(window_center=0.5, window_width=1)
+    mapping = highdicom.pm.RealWorldValueMapping(
+        lut_label="1", lut_explanation="probability", unit=CodedConcept("1", "UCUM", "no units"), value_range=[0.0, 1.0], slope=1, intercept=0
+    )
+    made = highdicom.pm.ParametricMap(
+        source_images=list(source),
+        pixel_array=np.zeros(shape, np.float32),
+        series_instance_uid=uid("pm-series"),
+        series_number=100,
+        sop_instance_uid=uid("pm"),
+        instance_number=1,
+        manufacturer="ACME AI",
+        manufacturer_model_name="LungNoduleNet",
+        software_versions="2.1.0",
+        device_serial_number="1",
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[mapping],
+        voi_lut_transformations=[window],
+    )
+    return read_back(as_file(made))
+
+
 def a_pdf(image: Dataset, **changes: Any) -> Dataset:
     """An Encapsulated PDF of the image's study."""
     pdf = _of_the_study(image, "1.2.840.10008.5.1.4.1.1.104.1", "pdf", modality="DOC")
