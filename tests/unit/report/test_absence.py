@@ -7,6 +7,7 @@ from pydicom import Dataset, dcmread
 from tests.builders_dicom import ct_series
 from tests.builders_findings import a_context
 from tests.sr_structure import faults
+from tests.unit.runs.test_plan_failures import CASES as FAILURES
 
 from gantry.api import Code, RunReason
 from gantry.api.pipeline import Algorithm
@@ -111,12 +112,7 @@ def test_it_is_another_document_than_the_runs_result_and_the_same_each_time() ->
 
 
 def test_every_reason_to_fail_for_good_has_words_for_people() -> None:
-    not_a_failure = {
-        RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
-        RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
-        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SHADOW,
-    }  # fmt: skip
-    assert set(CAUSES) == set(RunReason) - not_a_failure - NOTHING_TO_TELL
+    assert set(CAUSES) == {case.want_reason for case in FAILURES.values()} - NOTHING_TO_TELL
 
 
 @pytest.mark.parametrize(
