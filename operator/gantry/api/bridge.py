@@ -139,7 +139,7 @@ class Sender(Part):
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9])?$")]
     """Host name or address, as Orthanc resolves it."""
     port: Annotated[int, Field(ge=1, le=65535)] = 104
-    """TCP port of its query service."""
+    """TCP port of its query and storage services."""
 
 
 class BridgeSpec(Part):
@@ -169,7 +169,8 @@ class BridgeSpec(Part):
     destinations: Annotated[list[Destination], Field(max_length=32, json_schema_extra=list_map("name"))] = []
     """Places results can go; pipelines name them in delivery.destinations."""
     senders: Annotated[list[Sender], Field(max_length=64, json_schema_extra=list_map("aet"))] = []
-    """Where images come from; asked by C-FIND for the size of a study when a pipeline's completeness says so."""
+    """Where images come from; asked by C-FIND for the size of a study when a pipeline's completeness says so, and given the results when
+    delivery.returnToSender says so."""
     suspend: bool = False
     """True stops watching and keeps the cursor."""
 

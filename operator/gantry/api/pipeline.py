@@ -261,6 +261,9 @@ class Delivery(Part):
 
     destinations: Annotated[list[Name], Field(max_length=32, json_schema_extra=LIST_SET)] = []
     """Names from the bridge. Empty: results stay in Orthanc."""
+    return_to_sender: bool = False
+    """True: the results also go back to the application entity that stored the images (spec.sender of the Run), by the address the bridge's
+    `senders` give it. It stands as `sender` in status.deliveries."""
     storage_commitment: Literal["Never", "WhenOffered", "Required"] = "Never"
     """Whether DICOM destinations are asked to commit to the results (N-ACTION, PS3.4 annex J). WhenOffered: those that do not offer it are only
     sent to. Required: the Run is complete when all have committed; a `dicomWeb` destination then needs `verify: Query`."""

@@ -47,6 +47,8 @@ class PipelineReason(StrEnum):
     """No OrthancBridge of the name in bridgeRef exists in this namespace."""
     DESTINATION_UNKNOWN = "DestinationUnknown"
     """delivery.destinations names something the bridge does not have."""
+    NO_SENDERS = "NoSenders"
+    """delivery.returnToSender is true and the bridge lists no senders: nobody's address is known."""
     NO_RECEIPT = "NoReceipt"
     """delivery.storageCommitment is Required and a destination can give no receipt: a peer, or a DICOMweb server without `verify: Query`."""
     INVALID_REQUIREMENT = "InvalidRequirement"

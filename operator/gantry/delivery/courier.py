@@ -28,6 +28,7 @@ from .plan import (
     after_job,
     ended,
     failed_once,
+    given_up,
     next_action,
     not_begun,
     pause_after,
@@ -158,7 +159,11 @@ class Courier:
                 return delivery.model_copy(update={"message": words}) if step.lane.away and not delivery.message else delivery
             case Wait(seconds):
                 step.pause = seconds
-                return delivery.model_copy(update={"message": target.words}) if isinstance(target, Unusable) else delivery
+                if isinstance(target, Target):
+                    return delivery
+                if target.final:
+                    return given_up(delivery, target.final, target.words, now)
+                return delivery.model_copy(update={"message": target.words})
             case Nothing() | Send() | Ask():
                 return delivery
 

@@ -107,7 +107,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A destination that cannot be sent to for now."""
+    """A destination that cannot be sent to."""
 
     words: str
     """Why, and what to do."""
+    final: str = ""
+    """A reason in one word, when that will never change."""

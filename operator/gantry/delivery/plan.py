@@ -161,7 +161,7 @@ def after_answer(delivery: DeliveryStatus, answer: Answer, terms: Terms, now: da
             return sent(delivery, now, awaits=None, message="sent; it does not offer storage commitment")
         case NotOffered():
             words = "sent, but it does not offer storage commitment, which delivery.storageCommitment requires"
-            return _failed(delivery, "CommitmentNotOffered", words, now)
+            return given_up(delivery, "CommitmentNotOffered", words, now)
         case Silent(words) if optional and waited > SILENT_PATIENCE:
             return sent(delivery, now, awaits="Query" if query else None, message=f"sent; it could not be asked for storage commitment: {words}")
         case Silent(words):
@@ -172,7 +172,7 @@ def failed_once(delivery: DeliveryStatus, fault: Fault, words: str, now: datetim
     """The send did not work; it is pending again, unless it was refused for good a second time. `attempts` counts sends begun, so it stays."""
     said = harmless(words)
     if fault.permanent and delivery.reason == fault.reason:
-        return _failed(delivery, fault.reason, f"{said}; twice the same, it is not tried again", now)
+        return given_up(delivery, fault.reason, f"{said}; twice the same, it is not tried again", now)
     return delivery.model_copy(
         update={
             "state": "Pending", "job_id": None, "awaits": None, "transaction_uid": None,
@@ -193,17 +193,18 @@ def ended(delivery: DeliveryStatus, *, now: datetime, terms: Terms) -> DeliveryS
     if delivery.awaits == "StorageCommitment" and terms.commitment != "Required":
         return sent(delivery, now, awaits=None, message="sent; it did not commit to the results before delivery.deadline")
     if delivery.awaits:
-        return _failed(delivery, "NotConfirmed", delivery.message or "sent; it did not confirm before delivery.deadline", now)
-    return _failed(delivery, delivery.reason or "DeadlineExceeded", delivery.message or "it was not sent before delivery.deadline", now)
+        return given_up(delivery, "NotConfirmed", delivery.message or "sent; it did not confirm before delivery.deadline", now)
+    return given_up(delivery, delivery.reason or "DeadlineExceeded", delivery.message or "it was not sent before delivery.deadline", now)
+
+
+def given_up(delivery: DeliveryStatus, reason: str, words: str, now: datetime) -> DeliveryStatus:
+    """It is not tried any more."""
+    return delivery.model_copy(update={"state": "Failed", "awaits": None, "reason": reason, "message": words, "time": moment(now)})
 
 
 def moment(now: datetime) -> str:
     """RFC 3339 with milliseconds: a delivery takes less than a second."""
     return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _failed(delivery: DeliveryStatus, reason: str, words: str, now: datetime) -> DeliveryStatus:
-    return delivery.model_copy(update={"state": "Failed", "awaits": None, "reason": reason, "message": words, "time": moment(now)})
 
 
 def _since(delivery: DeliveryStatus, now: datetime) -> datetime:

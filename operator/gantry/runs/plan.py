@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gantry.api import RunReason, parse_duration, parse_timestamp
+from gantry.api.bridge import RETURN_TO_SENDER
 from gantry.api.run import DeliveryStatus, Failure, RunStatus
 
 from . import notice
@@ -300,8 +301,9 @@ def _deliver(seen: Observed, status: RunStatus) -> Plan:
     chosen = seen.run.parsed.template.delivery
     if seen.run.shadow:
         return Plan(status=words.complete(seen, status))
+    places = (*chosen.destinations, *([RETURN_TO_SENDER] if chosen.return_to_sender else []))
     known = {d.destination: d for d in (status.deliveries if seen.deliveries is None else seen.deliveries) or ()}
-    deliveries = tuple(known.get(name) or DeliveryStatus(destination=name, state="Pending") for name in chosen.destinations)
+    deliveries = tuple(known.get(name) or DeliveryStatus(destination=name, state="Pending") for name in places)
     if deliveries:
         status = words.delivering(seen, status, deliveries, _on_the_way(seen, deliveries))
     begun = words.condition(status, "Reported")
@@ -317,7 +319,7 @@ def _deliver(seen: Observed, status: RunStatus) -> Plan:
         return Plan(status=words.unsuccessful(seen, failed(RunReason.DELIVERY_FAILED, message), status=status))
     if seen.deliveries is not None or seen.bridge is None:
         return Plan(status=status)
-    return Plan((Deliver(tuple(chosen.destinations), tuple(status.results or ()), deliveries, deadline),), status)
+    return Plan((Deliver(places, tuple(status.results or ()), deliveries, deadline),), status)
 
 
 def _receipt(seen: Observed) -> PublishReceipt | None:

@@ -47,6 +47,9 @@ def judge(
         listed = ", ".join(sorted(known)) or "none"
         message = f"the bridge has no destination {', '.join(unknown)}; it has: {listed}"
         return Judgement(PipelineReason.DESTINATION_UNKNOWN, message)
+    if spec.template.delivery.return_to_sender and not bridge.spec.senders:
+        message = "delivery.returnToSender is true and the bridge lists no spec.senders; list the AE titles that store images, with host and port"
+        return Judgement(PipelineReason.NO_SENDERS, message)
     if spec.template.delivery.storage_commitment == "Required":
         silent = [one.name for one in bridge.spec.destinations if one.name in spec.template.delivery.destinations and not gives_receipt(one)]
         if silent:

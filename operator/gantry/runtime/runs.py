@@ -31,6 +31,7 @@ from gantry.runs import (
     plan,
 )
 
+from .audit import EVENT, delivery_record
 from .bridges import Bridges
 from .metrics import Metrics
 from .predecessors import left_by_first, predecessors
@@ -205,7 +206,7 @@ class RunReconciler:
         progress = await self._courier.advance(
             orthanc,
             Errand(who=key, order=order, bridge=bridge, results=errand.results, terms=terms),
-            targets=targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge)),
+            targets=targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge), seen.run.parsed.sender),
             deliveries=errand.deliveries,
         )
         if progress.again_after is not None:
@@ -223,4 +224,6 @@ class RunReconciler:
         if run is not None and run.finished:
             self._metrics.run_finished(run.pipeline, status)
             reason = status.failure.reason if status.failure else ""
+            if (record := delivery_record(run, status)) is not None:
+                log.info(EVENT, **record)
             log.info("Run finished", namespace=key.namespace, run=key.name, state=status.state, reason=reason)

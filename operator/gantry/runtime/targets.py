@@ -5,17 +5,29 @@ Pure. Whether Orthanc has them is `bridge/destinations.py`'s.
 
 from collections.abc import Mapping
 
-from gantry.api.bridge import BridgeSpec, Destination
-from gantry.bridge import Login, node_of, server_of
+from gantry.api.bridge import RETURN_TO_SENDER, BridgeSpec, Destination
+from gantry.bridge import Login, node_of, sender_node, server_of
 from gantry.delivery import Target, ToModality, ToPeer, ToServer, Unusable
-from gantry.orthanc import modality_name
+from gantry.orthanc import modality_name, sender_name
 
 from .records import Key
 
+UNKNOWN = "the application entity that stored the images is not known (they did not come by C-STORE), so nothing can go back to it"
 
-def targets_of(bridge: Key, spec: BridgeSpec, logins: Mapping[str, Login]) -> dict[str, Target | Unusable]:
-    """By the destination's name."""
-    return {one.name: _target(bridge, one, logins.get(one.name)) for one in spec.destinations}
+
+def targets_of(bridge: Key, spec: BridgeSpec, logins: Mapping[str, Login], sender: str | None) -> dict[str, Target | Unusable]:
+    """By the destination's name. `sender`: who stored the images of the Run."""
+    targets = {one.name: _target(bridge, one, logins.get(one.name)) for one in spec.destinations}
+    return {**targets, RETURN_TO_SENDER: _way_back(bridge, spec, sender)}
+
+
+def _way_back(bridge: Key, spec: BridgeSpec, sender: str | None) -> Target | Unusable:
+    if sender is None:
+        return Unusable(UNKNOWN, final="SenderUnknown")
+    node = next((sender_node(one) for one in spec.senders if one.aet == sender), None)
+    if node is None:
+        return Unusable(f"the images came from {sender}, which the bridge's spec.senders does not list; add it with host and port")
+    return Target(ToModality(sender_name(bridge.namespace, bridge.name, sender), node))
 
 
 def _target(bridge: Key, destination: Destination, login: Login | None) -> Target | Unusable:

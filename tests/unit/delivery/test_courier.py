@@ -270,6 +270,12 @@ async def test_a_destination_that_cannot_be_used_for_now_is_waited_for_and_says_
     assert (await delivery.to_the_end()).state == "Sent"
 
 
+async def test_a_destination_that_never_can_be_used_ends_at_once() -> None:
+    delivery = Delivery(targets={"pacs": Unusable("nobody knows who sent the images", final="SenderUnknown")})
+    end = await delivery.step()
+    assert (end.state, end.reason, end.message, delivery.last.again_after) == ("Failed", "SenderUnknown", "nobody knows who sent the images", None)
+
+
 def a_kind(kind: str) -> Result:
     return RESULT.model_copy(update={"kind": kind, "orthanc_id": identifier(kind)})
 

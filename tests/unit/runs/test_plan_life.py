@@ -301,3 +301,13 @@ def test_sent_is_not_committed(run: RunBuilder, want: str) -> None:
     assert status is not None
     (said,) = [one for one in status.conditions or () if one.type == "Delivered"]
     assert (f"{said.status} {said.reason}: {said.message}", status.state) == (want, "Succeeded")
+
+
+def test_the_way_back_to_the_sender_is_a_delivery_like_any_other() -> None:
+    run = a_run().with_template(delivery={"destinations": ["pacs"], "returnToSender": True}).published()
+    (errand,) = plan(run.observed()).actions
+    assert isinstance(errand, Deliver)
+    assert errand.destinations == ("pacs", "sender")
+    answer = plan(run.delivered(sent(), sent("sender")).observed())
+    assert answer.status is not None
+    assert answer.status.state == "Succeeded"

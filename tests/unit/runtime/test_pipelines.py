@@ -56,6 +56,11 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
         a_record(), BridgeView.from_object(changed(A_BRIDGE, "spec.destinations", [])), RULES,
         PipelineReason.DESTINATION_UNKNOWN, "the bridge has no destination pacs; it has: none",
     ),
+    "a way back to nobody": (
+        a_record(spec__template__delivery__returnToSender=True), BRIDGE, RULES,
+        PipelineReason.NO_SENDERS,
+        "delivery.returnToSender is true and the bridge lists no spec.senders; list the AE titles that store images, with host and port",
+    ),
     "a receipt required of a destination that can give none": (
         a_record(spec__template__delivery__storageCommitment="Required"),
         BridgeView.from_object(changed(A_BRIDGE, "spec.destinations", [{"name": "pacs", "orthancPeer": "second"}])), RULES,
