@@ -74,3 +74,20 @@ def sr_build(
     options = Options(sop_class, series_number, series_description, algorithm, tuple(evaluated_for or ()))
     for path in build(findings, images, out, options):
         typer.echo(str(path))
+
+
+@sr.command("diff", epilog="Exit codes: 0 both say the same; 1 they differ; 2 a file cannot be read, or wrong usage.")
+def sr_diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="A report, or a folder with all SRs of a Run.", show_default=False)],
+    after: Annotated[Path, typer.Argument(metavar="B", help="What it is compared with.", show_default=False)],
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Compare two reports: findings by tracking UID, else by type, site and distance; measurements side by side; what only one of them has."""
+    from .sr_diff import as_json, compared, tell
+
+    comparison = compared(before, after)
+    if output is Output.JSON:
+        typer.echo(as_json(comparison))
+    else:
+        tell(comparison)
+    raise typer.Exit(int(not comparison.equal))
