@@ -10,10 +10,11 @@ from datetime import timedelta
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.builders_runs import RunBuilder, a_run, at, sent, undelivered
+from tests.builders_runs import NAME, RESULT, RunBuilder, a_run, at, sent, undelivered
 
 from gantry.api.run import DeliveryStatus, RunStatus
-from gantry.runs import CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, plan
+from gantry.runs import CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, PublishReceipt, notice_name, plan
+from gantry.runs.notice import NOTHING_TO_TELL
 
 RETRIES = 1
 
@@ -28,6 +29,8 @@ class World:
     courier: str = "sent"
     published: bool = False
     lost_unwritten: int = 0
+    notices_made: int = 0
+    notices_lost: int = 0
 
 
 class ARunsLife(RuleBasedStateMachine):
@@ -48,6 +51,8 @@ class ARunsLife(RuleBasedStateMachine):
         if not self.world.job_there:
             return False
         pods = self.world.run.pods
+        if self.world.run.notice:
+            return False
         return not pods or (pods[-1]["status"]["phase"] == "Failed" and len(pods) <= RETRIES)
 
     @precondition(lambda self: self.pod_runs())
@@ -137,6 +142,11 @@ class ARunsLife(RuleBasedStateMachine):
                 if not world.job_there:
                     world.jobs_made += 1
                     world.job_there, world.run = True, world.run.with_job()
+            elif isinstance(action, CreateNotice):
+                assert world.status is not None, "the failure is written down first"
+                world.run, world.notices_made = world.run.with_notice(), world.notices_made + 1
+            elif isinstance(action, DeleteJob) and action.name == notice_name(NAME):
+                world.run = replace(world.run, notice=None)
             elif isinstance(action, DeleteJob):
                 world.job_there, world.run = False, world.run.without_job()
             elif isinstance(action, DeleteRun):
@@ -184,9 +194,60 @@ class ARunsLife(RuleBasedStateMachine):
         assert not self.deleted or (self.ended is not None and at(self.world.seconds) - at(0) >= timedelta(hours=720))
 
 
+class ARunThatTellsOfItsFailure(ARunsLife):
+    """report.onFailure NotPerformed: a second Job, which may be lost, fail, or never end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.run = self.world.run.telling_of_failure()
+        self.first_failure: str | None = None
+
+    def told(self) -> bool:
+        return any(pod["status"]["phase"] == "Succeeded" and pod["metadata"]["name"].startswith(notice_name(NAME)) for pod in self.world.run.pods)
+
+    @precondition(lambda self: self.world.run.notice is not None and not self.told())
+    @rule(code=st.sampled_from([0, 0, 1, 65]))
+    def its_report_is_made_or_not(self, code: int) -> None:
+        self.world.run = self.world.run.notice_ends(code, None if code else PublishReceipt(results=(RESULT,)))
+
+    @precondition(lambda self: self.world.run.notice is not None)
+    @rule(kind=st.sampled_from(["Complete", "Failed"]))
+    def its_second_job_ends(self, kind: str) -> None:
+        self.world.run = self.world.run.with_notice(ended=kind, reason="DeadlineExceeded")
+
+    @precondition(lambda self: self.world.run.notice is not None)
+    @rule()
+    def its_second_job_is_deleted_by_hand(self) -> None:
+        self.world.run = replace(self.world.run, notice=None)
+        self.world.notices_lost += 1
+
+    @invariant()
+    def one_second_job_but_for_those_deleted_by_hand(self) -> None:
+        assert self.world.notices_made <= 1 + self.world.notices_lost
+
+    @invariant()
+    def the_first_failure_stays(self) -> None:
+        status = self.world.status
+        if status is None or status.state in ("Cancelled", "Superseded") or status.failure is None:
+            return
+        self.first_failure = self.first_failure or status.failure.reason
+        assert status.failure.reason == self.first_failure
+
+    @invariant()
+    def no_failure_ends_without_a_word_on_its_report(self) -> None:
+        status = self.world.status
+        if status is not None and status.state == "Failed" and status.failure and status.failure.reason not in NOTHING_TO_TELL:
+            reported = next(c for c in status.conditions or () if c.type == "Reported")
+            assert reported.reason == "NotPerformed"
+            assert (reported.status == "True") == bool(status.results)
+
+
 def is_over(status: RunStatus) -> bool:
     return any(c.type in ("Complete", "Failed") and c.status == "True" for c in status.conditions or ())
 
 
 TestARunsLife = ARunsLife.TestCase
 TestARunsLife.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+
+TestARunThatTellsOfItsFailure = ARunThatTellsOfItsFailure.TestCase
+TestARunThatTellsOfItsFailure.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
