@@ -120,7 +120,10 @@ class ARunsLife(RuleBasedStateMachine):
     # ---- the operator ----
 
     @rule(killed=st.booleans(), stale=st.booleans())
-    def the_operator_looks(self, killed: bool, stale: bool) -> None:
+    def the_operator_looks_for_a_moment(self, killed: bool, stale: bool) -> None:
+        self.the_operator_looks(killed=killed, stale=stale)
+
+    def the_operator_looks(self, *, killed: bool, stale: bool) -> None:
         """`stale`: Job and pods have not been seen yet. `killed`: after the actions, before the status write."""
         world = self.world
         seen = world.run.at(world.seconds)
@@ -202,6 +205,40 @@ class ARunThatTellsOfItsFailure(ARunsLife):
         self.world.run = self.world.run.telling_of_failure()
         self.first_failure: str | None = None
 
+    # By equal chances most lives would be over before they get here, or nobody would look.
+
+    @rule(times=st.integers(1, 3))
+    def the_operator_looks_often(self, times: int) -> None:
+        for _ in range(times):
+            self.the_operator_looks(killed=False, stale=False)
+
+    @rule(killed=st.booleans())
+    def the_operator_looks_after_a_while(self, killed: bool) -> None:
+        self.world.seconds += 10
+        self.the_operator_looks(killed=killed, stale=False)
+
+    @precondition(lambda self: self.can_start_a_pod())
+    @rule()
+    def a_pod_fails_for_good(self) -> None:
+        self.world.run = self.world.run.failed(65, publish=65).job_ended("FailureTarget", "PodFailurePolicy")
+
+    @rule(rarely=st.integers(0, 19))
+    def someone_cancels(self, rarely: int) -> None:
+        if rarely == 19:
+            self.world.run = self.world.run.cancelled()
+
+    @rule(rarely=st.integers(0, 19))
+    def a_newer_run_takes_its_place(self, rarely: int) -> None:
+        if rarely == 19:
+            self.world.run = self.world.run.superseded_by("newer")
+
+    @precondition(lambda self: self.pod_runs())
+    @rule(rarely=st.integers(0, 4))
+    def publish_reports(self, rarely: int) -> None:
+        if rarely == 4:
+            self.world.run = replace(self.world.run, pods=self.world.run.pods[:-1]).published()
+            self.world.published = True
+
     def told(self) -> bool:
         return any(pod["status"]["phase"] == "Succeeded" and pod["metadata"]["name"].startswith(notice_name(NAME)) for pod in self.world.run.pods)
 
@@ -250,4 +287,4 @@ TestARunsLife = ARunsLife.TestCase
 TestARunsLife.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 
 TestARunThatTellsOfItsFailure = ARunThatTellsOfItsFailure.TestCase
-TestARunThatTellsOfItsFailure.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestARunThatTellsOfItsFailure.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
