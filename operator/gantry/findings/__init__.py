@@ -15,9 +15,9 @@ Gantry reads with the same models (`gantry.report` imports them), so what can be
 inside its image is checked when the report is built. This package must not know what a report looks like.
 """
 
+from .concepts import Concept, Site
 from .document import (
     Algorithm,
-    Concept,
     Confidence,
     EarlierFinding,
     Evaluation,
@@ -27,10 +27,10 @@ from .document import (
     NotEvaluable,
     QualityStatement,
     Score,
-    Site,
     Summary,
 )
 from .files import to_json, write_findings
+from .masks import Mask, Segment
 from .reading import FindingsError, parse_findings
 from .schema import findings_schema
 from .shapes import (
@@ -63,6 +63,7 @@ __all__ = [
     "Finding",
     "Findings",
     "FindingsError",
+    "Mask",
     "MeasuredValue",
     "NotEvaluable",
     "Point3DRegion",
@@ -73,6 +74,7 @@ __all__ = [
     "PolylineRegion",
     "QualityStatement",
     "Score",
+    "Segment",
     "SegmentRegion",
     "Site",
     "Summary",

@@ -6,12 +6,14 @@ and study attributes, SR class and series are Gantry's. Bounds are everywhere: t
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .base import CodeValue, DicomUID, Frames, Identifier, Line, NewUID, Number, Part, Scheme, Words, given
+from .base import DicomUID, Frames, Identifier, Line, NewUID, Number, Part, Words, given
+from .concepts import Concept, Site
+from .masks import VOLUME, Mask, Segment
 from .shapes import Planar, Region, SegmentRegion, Spatial
 from .units import advice, is_ucum
 
@@ -26,24 +28,6 @@ def _ucum(unit: str) -> str:
 
 
 Unit = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_ucum)]
-
-
-class Concept(Part):
-    """A coded concept (PS3.3 section 8.8): scheme, value, meaning."""
-
-    scheme: Scheme
-    """Coding scheme designator: SCT, DCM, LN, RADLEX, 99LOCAL."""
-    value: CodeValue
-    """Code value."""
-    meaning: Line
-    """Code meaning in words, at most 64 characters."""
-    scheme_version: Scheme | None = None
-    """Version of the coding scheme, where it matters."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells two concepts apart."""
-        return self.scheme, self.value
 
 
 class Algorithm(Part):
@@ -116,17 +100,6 @@ class Confidence(Part):
     """0 to 1."""
     name: Concept | None = None
     """What is certain. Absent: (111012, DCM, Certainty of Finding)."""
-
-
-class Site(Part):
-    """Where in the body."""
-
-    location: Concept
-    """Anatomic location."""
-    laterality: Literal["left", "right", "bilateral", "unilateral"] | None = None
-    """Side."""
-    modifier: Concept | None = None
-    """Topographical modifier."""
 
 
 class MeasuredValue(Part):
@@ -301,6 +274,8 @@ class Findings(Part):
     """Statements about the whole study."""
     findings: Annotated[tuple[Finding, ...], Field(max_length=1000)] = ()
     """What was found. Empty is a negative result only if something was evaluated for."""
+    masks: Annotated[tuple[Mask, ...], Field(max_length=4)] = ()
+    """Masks in /gantry/output that become DICOM segmentations."""
 
     @model_validator(mode="after")
     def _references_hold(self) -> Self:
@@ -321,6 +296,20 @@ class Findings(Part):
         return self
 
     @model_validator(mode="after")
+    def _masks_fit(self) -> Self:
+        """Each segment is one finding that has no other place, or says itself what it is."""
+        findings, algorithms = {finding.id: finding for finding in self.findings}, {algorithm.id for algorithm in self.algorithms}
+        if repeated(mask.file for mask in self.masks):
+            raise ValueError("masks: two have one file; put all labels of a file into its segments")
+        drawn: set[str] = set()
+        for place, mask in enumerate(self.masks):
+            for number, segment in enumerate(mask.segments):
+                fault = _segment_fault(segment, findings, algorithms, drawn)
+                if fault:
+                    raise ValueError(f"masks[{place}].segments[{number}].{fault}")
+        return self
+
+    @model_validator(mode="after")
     def _nothing_is_both_assessed_and_not(self) -> Self:
         answered = {finding.type.key: finding.id for finding in self.findings}
         for index, each in enumerate(self.not_evaluable):
@@ -329,6 +318,27 @@ class Findings(Part):
                     f'notEvaluable[{index}]: finding "{answered[each.type.key]}" answers for the same type; name in sites what could not be assessed'
                 )
         return self
+
+
+def _segment_fault(segment: Segment, findings: Mapping[str, Finding], algorithms: set[str], drawn: set[str]) -> str | None:
+    """Why a segment does not fit the document; remembers in `drawn` which findings have one."""
+    if segment.algorithm and segment.algorithm not in algorithms:
+        return f'algorithm: "{segment.algorithm}" is not the id of one of the algorithms'
+    if segment.finding is None:
+        return None
+    finding = findings.get(segment.finding)
+    if finding is None:
+        return f'finding: "{segment.finding}" is not the id of one of the findings'
+    if finding.where or finding.images:
+        return f'finding: "{segment.finding}" has a region or images already; a finding has one place'
+    if finding.presence == "absent":
+        return f'finding: "{segment.finding}" is absent; leave the segment out'
+    if segment.finding in drawn:
+        return f'finding: "{segment.finding}" has another segment already; write a finding for each'
+    if segment.measure and any(measured.name.key == VOLUME.key for measured in finding.measurements):
+        return f'measure: "{segment.finding}" has a volume already; leave one of the two out'
+    drawn.add(segment.finding)
+    return None
 
 
 def _require_one_image(images: tuple[str, ...], frames: tuple[int, ...]) -> None:

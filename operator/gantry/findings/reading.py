@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from .base import IDENTIFIER, OF_A_CODE, ONE_LINE, SEVERAL_LINES
 from .document import LANGUAGE_TAG, Findings, repeated
+from .masks import COLOR, MASK_NAME
 from .shapes import FILE_NAME, KINDS
 
 LARGEST = 16 * 1024 * 1024
@@ -58,6 +59,8 @@ _PATTERNS = {
     IDENTIFIER: "letters, digits, dot, underscore and hyphen, a letter or digit first",
     LANGUAGE_TAG: "a language tag such as en-US",
     FILE_NAME: "the name of a file in /gantry/output, without folder",
+    MASK_NAME: "the name of a .nii, .nii.gz or .npy file in /gantry/output, without folder",
+    COLOR: "a colour as #RRGGBB",
 }
 """The same for what a text may look like; a UID is what remains."""
 _QUOTED_FIELDS = frozenset(("kind", "unit", "presence", "laterality", "schemaVersion", "scheme", "schemeVersion", "language"))

@@ -1,6 +1,6 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
-`parse_findings` reads what an application wrote, `build_report` makes the SRs, `build_not_performed` the one of a Run that failed,
+`parse_findings` reads what an application wrote, `build_masks` makes SEGs, `build_report` SRs, `build_not_performed` the one of a Run that failed,
 `validate_report` checks any SR, `read_report` says what one says, `check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
@@ -13,6 +13,7 @@ from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
 from .credit import credited, origin
 from .errors import InvalidFindings, InvalidReport, ReportError, UnacceptedObject, WrongPatient
+from .masks import build_masks
 from .objects import check_object, reidentify
 from .outcome import count_findings
 from .parse import parse_findings
@@ -35,6 +36,7 @@ __all__ = [
     "Rule",
     "UnacceptedObject",
     "WrongPatient",
+    "build_masks",
     "build_not_performed",
     "build_report",
     "check_object",

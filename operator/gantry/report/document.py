@@ -96,13 +96,8 @@ def document(
     own_codes: bool = False,
 ) -> Dataset:
     """The SR as a dataset."""
-    result = Dataset()
-    result.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in _TYPE_2:
-        setattr(result, keyword, None)
-    _copy(reference, result, _PATIENT_AND_STUDY)
+    result = begun(reference, context)
     _add_series(result, series, context)
-    _add_times(result, reference, context.created)
     result.CompletionFlag, result.VerificationFlag, result.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     result.ReferencedPerformedProcedureStepSequence = []
     result.PerformedProcedureCodeSequence = []
@@ -119,6 +114,17 @@ def document(
     result.ContributingEquipmentSequence = list(equipment)
     for element in content:
         result[element.tag] = element
+    return result
+
+
+def begun(reference: Dataset, context: ReportContext) -> Dataset:
+    """What every object of a Run begins with: patient and study as the images have them, and when the Run was made."""
+    result = Dataset()
+    result.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in _TYPE_2:
+        setattr(result, keyword, None)
+    _copy(reference, result, _PATIENT_AND_STUDY)
+    _add_times(result, reference, context.created)
     return result
 
 

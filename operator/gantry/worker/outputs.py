@@ -7,7 +7,7 @@ is ever opened. It must not judge what the files say: that is `report` and `obje
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +30,8 @@ class Limits:
     """DICOM files: so many that they fit into a receipt of 4096 bytes, with the reports and the ends of the steps (publish.objects_that_fit)."""
     object_bytes: int = 256 * MIB
     """Of all DICOM files together: publish holds them twice and has 1 GiB. A segmentation of 1,000 slices of 512 x 512 takes 33 MB a segment."""
+    mask_bytes: int = 256 * MIB
+    """Of all masks together, as files: NIfTI is best compressed. Each is read into one byte a voxel, one mask after the other."""
     entries: int = 10_000
     """Files and folders: images and notes beside the results are not counted as results, but they are looked at."""
     depth: int = 8
@@ -58,6 +60,20 @@ def collect(folder: Path, *, step: str, limits: Limits | None = None) -> Outputs
     if reader.findings is None:
         raise Stop(RunReason.NO_OUTPUT, f"step {step} ended with 0 but left no {FINDINGS} in GANTRY_OUTPUT", step=step)
     return Outputs(reader.findings, tuple(reader.objects), reader.other)
+
+
+def collect_masks(folder: Path, names: Collection[str], *, step: str, limits: Limits | None = None) -> dict[str, bytes]:
+    """Files of these names, for those that are there. The names are compared with what the folder holds and never opened themselves."""
+    reader = _Reader(step, limits or Limits())
+    found: dict[str, bytes] = {}
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path, parent, name in reader.files(root, "", 1):
+            if path in names:
+                found[path] = reader.mask(path, parent, name)
+    finally:
+        os.close(root)
+    return found
 
 
 class _Reader:
@@ -116,6 +132,18 @@ class _Reader:
                     self.other += 1
         finally:
             os.close(file)
+
+    def mask(self, path: str, folder: int, name: str) -> bytes:
+        """The whole file."""
+        file = self._open(path, folder, name, os.O_NONBLOCK)
+        with os.fdopen(file, "rb") as stream:
+            state = os.fstat(file)
+            if not stat.S_ISREG(state.st_mode):
+                raise self.refused(f"{path} changed while it was read")
+            self.bytes += state.st_size
+            if self.bytes > self.limits.mask_bytes:
+                raise self.refused(f"the masks have more than {self.limits.mask_bytes // MIB} MiB together; write whole numbers as .nii.gz")
+            return stream.read(state.st_size)
 
     def _take_object(self, path: str, size: int, stream: BinaryIO) -> None:
         if len(self.objects) == self.limits.objects:

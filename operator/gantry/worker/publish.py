@@ -24,7 +24,7 @@ from gantry.runs.receipt import LIMIT, StepEnd
 from .log import peak_memory, tell
 from .marking import mark_results
 from .outcome import Stop, unexpected
-from .outputs import Limits, Outputs, collect
+from .outputs import Limits, Outputs, collect, collect_masks
 from .patience import Patience
 from .steps import judge, step_end, wait_for_end
 from .upload import Object, keep_findings, store
@@ -95,7 +95,7 @@ def _publish_outputs(
     last = task.spec.template.steps[-1].name
     ready = prepared.result()
     outputs = collect(workspace.output(last), step=last, limits=Limits(objects=objects_that_fit(len(task.spec.template.steps))))
-    objects, findings, warnings = _build(task, last, outputs, ready)
+    objects, findings, warnings = _build(task, workspace, outputs, ready)
     for warning in warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
     return asyncio.run(_store_all(sink, objects, outputs.findings, shadow=task.spec.mode == "Shadow")), findings, warnings
@@ -113,30 +113,42 @@ def objects_that_fit(steps: int) -> int:
     return (LIMIT - 150 - 175 * steps) // 340 - REPORTS
 
 
-def _build(task: Task, step: str, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts, tuple[str, ...]]:
+def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts, tuple[str, ...]]:
     """Everything that will be stored, or nothing."""
-    from gantry.report import ReportError, build_report, count_findings, mark, parse_findings, require_valid
+    from gantry.report import ReportError, build_masks, build_report, count_findings, mark, parse_findings, require_valid
 
     from .context import report_context
     from .objects import accept, encoder
 
-    context = report_context(task)
+    context, step = report_context(task), task.spec.template.steps[-1].name
     try:
         findings = parse_findings(outputs.findings)
         accepted = accept(outputs.objects, task=task, step=step, source=ready.source, findings=findings, context=context)
-        for one in accepted if context.shadow else ():
-            mark(one.dataset)
-        built = build_report(findings, ready.source, context, {one.name: one.dataset for one in accepted})
-        require_valid(built, ready.source, [one.dataset for one in accepted])
+        _require_room(len(accepted) + len(findings.masks), task)
+        files = collect_masks(workspace.output(step), {mask.file for mask in findings.masks}, step=step) if findings.masks else {}
+        findings, drawn = build_masks(findings, ready.source, context, files)
+        objects = {one.name: one.dataset for one in accepted} | drawn
+        for dataset in objects.values() if context.shadow else ():
+            mark(dataset)
+        built = build_report(findings, ready.source, context, objects)
+        require_valid(built, ready.source, objects.values())
         counts = count_findings(findings, context)
     except ReportError as error:
         raise Stop(error.reason, str(error), step=step) from error
-    tell("built", {"reports": len(built), "objects": len(accepted), "otherFiles": outputs.other})
+    tell("built", {"reports": len(built), "objects": len(accepted), "masks": len(drawn), "otherFiles": outputs.other})
     passed = [_object(one.kind, one.dataset, encoder(one.dataset)) for one in accepted]
+    passed += [_object("SEG", dataset, encoder(dataset)) for dataset in drawn.values()]
     reports = [
         Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom)) for one in built
     ]
     return [*passed, *reports], counts, tuple(fault for one in accepted for fault in one.faults)
+
+
+def _require_room(count: int, task: Task) -> None:
+    steps = task.spec.template.steps
+    if count > objects_that_fit(len(steps)):
+        words = f"output of step {steps[-1].name}: {count} DICOM files and masks; at most {objects_that_fit(len(steps))} fit into a Run's results"
+        raise Stop(RunReason.UNACCEPTED_OBJECT, words, step=steps[-1].name)
 
 
 def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Object:

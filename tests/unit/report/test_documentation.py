@@ -5,26 +5,29 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import Dataset
 from tests.builders_dicom import a_segmentation, an_image, changed, ct_series, read_back
 from tests.builders_findings import a_context, parsed
+from tests.builders_masks import nifti, placed
 from tests.sr_structure import faults
 
 from gantry.findings import parse_findings
-from gantry.report import build_report, count_findings, require_valid
+from gantry.report import build_masks, build_report, count_findings, require_valid
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "findings.md").read_text("utf-8")
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
-WANTED = {"a finding with a region": (1, 1, 1), "a negative result": (1, 0, 1), "segments, 3D and no region": (3, 3, 0)}
+WANTED = {"a finding with a region": (1, 1, 1), "a negative result": (1, 0, 1), "segments, 3D and no region": (3, 3, 0), "masks": (1, 1, 0)}
 
 
 @pytest.mark.parametrize(("example", "wanted"), list(zip(EXAMPLES, WANTED.values(), strict=True)), ids=WANTED)
 def test_an_example_becomes_a_report(example: dict[str, Any], wanted: tuple[int, int, int]) -> None:
     source = ct_series(20, pixels=True)
     changed(source[10], SOPInstanceUID="2.25.10")
-    built = build_report(parsed(example), source, a_context(), {"nodules.dcm": a_segmentation(source)})
+    findings, drawn = build_masks(parsed(example), source, a_context(), {"liver.nii.gz": LIVER})
+    built = build_report(findings, source, a_context(), {"nodules.dcm": a_segmentation(source), **drawn})
     counts = count_findings(parsed(example), a_context())
     assert (len(built), counts.present, counts.absent) == wanted
     assert [faults(read_back(sr.dicom)) for sr in built] == [[]] * len(built)
@@ -47,6 +50,14 @@ def slices(**uids: str) -> list[Dataset]:
     return series
 
 
+def liver() -> bytes:
+    """The organ with a lesion in it."""
+    labels = np.zeros((20, 128, 128), np.uint8)
+    labels[5:15, 30:90, 20:80], labels[8:11, 50:60, 40:50] = 1, 2
+    return nifti(labels, placed(ct_series(20)))
+
+
+LIVER = liver()
 SOURCES: dict[str, list[Dataset]] = {
     "chest-nodule": slices(_10="2.25.1010"),
     "stroke-triage": slices(_4="2.25.2004", _5="2.25.2005"),
@@ -57,6 +68,7 @@ SOURCES: dict[str, list[Dataset]] = {
     "quality-control": images("DX", 7001),
     "negative": ct_series(3),
     "not-evaluable": slices(_7="2.25.9001"),
+    "liver-masks": ct_series(20),
     "follow-up": slices(_10="2.25.1010"),
 }
 WHOLE: dict[str, tuple[int, int, int]] = {
@@ -69,6 +81,7 @@ WHOLE: dict[str, tuple[int, int, int]] = {
     "quality-control": (1, 0, 2),
     "negative": (1, 0, 3),
     "not-evaluable": (1, 0, 1),
+    "liver-masks": (1, 1, 0),
     "follow-up": (2, 1, 1),
 }
 """Reports, present, absent."""
@@ -83,8 +96,9 @@ def test_every_example_is_commented_and_tested() -> None:
 @pytest.mark.parametrize(("name", "wanted"), WHOLE.items(), ids=WHOLE)
 def test_a_whole_example_becomes_a_report(name: str, wanted: tuple[int, int, int]) -> None:
     findings = parse_findings((ROOT / "examples" / "findings" / f"{name}.json").read_bytes())
-    built = build_report(findings, SOURCES[name], a_context())
-    require_valid(built, SOURCES[name])
+    findings, drawn = build_masks(findings, SOURCES[name], a_context(), {"liver.nii.gz": LIVER})
+    built = build_report(findings, SOURCES[name], a_context(), drawn)
+    require_valid(built, SOURCES[name], drawn.values())
     counts = count_findings(findings, a_context())
     assert (len(built), counts.present, counts.absent) == wanted
     assert [faults(read_back(sr.dicom)) for sr in built] == [[]] * len(built)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gantry.worker.outcome import Stop
-from gantry.worker.outputs import Limits, collect
+from gantry.worker.outputs import Limits, collect, collect_masks
 
 SMALL = Limits(findings=10, objects=2, object_bytes=600, entries=6, depth=2)
 DICOM = bytes(128) + b"DICM" + bytes(100)
@@ -98,3 +98,24 @@ def test_a_file_that_only_its_owner_may_read_is_explained(open_folder: Path) -> 
     finally:
         os.seteuid(user)
     assert "umask 022" in message
+
+
+def test_masks_are_taken_by_the_names_the_document_gives(folder: Path) -> None:
+    (folder / "liver.nii.gz").write_bytes(b"liver")
+    (folder / "other.nii.gz").write_bytes(b"other")
+    (folder / "inner").mkdir()
+    (folder / "inner" / "liver.nii.gz").write_bytes(b"inner")
+    assert collect_masks(folder, {"liver.nii.gz", "missing.npy"}, step="detect") == {"liver.nii.gz": b"liver"}
+
+
+def test_masks_that_are_too_large_together_are_refused(folder: Path) -> None:
+    for name in ("a.npy", "b.npy"):
+        (folder / name).write_bytes(bytes(6))
+    with pytest.raises(Stop, match=r"the masks have more than 0 MiB together; write whole numbers as .nii.gz"):
+        collect_masks(folder, {"a.npy", "b.npy"}, step="detect", limits=Limits(mask_bytes=10))
+
+
+def test_a_mask_that_is_a_link_is_refused(folder: Path) -> None:
+    (folder / "liver.nii.gz").symlink_to("/etc/passwd")
+    with pytest.raises(Stop, match=r"liver.nii.gz is a symbolic link; only regular files are taken"):
+        collect_masks(folder, {"liver.nii.gz"}, step="detect")

@@ -1,0 +1,126 @@
+"""Masks through the pod and before judges that know nothing of Gantry: dciodvfy, and dcmqi's reader, which gives the mask back as NIfTI."""
+
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from pydicom import Dataset
+from tests.builders_dicom import an_image, as_file, ct_series
+from tests.builders_findings import a_context, a_document, a_finding, code, image_uid, parsed
+from tests.builders_masks import Labels, asymmetric, nifti, numpy_file, oblique, placed, rearranged
+from tests.component.orthanc_server import OrthancServer, orthanc_server
+from tests.component.sr_validators import complaints, dciodvfy
+from tests.component.worker_pod import Pod, a_task, launcher
+
+from gantry.report import build_masks, build_report
+
+SOURCE = ct_series(20)
+LUNG = {"category": code("SCT", "123037004", "Anatomical Structure"), "type": code("SCT", "39607008", "Lung")}
+
+
+def document(mask: dict[str, Any]) -> dict[str, Any]:
+    return a_document(a_finding("one"), masks=[mask])
+
+
+def labelled(file: str = "m.nii.gz", **fields: Any) -> dict[str, Any]:
+    segments = [{"value": 1, "finding": "one", "measure": ["volume"]}, {"value": 2, **LUNG}, {"value": 7, **LUNG, "label": "Lung, left"}]
+    return {"file": file, "segments": segments} | fields
+
+
+def made(mask: dict[str, Any], content: bytes, source: list[Dataset], folder: Path) -> Path:
+    findings, segmentations = build_masks(parsed(document(mask)), source, a_context(), {mask["file"]: content})
+    for number, report in enumerate(build_report(findings, source, a_context(), segmentations)):
+        path = folder / f"{number}.dcm"
+        path.write_bytes(report.dicom)
+        assert complaints(path) == []
+    path = folder / "seg.dcm"
+    path.write_bytes(as_file(segmentations[mask["file"]]))
+    return path
+
+
+def of_a_projection() -> tuple[dict[str, Any], bytes, list[Dataset]]:
+    image = an_image("DX")
+    mask = {"file": "m.npy", "images": [str(image.SOPInstanceUID)], "segments": [{"value": 1, "finding": "one"}]}
+    return mask, numpy_file(asymmetric(6, 128, 128)[1]), [image]
+
+
+FRACTIONS = {"file": "m.nii.gz", "fractional": "probability", "segments": [{"finding": "one"}]}
+CASES: dict[str, Callable[[], tuple[dict[str, Any], bytes, list[Dataset]]]] = {
+    "labels": lambda: (labelled(), nifti(asymmetric(20, 128, 128), placed(SOURCE)), SOURCE),
+    "labels on an oblique series": lambda: (labelled(), nifti(asymmetric(12, 96, 112), placed(oblique(12))), oblique(12)),
+    "labels of an array": lambda: (labelled("m.npy", images=[image_uid(number) for number in range(20)]), numpy_file(asymmetric(20, 128, 128)), SOURCE),
+    "fractions": lambda: (FRACTIONS, nifti(asymmetric(20, 128, 128) / 7, placed(SOURCE), dtype=np.float32), SOURCE),
+    "labels on a radiograph": of_a_projection,
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_validators_take_the_segmentation_and_the_report(case: Callable[[], tuple[dict[str, Any], bytes, list[Dataset]]], tmp_path: Path) -> None:
+    assert dciodvfy(made(*case(), tmp_path)) == []
+
+
+def independently_read(path: Path, folder: Path) -> Iterator[tuple[Labels, Labels]]:
+    """Values and affine of each segment, by dcmqi."""
+    program = Path(sys.executable).parent / "segimage2itkimage"
+    subprocess.run([program, "--inputDICOM", path, "--outputDirectory", folder, "--outputType", "nii"], check=True, capture_output=True, timeout=120)
+    for one in sorted(folder.glob("*.nii.gz")):
+        image = nibabel.Nifti1Image.from_bytes(gzip.decompress(one.read_bytes()))
+        yield np.asarray(image.dataobj), image.affine
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 0, 2)], ids=["slices first", "as NIfTI has it", "rows first"])
+@pytest.mark.parametrize("source", [SOURCE, oblique(12)], ids=["axial", "oblique"])
+def test_an_independent_reader_finds_every_voxel_where_the_author_put_it(source: list[Dataset], axes: tuple[int, ...], tmp_path: Path) -> None:
+    """The asymmetric phantom goes in as NIfTI and comes back as NIfTI: the same millimetres, voxel for voxel."""
+    labels = asymmetric(len(source), int(source[0].Rows), int(source[0].Columns))
+    turned, affine = rearranged(labels, placed(source), axes, (True, False, True))
+    path = made(labelled(), nifti(turned, affine), source, tmp_path)
+    (tmp_path / "read").mkdir()
+    for value, (read, theirs) in zip((1, 2, 7), independently_read(path, tmp_path / "read"), strict=True):
+        assert np.allclose(points(read > 0, theirs), points(labels == value, np.diag([-1.0, -1, 1, 1]) @ placed(source)), atol=0.01)
+
+
+def points(mask: Labels, affine: Labels) -> Labels:
+    """Where the voxels are, in mm, in an order of their own."""
+    found = np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
+    return found[np.lexsort(np.round(found, 1).T)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
+    with orthanc_server(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return launcher(tmp_path_factory.mktemp("launcher"))
+
+
+def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_path: Path) -> None:
+    source = ct_series(pixels=True)
+    server.upload(*(as_file(one) for one in source))
+    pod = Pod(tmp_path, a_task(server), program)
+    pod.fetch()
+    pod.output("detect").mkdir(parents=True, exist_ok=True)
+    (pod.output("detect") / "findings.json").write_text(json.dumps(document(labelled())))
+    (pod.output("detect") / "m.nii.gz").write_bytes(nifti(asymmetric(20, 128, 128), placed(source)))
+    pod.step("detect")
+    status, receipt = pod.publish()
+    assert status == 0, pod.log
+    assert [result.kind for result in receipt.results] == ["SEG", "SR"]
+    files = [server.rest("GET", f"/instances/{result.orthanc_id}/file") for result in receipt.results]
+    assert [hashlib.md5(file).hexdigest() for file in files] == [result.md5 for result in receipt.results]
+    segmentation, report = (pydicom.dcmread(io.BytesIO(file)) for file in files)
+    assert str(segmentation.SegmentSequence[0].TrackingUID) in str(report)
+    assert f"'{50 * 4 * 0.49 * 5:g}'" in str(report) or f"{50 * 4 * 0.49 * 5:g}" in str(report)
