@@ -20,7 +20,8 @@ KEPT = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID",
     "IssuerOfPatientID", "AccessionNumber", "Modality", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "TotalPixelMatrixColumns", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "ReferencedSeriesSequence", "SegmentSequence",
+    "ReferencedSeriesSequence", "SegmentSequence", "SliceThickness", "PatientOrientation", "PositionReferenceIndicator", "LossyImageCompression",
+    "LossyImageCompressionRatio", "LossyImageCompressionMethod",
 )  # fmt: skip
 """What is kept of every file: identity, size, where an image lies, what a segmentation holds."""
 UNKNOWN = 0xFFFFFFFF

@@ -5,7 +5,7 @@ its time), images and options make the same bytes.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from .failure import Failure
 from .options import plain
 
 if TYPE_CHECKING:
-    from gantry.report import BuiltObject, ReportContext
+    from gantry.report import ReportContext
 
 INSTALLATION = "gantry sr build"
 """In place of a cluster's identity: such a report can be told from one of a Run by its Device Serial Number."""
@@ -70,7 +70,8 @@ def _three(words: str, option: str) -> tuple[str, str, str]:
 
 def build(document: Path, images: Path, out: Path, options: Options) -> list[Path]:
     """Writes the SRs and returns their paths. Raises Failure; with exit code 3 after a line for each refused finding on standard error."""
-    from gantry.report import ReportError, build_report, parse_findings, require_valid
+    from gantry.report import ReportError, build_masks, build_report, parse_findings, require_valid
+    from gantry.worker.objects import encoder
 
     report = settings(options)
     content, created = _read_findings(document)
@@ -79,6 +80,8 @@ def build(document: Path, images: Path, out: Path, options: Options) -> list[Pat
         findings = parse_findings(content)
         source, delivered = _source(found), _objects(findings, document.parent)
         context = _context(report, created, _identity(content, created, found, options))
+        findings, drawn = build_masks(findings, source, context, _masks(findings, document.parent))
+        delivered |= drawn
         _refuse(findings, source, context, delivered)
         built = build_report(findings, source, context, delivered)
         require_valid(built, source, list(delivered.values()))
@@ -86,7 +89,7 @@ def build(document: Path, images: Path, out: Path, options: Options) -> list[Pat
         for line in fault.lines:
             typer.echo(f"gantry: {plain(line)}", err=True)
         raise typer.Exit(REFUSED) from None
-    return _write(built, out)
+    return _write([(one.sort.replace(" ", "-"), one.dicom) for one in built], {name: encoder(each)() for name, each in drawn.items()}, out)
 
 
 def _read_findings(path: Path) -> tuple[bytes, datetime]:
@@ -112,6 +115,11 @@ def _objects(findings: Findings, folder: Path) -> dict[str, Dataset]:
     """The segmentations that regions name, beside findings.json as in an application's output. They keep their UIDs."""
     names = {region.file for finding in findings.findings for region in finding.where if isinstance(region, SegmentRegion)}
     return {name: read_dicom(folder / name) for name in sorted(names) if (folder / name).is_file()}
+
+
+def _masks(findings: Findings, folder: Path) -> dict[str, bytes]:
+    """The masks that findings.json names, beside it."""
+    return {mask.file: (folder / mask.file).read_bytes() for mask in findings.masks if (folder / mask.file).is_file()}
 
 
 def _identity(content: bytes, created: datetime, found: Sequence[Header], options: Options) -> str:
@@ -146,17 +154,21 @@ def _refuse(findings: Findings, source: Sequence[Dataset], context: "ReportConte
         raise InvalidReport(lines[0], lines)
 
 
-def _write(built: Sequence["BuiltObject"], out: Path) -> list[Path]:
-    """One file each: in a folder sr-<what its findings have>.dcm; with a file's name given that, and further ones beside it."""
+def _write(built: Sequence[tuple[str, bytes]], drawn: Mapping[str, bytes], out: Path) -> list[Path]:
+    """One file each: in a folder sr-<what its findings have>.dcm; with a file's name given that, and further ones beside it.
+
+    Segmentations are named after their mask: liver.nii.gz.dcm.
+    """
     folder, stem, suffix = (out, "sr", ".dcm") if out.is_dir() or not out.suffix else (out.parent, out.stem, out.suffix)
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, one in enumerate(built):
-            plain_name = number == 0 and folder != out
-            path = folder / f"{stem}{'' if plain_name else '-' + one.sort.replace(' ', '-')}{suffix}"
+        names = [f"{stem}{'' if number == 0 and folder != out else f'-{sort}'}{suffix}" for number, (sort, _) in enumerate(built)]
+        contents = [*zip(names, (dicom for _, dicom in built), strict=True), *((f"{mask}.dcm", dicom) for mask, dicom in drawn.items())]
+        for name, dicom in contents:
+            path = folder / name
             unfinished = path.with_name(f".{path.name}.unfinished")
-            unfinished.write_bytes(one.dicom)
+            unfinished.write_bytes(dicom)
             unfinished.replace(path)
             paths.append(path)
     except OSError as error:

@@ -19,7 +19,7 @@ from .context import ReportContext
 from .errors import InvalidReport
 from .grid import Grid, by_affine, by_images, heights
 from .segmentation import Drawn, segmentation
-from .source import find, has_pixels, index
+from .source import Source, find, has_pixels, index
 from .verbatim import tolerated
 from .volumes import Volume, read_volume
 
@@ -41,25 +41,26 @@ def build_masks(
         return findings, {}
     made: dict[str, Dataset] = {}
     with tolerated():
+        images = index(source)
         changed = {finding.id: finding for finding in findings.findings}
         for place, mask in enumerate(findings.masks):
             where = f"masks[{place}] ({mask.file})"
             if mask.file not in files:
                 raise InvalidReport(f"{where}: no such file in /gantry/output, or not a regular one")
             volume = read_volume(files[mask.file], where=where)
-            grid = _grid(mask, volume, source, where=where)
+            grid = _grid(mask, volume, images, where=where)
             drawn = [_drawn(segment, number, changed, findings, context) for number, segment in enumerate(mask.segments, 1)]
             labels = grid.turned(_shaped(_fractions(volume, where=where) if mask.fractional else _labels(mask, volume, where=where)))
             counts = _counts(labels, mask, where=where)
-            made[mask.file] = segmentation(labels, grid, drawn, fractional=mask.fractional, place=place, context=context)
+            made[mask.file] = segmentation(labels, grid, drawn, fractional=mask.fractional, place=place, reference=images.reference, context=context)
             for number, segment in enumerate(mask.segments, 1):
                 if segment.finding:
                     changed[segment.finding] = _placed(changed[segment.finding], mask, segment, number, counts, grid, where=where)
     return findings.model_copy(update={"findings": tuple(changed[finding.id] for finding in findings.findings)}), made
 
 
-def _grid(mask: Mask, volume: Volume, source: Sequence[Dataset], *, where: str) -> Grid:
-    images, shape = index(source), volume.shape
+def _grid(mask: Mask, volume: Volume, images: Source, *, where: str) -> Grid:
+    shape = volume.shape
     if mask.images:
         named = find(images, mask.images, where=f"{where}.images")
         if not all(map(has_pixels, named)):

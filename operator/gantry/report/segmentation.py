@@ -79,17 +79,27 @@ class _Frames:
 
 
 def segmentation(
-    volume: NDArray[np.uint8], grid: Grid, segments: Sequence[Drawn], *, fractional: str | None, place: int, context: ReportContext
+    volume: NDArray[np.uint8],
+    grid: Grid,
+    segments: Sequence[Drawn],
+    *,
+    fractional: str | None,
+    place: int,
+    reference: Dataset,
+    context: ReportContext,
 ) -> Dataset:
-    """`volume` holds segment numbers, or fractions of 255, in the order of the grid. `place` is the mask's among the Run's masks."""
-    vocabulary, reference = Vocabulary(), grid.slices[0].image
+    """`volume` holds segment numbers, or fractions of 255, in the order of the grid. `place` is the mask's among the Run's masks.
+
+    `reference` is the image whose patient and study elements the Run's objects carry.
+    """
+    vocabulary, image = Vocabulary(), grid.slices[0].image
     result = begun(reference, context)
     _add_series(result, segments[0].identity, place=place, context=context)
     for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
-        if text(reference, "FrameOfReferenceUID"):
-            setattr(result, keyword, text(reference, keyword))
+        if text(image, "FrameOfReferenceUID"):
+            setattr(result, keyword, text(image, keyword))
     if grid.places is None:
-        result.PatientOrientation = _orientation(reference)
+        result.PatientOrientation = _orientation(image)
     frames = _Frames(grid.rows, grid.columns, fractional is not None)
     groups = list(_groups(volume, grid, segments, frames, vocabulary))
     _add_pixels(result, grid, frames, fractional)

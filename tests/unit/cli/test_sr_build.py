@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from tests.builders_dicom import a_segmentation, an_image, as_file, ct_series, write_series
@@ -25,6 +26,7 @@ from tests.builders_findings import (
     negative,
     parsed,
 )
+from tests.builders_masks import nifti, placed
 from tests.unit.cli.conftest import Done, Gantry
 
 from gantry.cli.sr_build import INSTALLATION
@@ -148,6 +150,27 @@ def test_segmentations_lie_beside_the_document_and_keep_their_uids(work: Workpla
     assert work.build().code == 0
     (finding,) = read_report(dcmread(work.out / "sr-segments.dcm")).findings
     assert [(region.image, region.segment) for region in finding.regions] == [(segmentation.SOPInstanceUID, 1)]
+
+
+def test_masks_lie_beside_the_document_and_become_segmentations(work: Workplace) -> None:
+    """With the patient and study of the whole header, though of other images only a part is kept."""
+    source = ct_series()
+    work.has(a_document(a_finding(), masks=[{"file": "m.nii.gz", "segments": [{"value": 1, "finding": "nodule-1", "measure": ["volume"]}]}]), source)
+    labels = np.zeros((20, 128, 128), np.uint8)
+    labels[5:9, 10:20, 10:30] = 1
+    (work.folder / "m.nii.gz").write_bytes(nifti(labels, placed(source)))
+    done = work.build()
+    assert (done.code, done.err, names(work.out)) == (0, "", ["m.nii.gz.dcm", "sr-segments.dcm"])
+    segmentation, report = dcmread(work.out / "m.nii.gz.dcm"), dcmread(work.out / "sr-segments.dcm")
+    assert (segmentation.PatientName, segmentation.StudyID) == (source[0].PatientName, "S1")
+    assert validate_report(report, source, [segmentation]) == ()
+    assert f"{4 * 10 * 20 * 0.49 * 5:g}" in str(report)
+
+
+def test_a_mask_that_is_missing_is_told(work: Workplace) -> None:
+    work.has(a_document(a_finding(), masks=[{"file": "m.nii.gz", "segments": [{"value": 1, "finding": "nodule-1"}]}]))
+    done = work.build()
+    assert (done.code, done.err.splitlines()) == (3, ["gantry: masks[0] (m.nii.gz): no such file in /gantry/output, or not a regular one"])
 
 
 def test_every_finding_that_does_not_fit_is_a_line_and_nothing_is_written(work: Workplace) -> None:
