@@ -59,6 +59,7 @@ INSTEAD = REGIONS | {
     "regions": st.none() | st.lists(REGIONS["PolygonRegion"] | REGIONS["BoxRegion"], min_size=1, max_size=2) | st.lists(REGIONS["Polygon3DRegion"], min_size=1, max_size=2),
     "images": st.lists(UIDS, max_size=2),
     "frames": st.just([]),
+    "masks": st.just([]),  # they need a file beside the document (test_masks)
     "unit": st.sampled_from(["mm", "cm3", "%", "1", "[hnsf'U]", "{score}", "g/ml{SUVbw}"]),
     "algorithm": st.none(),
     "trackingUID": NEW_UIDS,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .base import DicomUID, Identifier, Line, Number, Part
+from .base import DicomUID, Identifier, Line, Number, Part, given
 from .concepts import Concept, Site
 
 MASK_NAME = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*\.(nii|nii\.gz|npy)$"
@@ -20,6 +20,7 @@ Affine = tuple[Row, Row, Row, Row]
 class Segment(Part):
     """One label of a mask: a finding, or something of which the report does not speak, for example the organ."""
 
+    model_config = {"json_schema_extra": {"anyOf": [given("finding"), given("category", "type")]}}
     value: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """The label in the file. Needed unless the mask is fractional."""
     finding: Identifier | None = None
