@@ -16,7 +16,7 @@ from tests.component.sr_validators import complaints
 from tests.component.worker_pod import Pod, a_task
 
 from gantry.api import RunReason
-from gantry.runs import PublishReceipt, decode_publish
+from gantry.runs import PublishReceipt, decode_publish, result_uid
 
 REPORT = {
     "onFailure": "NotPerformed",
@@ -101,6 +101,18 @@ def test_a_series_that_is_gone_does_not_matter_while_there_is_another(server: Or
     server.rest("DELETE", f"/series/{pod.task.spec.study.series_ids[0]}")
     code, receipt = told(pod)
     assert (code, len(receipt.results)) == (0, 1), pod.log
+
+
+def test_a_report_that_an_attempt_left_behind_is_replaced(server: OrthancServer, tmp_path: Path) -> None:
+    """publish may be ended between the upload and its receipt."""
+    pod = a_pod(server, tmp_path / "pod")
+    left = [result_uid("test", "default", pod.task.run, role, 1) for role in ("sr", "sr-series")]
+    server.upload(a_ct(number=9, Modality="SR", SOPInstanceUID=left[0], SeriesInstanceUID=left[1]))
+    code, receipt = told(pod)
+    assert code == 0, pod.log
+    report = pydicom.dcmread(io.BytesIO(server.rest("GET", f"/instances/{receipt.results[0].orthanc_id}/file")))
+    (series,) = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
+    assert [series.SeriesInstanceUID, *(one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence)] == [left[1], left[0]]
 
 
 def test_without_the_study_it_says_so_and_is_not_tried_again(server: OrthancServer, tmp_path: Path) -> None:

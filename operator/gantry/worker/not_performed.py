@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,15 +17,16 @@ import pydicom
 
 from gantry.api import RunReason
 from gantry.api.run import Result
-from gantry.orthanc import InstanceFiles, InstanceResource, NotFound, Orthanc, OrthancError
-from gantry.report import BuiltObject, ReportError, build_not_performed, require_valid
+from gantry.orthanc import InstanceFiles, InstanceResource, NotFound, Orthanc, OrthancError, Permanent
+from gantry.report import BuiltObject, Predecessor, ReportContext, ReportError, build_not_performed, require_valid
+from gantry.report.context import SOP_CLASS_UIDS
 from gantry.runs import PublishReceipt, Task
 
 from .context import report_context
 from .log import tell
 from .outcome import Stop
 from .patience import persistently
-from .publish import Sink
+from .publish import REPORTS, Sink
 from .upload import Object, store
 
 SERIES = 5
@@ -39,8 +41,9 @@ def report_not_performed(task: Task, sink: Sink) -> PublishReceipt:
     if task.not_performed is None:
         raise Stop(RunReason.PUBLISH_FAILED, "the task does not say why the Run failed: operator and worker image are of different releases")
     try:
-        headers = asyncio.run(_headers(task, sink))
-        report = build_not_performed(task.not_performed, headers, report_context(task))
+        context = report_context(task)
+        headers, left = asyncio.run(_seen(task, context, sink))
+        report = build_not_performed(task.not_performed, headers, replace(context, predecessors=left))
         require_valid([report], headers)
     except NotFound as error:
         raise Stop(RunReason.STUDY_GONE, "the study is no longer in Orthanc", step="publish") from error
@@ -54,19 +57,34 @@ def report_not_performed(task: Task, sink: Sink) -> PublishReceipt:
     return PublishReceipt(results=(result,), seconds=seconds)
 
 
-async def _headers(task: Task, sink: Sink) -> list[pydicom.Dataset]:
+async def _seen(task: Task, context: ReportContext, sink: Sink) -> tuple[list[pydicom.Dataset], tuple[Predecessor, ...]]:
+    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+        return await _headers(orthanc, task, sink), await _left_behind(orthanc, context, sink)
+
+
+async def _headers(orthanc: Orthanc, task: Task, sink: Sink) -> list[pydicom.Dataset]:
     """Of the smallest instance of each of the first series that are still there. Raises NotFound when none is."""
     headers: list[pydicom.Dataset] = []
-    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
-        for series in task.spec.study.series_ids:
-            with contextlib.suppress(NotFound):
-                if instances := await persistently(partial(orthanc.instances_of_series, series), sink.patience):
-                    headers.append(await _downloaded(_smallest(instances), sink))
-            if len(headers) == SERIES:
-                break
+    for series in task.spec.study.series_ids:
+        with contextlib.suppress(NotFound):
+            if instances := await persistently(partial(orthanc.instances_of_series, series), sink.patience):
+                headers.append(await _downloaded(_smallest(instances), sink))
+        if len(headers) == SERIES:
+            break
     if not headers:
         raise NotFound("none of the Run's series is in Orthanc")
     return headers
+
+
+async def _left_behind(orthanc: Orthanc, context: ReportContext, sink: Sink) -> tuple[Predecessor, ...]:
+    """Reports that an attempt of this Run stored before it failed. Nobody was told of them, but who looks into Orthanc may see them."""
+    found = []
+    for place in range(REPORTS):
+        uid = context.uid("sr", place)
+        with contextlib.suppress(Permanent):  # a proxy that lets only some paths through: it is told without
+            if await persistently(partial(orthanc.holds, uid), sink.patience):
+                found.append(Predecessor(SOP_CLASS_UIDS[context.sop_class], uid, context.uid("sr-series", place)))
+    return tuple(found)
 
 
 def _smallest(instances: Sequence[InstanceResource]) -> InstanceResource:
