@@ -121,6 +121,9 @@ class Bridges:
         following = self._following.get(key)
         if following is None or not following.fits(record, credentials, logins):
             self._begin(key, record, credentials, logins, before=await self._end(key))
+            if following is not None and following.logins != logins:
+                for run in self._store.runs_of_bridge(key):  # deliveries may wait for just that
+                    self._wake_after(run, 0.0)
 
     async def close(self) -> None:
         """Ends all Followers. What they have not written yet they find again."""
@@ -160,13 +163,12 @@ class Bridges:
         self._secrets[key, name] = secret
         return secret.credentials
 
-    def _doubt(self, key: Key) -> None:
-        """Orthanc refuses the credentials: the secret is read again, but not at every poll."""
-        record = self._store.bridges.get(key)
-        reference = record.view.spec.credentials_secret_ref if record else None
-        place = (key, reference.name) if reference else None
-        if place and place in self._secrets and self._monotonic() - self._secrets[place].read_at >= SECRET_PAUSE:
+    def doubt(self, key: Key) -> None:
+        """Credentials are refused, Orthanc's or a destination's: the secrets are read again, but not at every poll."""
+        old = [place for place, one in self._secrets.items() if place[0] == key and self._monotonic() - one.read_at >= SECRET_PAUSE]
+        for place in old:
             del self._secrets[place]
+        if old:
             self._wake_after(key, 0.0)
 
     def _begin(
@@ -180,7 +182,7 @@ class Bridges:
             store=self._store,
             pipelines=self._pipelines,
             metrics=self._metrics,
-            unauthorized=lambda: self._doubt(key),
+            unauthorized=lambda: self.doubt(key),
         )
         host.status = before or record.status
         follower = Follower(

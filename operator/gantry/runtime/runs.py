@@ -209,6 +209,8 @@ class RunReconciler:
             targets=targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge), seen.run.parsed.sender),
             deliveries=errand.deliveries,
         )
+        if any(one.reason == "Unauthorized" for one in progress.deliveries):
+            self._bridges.doubt(bridge)
         if progress.again_after is not None:
             self._wake_after(key, progress.again_after)
         return replace(seen, now=self._clock(), deliveries=progress.deliveries)
