@@ -93,7 +93,7 @@ class DicomWebNode(Part):
 
 OrthancEntry = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 """A symbolic name in Orthanc's configuration."""
-ResultKind = Literal["SR", "SEG", "SC", "PDF", "KO"]
+ResultKind = Literal["SR", "SEG", "SC", "PDF", "PM", "KO"]
 """What a result is."""
 RETURN_TO_SENDER = "sender"
 """Name a delivery back to the sender has in a Run's status; no destination may have it."""
@@ -122,8 +122,8 @@ class Destination(Part):
     """Name of a peer in Orthanc's configuration (OrthancPeers). Gantry never changes it."""
     orthanc_modality: OrthancEntry | None = None
     """Name of a modality in Orthanc's configuration (DicomModalities). Gantry never changes it."""
-    accept: Annotated[list[ResultKind], Field(min_length=1, max_length=5, json_schema_extra=LIST_SET)] = ["SR", "SEG", "SC", "PDF", "KO"]
-    """Kinds of results that are sent here. SEG, SC and PDF go before the SR that names them, KO goes last."""
+    accept: Annotated[list[ResultKind], Field(min_length=1, max_length=6, json_schema_extra=LIST_SET)] = ["SR", "SEG", "SC", "PDF", "PM", "KO"]
+    """Kinds of results that are sent here. SEG, SC, PDF and PM go before the SR that names them, KO goes last."""
     verify: Literal["None", "Query"] = "None"
     """Query: after the send the destination is asked for the results by C-FIND or QIDO-RS and must list each, or they are sent again. Where it is
     asked for storage commitment, and offers it, that counts instead."""

@@ -11,7 +11,7 @@ from gantry.orthanc import DicomWebServer, Modality, NotFound, Orthanc
 
 ORDER = {"SR": 1, "KO": 2}
 """A report goes after the objects it names, a key object selection after everything; the others keep their order."""
-ALL = ("SR", "SEG", "SC", "PDF", "KO")
+ALL = ("SR", "SEG", "SC", "PDF", "PM", "KO")
 
 
 class PlaceMissing(Exception):
