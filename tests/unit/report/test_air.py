@@ -11,11 +11,22 @@ from pydicom import Dataset, dcmread
 from tests.builders_corpus import Case, corpus
 from tests.builders_dicom import a_parametric_map, a_secondary_capture, a_segmentation, ct_series
 from tests.builders_findings import NODULE, PNEUMOTHORAX, a_box, a_context, a_document, a_finding, a_point, a_polygon, a_segment, negative, parsed
+from tests.builders_masks import asymmetric, nifti, placed
 from tests.sr_structure import coded, evidence, groups, named, walk
 
 from gantry.api import Code, RunReason
 from gantry.api.pipeline import Algorithm
-from gantry.report import InvalidFindings, ReportContext, Rule, build_not_performed, build_report, check_object, credited, validate_report
+from gantry.report import (
+    InvalidFindings,
+    ReportContext,
+    Rule,
+    build_masks,
+    build_not_performed,
+    build_report,
+    check_object,
+    credited,
+    validate_report,
+)
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ct_series(20)
@@ -45,6 +56,15 @@ def a_failure() -> Dataset:
     looked_for = (Code(scheme="SCT", value="427359005", meaning="Solitary nodule of lung"),)
     context = a_context(algorithm=named, evaluated_for=looked_for)
     return read(build_not_performed(RunReason.STEP_FAILED, SOURCE, context).dicom)
+
+
+def a_mask() -> tuple[Dataset, Dataset]:
+    """The segmentation that is made of a mask, and the report about it."""
+    mask = {"file": "mask.nii.gz", "segments": [{"value": 1, "finding": "nodule-1"}]}
+    content = nifti(asymmetric(20, 128, 128) == 1, placed(SOURCE))
+    findings, made = build_masks(parsed(a_document(a_finding(), masks=[mask])), SOURCE, a_context(), {"mask.nii.gz": content})
+    (built,) = build_report(findings, SOURCE, a_context(), made)
+    return made["mask.nii.gz"], read(built.dicom)
 
 
 CASES: dict[str, Case] = {case.name: case for cases in corpus().values() for case in cases}
@@ -119,6 +139,20 @@ def test_row_06_segmentations_and_parametric_maps_name_the_algorithms_in_contrib
         ]
 
 
+def test_row_06_a_segmentation_that_is_made_names_the_algorithm_in_both_places() -> None:
+    made, _ = a_mask()
+    (equipment,) = made.ContributingEquipmentSequence
+    (named,) = made.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert (named.AlgorithmName, named.AlgorithmVersion, named.AlgorithmSource) == (
+        equipment.ManufacturerModelName, equipment.SoftwareVersions, equipment.Manufacturer
+    )  # fmt: skip
+    assert equipment.DeviceUID == a_report(negative()).ContributingEquipmentSequence[0].DeviceUID
+
+
+def test_row_07_masks_become_segmentations() -> None:
+    assert a_mask()[0].SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.4"
+
+
 def test_row_07_reports_are_comprehensive_3d_sr_and_segmentations_and_parametric_maps_are_taken() -> None:
     assert a_report(negative()).SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"
     for kind, made in (("SEG", a_segmentation(SOURCE)), ("PM", a_parametric_map(SOURCE))):
@@ -190,6 +224,11 @@ def test_row_14_a_segment_and_its_group_have_one_tracking_uid() -> None:
     segmentation.SegmentSequence[0].TrackingUID, segmentation.SegmentSequence[0].TrackingID = "2.25.77", "lesion"
     (built,) = build_report(parsed(a_document(a_finding(region=a_segment()))), SOURCE, a_context(), {"seg.dcm": segmentation})
     assert values(read(built.dicom), "112040") == ["2.25.77"]
+
+
+def test_row_14_a_segment_that_is_made_and_its_group_have_one_tracking_uid() -> None:
+    made, report = a_mask()
+    assert values(report, "112040") == [made.SegmentSequence[0].TrackingUID]
 
 
 @EVERY_REPORT
