@@ -6,7 +6,8 @@ Pure declarations: nothing here calls the API server or reads a clock.
 from .backfill import InferenceBackfill
 from .base import API_VERSION, GROUP, VERSION, Code, Condition, parse_duration, parse_timestamp, timestamp
 from .bridge import OrthancBridge
-from .pipeline import InferencePipeline, RunTemplate, TagRequirement
+from .matching import TagRequirement
+from .pipeline import InferencePipeline, RunTemplate
 from .reasons import BackfillReason, BridgeReason, PipelineReason, RunReason
 from .run import InferenceRun
 

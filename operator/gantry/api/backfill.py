@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .base import Conditions, Observed, OrthancID, Part, Reference, Resource, Timestamp, cel, rule
 from .bridge import Int64
-from .pipeline import Priority, Requirements
+from .matching import Priority, Requirements
 
 State = Literal["Counting", "Counted", "Running", "Blocked", "Suspended", "Complete", "Failed"]
 Day = Annotated[

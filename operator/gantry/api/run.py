@@ -22,7 +22,8 @@ from .base import (
     rule,
 )
 from .bridge import Int64
-from .pipeline import Mode, Priority, PriorityClassNames, RunTemplate
+from .matching import Priority, PriorityClassNames
+from .pipeline import Mode, RunTemplate
 
 State = Literal["Waiting", "Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled", "Superseded"]
 Receipt = Literal["StorageCommitment", "Query"]

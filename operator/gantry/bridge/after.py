@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from gantry.api.pipeline import Priority
+from gantry.api.matching import Priority
 from gantry.orthanc import NotFound, Orthanc, SeriesResource
 from gantry.routing import fingerprint
 from gantry.runs import run_name

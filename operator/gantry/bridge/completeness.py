@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gantry.api import parse_duration
-from gantry.api.pipeline import Completeness
+from gantry.api.matching import Completeness
 
 ASK_AGAIN = timedelta(seconds=30)
 """Between two questions to a sender about one study."""

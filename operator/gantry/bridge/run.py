@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gantry.api import API_VERSION, labels
-from gantry.api.pipeline import Priority
+from gantry.api.matching import Priority
 from gantry.api.run import Trigger
 from gantry.runs import run_name
 

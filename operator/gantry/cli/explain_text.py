@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gantry.api.pipeline import Completeness
+from gantry.api.matching import Completeness
 from gantry.bridge import age_and_count, age_of, gives_up, is_own
 from gantry.orthanc import SeriesResource, StudyResource
 from gantry.routing import Decision, Refusal

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantry.api.pipeline import Priority
+from gantry.api.matching import Priority
 
 from .facts import Needs, StudyFacts
 from .picking import passed_over

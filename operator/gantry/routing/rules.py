@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gantry.api import InferencePipeline
-from gantry.api.pipeline import Priority, PriorityRule, TagRequirement
+from gantry.api.matching import Priority, PriorityRule, TagRequirement
 
 from .expression import SERIES_SCOPE, STUDY_SCOPE, Expression, compile_expression
 from .facts import Known, Needs

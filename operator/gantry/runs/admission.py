@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import Any, Generic, TypeVar
 
-from gantry.api.pipeline import Priority
+from gantry.api.matching import Priority
 
 K = TypeVar("K", bound="tuple[str, ...]")
 

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from gantry.api import labels, parse_timestamp
 from gantry.api.bridge import BridgeSpec
-from gantry.api.pipeline import Priority
+from gantry.api.matching import Priority
 from gantry.api.run import RunSpec, RunStatus
 
 Object = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.fake_orthanc import START
 
-from gantry.api.pipeline import Completeness
+from gantry.api.matching import Completeness
 from gantry.bridge.completeness import age_and_count, age_of, as_sender_says, gives_up
 
 

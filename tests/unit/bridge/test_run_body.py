@@ -8,7 +8,7 @@ from tests.builders_bridge import a_candidate, requirement
 from tests.fake_orthanc import START, identifier
 
 from gantry.api import InferenceRun
-from gantry.api.pipeline import PriorityClassNames
+from gantry.api.matching import PriorityClassNames
 from gantry.bridge import run_body
 from gantry.routing import fingerprint
 

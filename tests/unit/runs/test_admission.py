@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders_runs import at
 
-from gantry.api.pipeline import Priority
+from gantry.api.matching import Priority
 from gantry.runs import Waiting, held_back, turns
 from gantry.runs.admission import AGED, EVERY, URGENCY
 
