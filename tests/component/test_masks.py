@@ -19,10 +19,10 @@ from tests.builders_dicom import an_image, as_file, ct_series
 from tests.builders_findings import a_context, a_document, a_finding, code, image_uid, parsed
 from tests.builders_masks import Labels, asymmetric, nifti, numpy_file, oblique, placed, rearranged
 from tests.component.orthanc_server import OrthancServer, orthanc_server
-from tests.component.sr_validators import complaints, dciodvfy
+from tests.component.sr_validators import complaints, dciodvfy, dsrdump
 from tests.component.worker_pod import Pod, a_task, launcher
 
-from gantry.report import build_masks, build_report
+from gantry.report import build_key_objects, build_masks, build_report
 
 SOURCE = ct_series(20)
 LUNG = {"category": code("SCT", "123037004", "Anatomical Structure"), "type": code("SCT", "39607008", "Lung")}
@@ -69,6 +69,15 @@ def test_validators_take_the_segmentation_and_the_report(case: Callable[[], tupl
     assert dciodvfy(made(*case(), tmp_path)) == []
 
 
+def test_validators_take_the_key_object_selection(tmp_path: Path) -> None:
+    content = {"m.nii.gz": nifti(asymmetric(20, 128, 128), placed(SOURCE))}
+    findings, drawn = build_masks(parsed(document(labelled())), SOURCE, a_context(), content)
+    reports = build_report(findings, SOURCE, a_context(), drawn)
+    path = tmp_path / "ko.dcm"
+    path.write_bytes(build_key_objects(findings, reports, list(drawn.values()), SOURCE, a_context()).dicom)
+    assert (dciodvfy(path), dsrdump(path)) == ([], [])
+
+
 def independently_read(path: Path, folder: Path) -> Iterator[tuple[Labels, Labels]]:
     """Values and affine of each segment, by dcmqi."""
     program = Path(sys.executable).parent / "segimage2itkimage"
@@ -107,10 +116,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return launcher(tmp_path_factory.mktemp("launcher"))
 
 
-def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key_objects", [False, True], ids=["alone", "with a key object selection"])
+def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_path: Path, key_objects: bool) -> None:
     source = ct_series(pixels=True)
+    for study in server.studies():
+        server.rest("DELETE", f"/studies/{study}")
     server.upload(*(as_file(one) for one in source))
-    pod = Pod(tmp_path, a_task(server), program)
+    pod = Pod(tmp_path, a_task(server, template__report={"keyObjects": key_objects}), program)
     pod.fetch()
     pod.output("detect").mkdir(parents=True, exist_ok=True)
     (pod.output("detect") / "findings.json").write_text(json.dumps(document(labelled())))
@@ -118,9 +130,10 @@ def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_p
     pod.step("detect")
     status, receipt = pod.publish()
     assert status == 0, pod.log
-    assert [result.kind for result in receipt.results] == ["SEG", "SR"]
+    assert [result.kind for result in receipt.results] == ["SEG", "SR", "KO"][: 2 + key_objects]
     files = [server.rest("GET", f"/instances/{result.orthanc_id}/file") for result in receipt.results]
     assert [hashlib.md5(file).hexdigest() for file in files] == [result.md5 for result in receipt.results]
-    segmentation, report = (pydicom.dcmread(io.BytesIO(file)) for file in files)
+    segmentation, report, *selection = (pydicom.dcmread(io.BytesIO(file)) for file in files)
+    assert all(str(one.SOPInstanceUID) in str(selection[0]) for one in (segmentation, report) if selection)
     assert str(segmentation.SegmentSequence[0].TrackingUID) in str(report)
     assert f"'{50 * 4 * 0.49 * 5:g}'" in str(report) or f"{50 * 4 * 0.49 * 5:g}" in str(report)

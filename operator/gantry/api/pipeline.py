@@ -156,6 +156,8 @@ class Report(Part):
     """Further DICOM objects the application may hand over. PM: Parametric Map."""
     conformance: Literal["Strict", "Repair"] = "Repair"
     """Their faults against the standard. Repair: what has one answer is mended, the rest told in status.warnings. Strict: refused."""
+    key_objects: bool = False
+    """Whether a Key Object Selection names all objects of a Run that has more than one."""
     on_failure: Literal["None", "NotPerformed"] = "None"
     """NotPerformed: a Run that fails for good sends an SR that says that the analysis was not performed and why. None: nothing is sent."""
 

@@ -146,7 +146,7 @@ class FindingCounts(Observed):
 class Result(Observed):
     """An object the Run left in Orthanc."""
 
-    kind: Literal["SR", "SEG", "SC", "PDF", "PM"]
+    kind: Literal["SR", "SEG", "SC", "PDF", "PM", "KO"]
     """What it is."""
     sop_class_uid: Annotated[DicomUID, Field(alias="sopClassUID")]
     """SOP Class UID."""

@@ -1,7 +1,8 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
 `parse_findings` reads what an application wrote, `build_masks` makes SEGs, `build_report` SRs, `build_not_performed` the one of a Run that failed,
-`validate_report` checks any SR, `read_report` says what one says, `check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
+`build_key_objects` ties them together, `validate_report` checks any SR, `read_report` says what one says, `check_object`, `conform`, `credited`
+and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
@@ -13,6 +14,7 @@ from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
 from .credit import credited, origin
 from .errors import InvalidFindings, InvalidReport, ReportError, UnacceptedObject, WrongPatient
+from .keyobjects import build_key_objects
 from .masks import build_masks
 from .objects import check_object, reidentify
 from .outcome import count_findings
@@ -36,6 +38,7 @@ __all__ = [
     "Rule",
     "UnacceptedObject",
     "WrongPatient",
+    "build_key_objects",
     "build_masks",
     "build_not_performed",
     "build_report",

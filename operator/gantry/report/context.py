@@ -63,7 +63,7 @@ class ReportContext:
 class BuiltObject:
     """A DICOM file, ready to be stored."""
 
-    kind: Literal["SR"]
+    kind: Literal["SR", "KO"]
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str

@@ -101,14 +101,14 @@ def document(
     result.CompletionFlag, result.VerificationFlag, result.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     result.ReferencedPerformedProcedureStepSequence = []
     result.PerformedProcedureCodeSequence = []
-    requests = _requests(reference)
+    requests = requested(reference)
     if requests:
         result.ReferencedRequestSequence = requests
     study = text(reference, "StudyInstanceUID")
     named = [Reference(text(each, "SeriesInstanceUID"), text(each, "SOPClassUID"), text(each, "SOPInstanceUID")) for each in evidence]
-    result.CurrentRequestedProcedureEvidenceSequence = [_by_series(study, named)]
+    result.CurrentRequestedProcedureEvidenceSequence = [by_series(study, named)]
     if context.predecessors:
-        result.PredecessorDocumentsSequence = [_by_series(study, [_predecessor(each) for each in context.predecessors])]
+        result.PredecessorDocumentsSequence = [by_series(study, [_predecessor(each) for each in context.predecessors])]
     if own_codes:
         result.CodingSchemeIdentificationSequence = [_own_scheme()]
     result.ContributingEquipmentSequence = list(equipment)
@@ -189,7 +189,7 @@ def _zone(offset: str) -> timezone | None:
     return timezone(east if offset[0] == "+" else -east)
 
 
-def _requests(reference: Dataset) -> list[Dataset]:
+def requested(reference: Dataset) -> list[Dataset]:
     """Referenced Request Sequence (PS3.3 C.17.2): what the images say of the order."""
     attributes = items(reference, "RequestAttributesSequence")
     if not attributes and not text(reference, "AccessionNumber"):
@@ -220,7 +220,7 @@ def _own_scheme() -> Dataset:
     return item
 
 
-def _by_series(study: str, references: Iterable[Reference]) -> Dataset:
+def by_series(study: str, references: Iterable[Reference]) -> Dataset:
     """One item of a Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
     series: dict[str, list[Dataset]] = {}
     for reference in references:

@@ -94,7 +94,7 @@ def _publish_outputs(
 ) -> tuple[tuple[Result, ...], FindingCounts, tuple[str, ...]]:
     last = task.spec.template.steps[-1].name
     ready = prepared.result()
-    outputs = collect(workspace.output(last), step=last, limits=Limits(objects=objects_that_fit(len(task.spec.template.steps))))
+    outputs = collect(workspace.output(last), step=last, limits=Limits(objects=_room(task)))
     objects, findings, warnings = _build(task, workspace, outputs, ready)
     for warning in warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
@@ -103,6 +103,10 @@ def _publish_outputs(
 
 REPORTS = 3
 """SRs of one Run at most: findings with regions, with segments, with neither (report/build.py)."""
+
+
+def _room(task: Task) -> int:
+    return objects_that_fit(len(task.spec.template.steps)) - task.spec.template.report.key_objects
 
 
 def objects_that_fit(steps: int) -> int:
@@ -115,7 +119,7 @@ def objects_that_fit(steps: int) -> int:
 
 def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts, tuple[str, ...]]:
     """Everything that will be stored, or nothing."""
-    from gantry.report import ReportError, build_masks, build_report, count_findings, mark, parse_findings, require_valid
+    from gantry.report import ReportError, build_key_objects, build_masks, build_report, count_findings, mark, parse_findings, require_valid
 
     from .context import report_context
     from .objects import accept, encoder
@@ -132,6 +136,8 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
             mark(dataset)
         built = build_report(findings, ready.source, context, objects)
         require_valid(built, ready.source, objects.values())
+        if task.spec.template.report.key_objects and len(objects) + len(built) > 1:
+            built = (*built, build_key_objects(findings, built, tuple(objects.values()), ready.source, context))
         counts = count_findings(findings, context)
     except ReportError as error:
         raise Stop(error.reason, str(error), step=step) from error
@@ -145,10 +151,10 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
 
 
 def _require_room(count: int, task: Task) -> None:
-    steps = task.spec.template.steps
-    if count > objects_that_fit(len(steps)):
-        words = f"output of step {steps[-1].name}: {count} DICOM files and masks; at most {objects_that_fit(len(steps))} fit into a Run's results"
-        raise Stop(RunReason.UNACCEPTED_OBJECT, words, step=steps[-1].name)
+    last = task.spec.template.steps[-1].name
+    if count > _room(task):
+        words = f"output of step {last}: {count} DICOM files and masks; at most {_room(task)} fit into a Run's results"
+        raise Stop(RunReason.UNACCEPTED_OBJECT, words, step=last)
 
 
 def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Object:

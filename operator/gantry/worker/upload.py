@@ -92,7 +92,7 @@ async def _store(orthanc: Orthanc, one: Object, patience: Patience, username: st
         raise Stop(RunReason.UPLOAD_FAILED, words, step="publish")
     tell("stored", {"kind": one.kind, "instance": stored.id, "status": stored.status, "bytes": len(dicom)})
     return Result(
-        kind=cast(Literal["SR", "SEG", "SC", "PDF", "PM"], one.kind),
+        kind=cast(Literal["SR", "SEG", "SC", "PDF", "PM", "KO"], one.kind),
         sop_class_uid=one.sop_class_uid,
         sop_instance_uid=one.sop_instance_uid,
         series_instance_uid=one.series_instance_uid,
