@@ -1,6 +1,6 @@
 """A mask on a grid becomes a DICOM Segmentation (PS3.3 A.51): one frame for each slice on which a segment has pixels.
 
-Written by hand rather than by highdicom's class, which holds several copies of all frames (840 MiB for 1,000 slices of 512 x 512, here 30),
+Written by hand rather than by highdicom's class, which holds several copies of all frames (docs/decisions/2026-11-25-masks.md has figures),
 reads the clock and refuses dirty sources; its codes are used, its reader and dciodvfy judge the result in tests.
 Labels are packed to one bit, which every reader knows; fractions are RLE compressed. Frame by frame: memory does not grow with the slices.
 """
