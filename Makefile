@@ -8,7 +8,7 @@ SEED ?= 1
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-e2e check bench cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-e2e check bench cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +45,11 @@ test-component: $(BIN)/.installed
 ## test-launcher: the launcher's own tests
 test-launcher: $(BIN)/.installed
 	@cd launcher && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...
+
+## test-browser: pages in a real Chromium; needs Debian's chromium and fonts-dejavu-core
+test-browser: $(BIN)/.installed
+	@command -v chromium >/dev/null || { echo "Debian's chromium is needed: apt-get install chromium fonts-dejavu-core" >&2; exit 1; }
+	@$(BIN)/pytest -m browser tests/component
 
 ## test-e2e: the chart in a cluster of its own, in namespaces of its own
 test-e2e: $(BIN)/.installed

@@ -15,12 +15,22 @@ def sr_show(
     file: Annotated[Path, typer.Argument(help="A DICOM file that holds a measurement report (TID 1500).")],
     output: OutputOption = Output.TEXT,
     patient: Annotated[bool, typer.Option("--patient", help="Also say whose report it is.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a page with pictures in place.", show_default=False)] = None,
+    png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Write a picture of each finding.", show_default=False)] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="The images and segmentations, for pictures.", show_default=False)
+    ] = None,
 ) -> None:
     """Show a report as a radiologist reads it: algorithm, findings with measurements, what is absent, impression."""
     from .sr_reader import report_of
 
     report = report_of(file)
-    if output is Output.JSON:
+    if html or png:
+        from .sr_look import look
+
+        for path in look(report, html=html, png=png, images=images, patient=patient):
+            typer.echo(str(path))
+    elif output is Output.JSON:
         from .sr_json import as_json
 
         typer.echo(as_json(report, patient=patient))

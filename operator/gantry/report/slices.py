@@ -76,6 +76,22 @@ class Stack:
                 best = distance, index
         return None if best is None else (self.slices[best[1]], np.round(self._planar(best[1], points), DECIMALS))
 
+    def nearest(self, point: Points) -> int | None:
+        """The slice whose plane a point is nearest to, among those it lies above; None without slices."""
+        if not self.slices:
+            return None
+        distances = np.abs(np.einsum("ij,ij->i", point - self.origin, np.cross(self.across, self.down)))
+        beside = [not self._inside(index, self.planar(index, point[None, :])) for index in range(len(self.slices))]
+        return int(np.lexsort((distances, beside))[0])
+
+    def height(self, index: int, points: Points) -> Points:
+        """Signed distance of points from the plane of a slice, mm."""
+        return np.asarray((points - self.origin[index]) @ np.cross(self.across[index], self.down[index]))
+
+    def planar(self, index: int, points: Points) -> Points:
+        """Points projected onto a slice, as column and row."""
+        return self._planar(index, points)
+
     def _planar(self, index: int, points: Points) -> Points:
         """Column and row: DICOM counts from the corner of the first pixel, half a pixel before its centre."""
         from_origin = points - self.origin[index]
@@ -108,16 +124,17 @@ def _frames(image: Dataset) -> Iterator[tuple[int | None, tuple[float, ...]]]:
         if plane is not None:
             yield None, plane
         return
-    shared = _first(image, "SharedFunctionalGroupsSequence")
+    shared = first_of(image, "SharedFunctionalGroupsSequence")
     multiple = (integer(image, "NumberOfFrames") or 1) > 1
     for number, group in enumerate(items(image, "PerFrameFunctionalGroupsSequence"), 1):
-        position, orientation, measures = (_first(group, name) or _first(shared, name) for name in _PLANE_MACROS)
+        position, orientation, measures = (first_of(group, name) or first_of(shared, name) for name in _PLANE_MACROS)
         plane = _plane(position, orientation, measures, image)
         if plane is not None:
             yield (number if multiple else None), plane
 
 
-def _first(dataset: Dataset, keyword: str) -> Dataset:
+def first_of(dataset: Dataset, keyword: str) -> Dataset:
+    """The first item of a sequence; an empty dataset without one."""
     return next(iter(items(dataset, keyword)), Dataset())
 
 
