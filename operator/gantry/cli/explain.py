@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from gantry.api import labels
 from gantry.bridge import inquire
 from gantry.kube import RUNS, Kube
-from gantry.orthanc import Orthanc, OrthancError, SeriesResource, StudyResource, Transient, Unauthorized
+from gantry.orthanc import Orthanc, OrthancError, SeriesResource, StudyResource
 from gantry.routing import Decision, Refusal
 
 from .cluster import asked
-from .explain_sources import PASSWORD, USERNAME, Asked, Source, Wanted, sources
+from .explain_sources import Asked, Source, Wanted, sources
 from .explain_studies import AT_ONCE, each, find_study, latest_studies
 from .failure import Failure
 
@@ -130,7 +129,7 @@ async def _in_one(place: Source, named: str, *, for_people: bool) -> Explained |
                 return Explained(study, answers)
             return Explained(study, answers, await orthanc.series_of_study(study.id), now=await orthanc.now())
     except OrthancError as error:
-        raise _failure(place, error) from error
+        raise place.failure(error) from error
 
 
 async def _recent_of_all(places: Sequence[Source], count: int) -> tuple[Explained, ...]:
@@ -151,7 +150,7 @@ async def _recent_in_one(place: Source, count: int) -> list[Explained]:
             features = (await orthanc.system()).features
             return await each(explained, await latest_studies(orthanc, count, features))
     except OrthancError as error:
-        raise _failure(place, error) from error
+        raise place.failure(error) from error
 
 
 async def _decide(orthanc: Orthanc, place: Source, study: StudyResource) -> tuple[Answer, ...]:
@@ -180,17 +179,3 @@ async def _runs(kube: Kube, namespaces: Sequence[str], study: str) -> tuple[Obje
 
 def _connect(place: Source) -> Orthanc:
     return Orthanc(place.url, credentials=place.credentials, connections=AT_ONCE)
-
-
-def _failure(place: Source, error: OrthancError) -> Failure:
-    """One line that also says how to get there from outside of the cluster."""
-    where = f"bridge {place.bridge_name} at {place.url}" if place.in_cluster else place.url
-    if isinstance(error, Unauthorized) and not place.in_cluster:
-        return Failure(f"{where} refuses the credentials; set {USERNAME} and {PASSWORD} ({error})")
-    if isinstance(error, Transient) and place.in_cluster:
-        host, port = urlsplit(place.url).hostname or "", urlsplit(place.url).port or 80
-        service, _, rest = host.partition(".")
-        namespace = rest.partition(".")[0] or (place.pipelines[0].namespace or "")
-        forward = f"kubectl -n {namespace} port-forward svc/{service} 8042:{port}"
-        return Failure(f"{where} cannot be reached from here ({error}); run `{forward}` and add --orthanc-url http://localhost:8042")
-    return Failure(f"{where}: {error}")

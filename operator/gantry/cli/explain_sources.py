@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gantry.api import InferencePipeline, OrthancBridge, PipelineReason
 from gantry.api.pipeline import PipelineSpec
 from gantry.kube import BRIDGES, PIPELINES, Kube, NotFound, NotPermitted
-from gantry.orthanc import Credentials
+from gantry.orthanc import Credentials, OrthancError, Transient, Unauthorized
 from gantry.routing import InvalidRules, Rules, compile_rules
 
 from .cluster import asked, namespace_of
@@ -49,6 +49,21 @@ class Source:
     bridge_name: str = ""
     in_cluster: bool = False
     """The address is the bridge's own, which may lead nowhere outside of the cluster."""
+    namespace: str = ""
+    """Of the bridge, when it was read from the cluster."""
+
+    def failure(self, error: OrthancError) -> Failure:
+        """One line that also says how to get there from outside of the cluster."""
+        where = f"bridge {self.bridge_name} at {self.url}" if self.in_cluster else self.url
+        if isinstance(error, Unauthorized) and not self.in_cluster:
+            return Failure(f"{where} refuses the credentials; set {USERNAME} and {PASSWORD} ({error})")
+        if isinstance(error, Transient) and self.in_cluster:
+            host, port = urlsplit(self.url).hostname or "", urlsplit(self.url).port or 80
+            service, _, rest = host.partition(".")
+            namespace = rest.partition(".")[0] or self.namespace
+            forward = f"kubectl -n {namespace} port-forward svc/{service} 8042:{port}"
+            return Failure(f"{where} cannot be reached from here ({error}); run `{forward}` and add --orthanc-url http://localhost:8042")
+        return Failure(f"{where}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,14 @@ async def _source(kube: Kube, namespace: str, name: str, own: OrthancBridge | No
     bridge = own or await _bridge(kube, namespace, name)
     given = _from_environment() if url else None
     credentials = given or await _secret(kube, namespace, bridge)
-    return Source(url or bridge.spec.url, credentials, asks, bridge=bridge, bridge_name=name, in_cluster=url is None)
+    return Source(url or bridge.spec.url, credentials, asks, bridge=bridge, bridge_name=name, in_cluster=url is None, namespace=namespace)
+
+
+async def orthanc_of(kube: Kube, namespace: str, bridge: str, url: str | None) -> Source:
+    """The Orthanc of a bridge in the cluster; `url` in place of its address."""
+    if url:
+        _check_url(url)
+    return await _source(kube, namespace, bridge, None, (), url)
 
 
 async def _pipelines(kube: Kube, namespace: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from .explain_commands import EXIT_CODES, explain
 from .failure import Failure
 from .options import NamespaceOption, Output, OutputOption
 from .rerun_commands import rerun
+from .shadow_commands import shadow
 from .sr_commands import sr
 
 _EXIT_CODES = "Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage."
@@ -50,6 +51,7 @@ def runs(
 
 app.command()(rerun)
 app.add_typer(backfill, name="backfill")
+app.add_typer(shadow, name="shadow")
 app.add_typer(sr, name="sr")
 app.add_typer(schema, name="schema")
 

@@ -201,6 +201,10 @@ class Orthanc(Places):
         """MD5 of the stored file, lower-case hexadecimal."""
         return (await self._http.get_text(f"/instances/{part(instance)}/attachments/dicom/md5")).strip().lower()
 
+    async def file(self, instance: str) -> bytes:
+        """A whole DICOM file in memory: for reports. Images come by `InstanceFiles`."""
+        return (await self._http.get(f"/instances/{part(instance)}/file")).content
+
     async def put_label(self, instance: str, label: str) -> None:
         """Needs Labels. One that is there stays."""
         await self._http.put(f"/instances/{part(instance)}/labels/{part(label)}", b"")
