@@ -26,6 +26,7 @@ from .base import (
 )
 from .bridge import Int64
 from .matching import Expression, Match, PriorityRules, SeriesSelection
+from .notification import Notification
 
 Mode = Literal["Active", "Shadow"]
 """Whether results leave: Shadow runs beside the active pipelines, and what it finds stays in Orthanc, marked."""
@@ -271,6 +272,8 @@ class PipelineSpec(Part):
     """Start from another pipeline's finished Run instead of a stable study; `match` and `template.input` must hold too."""
     history: History = History()
     """How long records are kept."""
+    notifications: Annotated[list[Notification], Field(max_length=8, json_schema_extra=list_map("url"))] = []
+    """Receivers that are told by a webhook when a Run has ended; none hears of Runs in mode Shadow."""
     template: RunTemplate
     """What each Run does."""
 

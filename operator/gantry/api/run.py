@@ -211,7 +211,7 @@ class RunStatus(Observed):
     state: State | None = None
     """Summary for people; programs read the conditions."""
     conditions: Conditions | None = None
-    """Admitted, Executed, Reported, Delivered, Followed, Complete, Failed. Complete or Failed True: finished."""
+    """Admitted, Executed, Reported, Delivered, Followed, Notified, Complete, Failed. Complete or Failed True: finished."""
     job_ref: JobReference | None = None
     """The Job."""
     attempts: Annotated[int, Field(ge=0)] | None = None

@@ -43,7 +43,7 @@ class Kube(Protocol):
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """POST."""
 
-    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str) -> Object:
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str, version: str | None = None) -> Object:
         """The whole owned status by server-side apply. Conflict when an object of the name has another uid by now."""
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
@@ -76,11 +76,11 @@ class AioKube:
         query = urlencode({"fieldManager": labels.FIELD_MANAGER})
         return await self._call("create", resource, "POST", f"{resource.path(namespace)}?{query}", body)
 
-    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str) -> Object:
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str, version: str | None = None) -> Object:
         query = urlencode({"fieldManager": labels.FIELD_MANAGER, "force": "true"})
         path = f"{resource.path(namespace, name, 'status')}?{query}"
         # The uid makes the server refuse (409) a status meant for a deleted object of the same name.
-        metadata = {"name": name, "namespace": namespace, "uid": uid}
+        metadata = {"name": name, "namespace": namespace, "uid": uid} | ({"resourceVersion": version} if version else {})
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status}
         return await self._call("patch", resource, "PATCH", path, body, sub="/status", content="application/apply-patch+yaml")
 

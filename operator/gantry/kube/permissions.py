@@ -38,5 +38,5 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(BACKFILLS, ("patch",), "status"),
     Permission(JOBS, ("create", "delete", "get", "list", "watch")),  # get: whose is the Job of that name; is it really gone
     Permission(PODS, ("list", "watch")),
-    Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge
+    Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge, keys of receivers
 )

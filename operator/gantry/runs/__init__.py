@@ -14,6 +14,7 @@ from .observed import HISTORY, Limits, Observed
 from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .task import Predecessor, Task
+from .telling import Telling, to_be_told, told
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RunView",
     "StepEnd",
     "Task",
+    "Telling",
     "UnfitRun",
     "Waiting",
     "decode_fetch",
@@ -66,6 +68,8 @@ __all__ = [
     "run_name",
     "tells_failure",
     "to_be_followed",
+    "to_be_told",
+    "told",
     "turns",
     "within_reach",
 ]

@@ -44,6 +44,8 @@ class Observed:
     """The Job of a failed Run that reports that the analysis was not performed."""
     pods: tuple[PodView, ...] = ()
     bridge: BridgeView | None = None
+    notifies: bool = False
+    """The pipeline has receivers of events, and this Run is for them to hear of."""
     ttl: timedelta = HISTORY
     limits: Limits = Limits()
     successor: str | None = None

@@ -19,12 +19,15 @@ from .failure import failure_of, is_permanent, logs, never_started, success_of
 from .names import job_name
 from .observed import Observed
 from .receipt import PublishReceipt, failed
+from .telling import to_be_told
 from .view import PULL_PROBLEMS, PodView
 
 
 def plan(seen: Observed) -> Plan:
     """The next step of a Run's life."""
     answer = next(answer for check in CHECKS if (answer := check(seen)) is not None)
+    if answer.status is not None and seen.notifies:
+        answer = replace(answer, status=to_be_told(answer.status, seen.now))
     if answer.status is not None and words.same(answer.status, seen.run.status):
         return replace(answer, status=None)
     return answer
@@ -299,9 +302,7 @@ def _keep(seen: Observed) -> timedelta:
 def _deliver(seen: Observed, status: RunStatus) -> Plan:
     """From the report to the destinations. Without any, and in shadow, the Run is complete; with some the courier goes first, once a pass."""
     chosen = seen.run.parsed.template.delivery
-    if seen.run.shadow:
-        return Plan(status=words.complete(seen, status))
-    places = (*chosen.destinations, *([RETURN_TO_SENDER] if chosen.return_to_sender else []))
+    places = () if seen.run.shadow else (*chosen.destinations, *([RETURN_TO_SENDER] if chosen.return_to_sender else []))
     known = {d.destination: d for d in (status.deliveries if seen.deliveries is None else seen.deliveries) or ()}
     deliveries = tuple(known.get(name) or DeliveryStatus(destination=name, state="Pending") for name in places)
     if deliveries:

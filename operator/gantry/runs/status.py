@@ -15,7 +15,7 @@ from . import accounting
 from .observed import Observed
 from .receipt import PublishReceipt
 
-ORDER = ("Admitted", "Executed", "Reported", "Delivered", "Followed", "Complete", "Failed")
+ORDER = ("Admitted", "Executed", "Reported", "Delivered", "Followed", "Notified", "Complete", "Failed")
 ENDED_FROM_OUTSIDE: dict[str, State] = {RunReason.CANCELLED: "Cancelled", RunReason.SUPERSEDED: "Superseded"}
 """Ends that are no failure of the Run's own."""
 MESSAGE_LIMIT = 1024

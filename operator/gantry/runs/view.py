@@ -53,6 +53,8 @@ class RunView:
     """The Run whose place it takes."""
     after: str | None
     """The Run that this one follows."""
+    notifies: bool
+    """Receivers of events are still to be told of its end."""
     shadow: bool
     """spec.mode is Shadow: nothing of it leaves."""
     followed: bool
@@ -88,6 +90,9 @@ class RunView:
             study=spec["study"]["orthancID"],
             supersedes=spec["supersedes"]["name"] if spec.get("supersedes") else None,
             after=spec["after"]["name"] if spec.get("after") else None,
+            notifies=any(
+                c["type"] == "Notified" and c["status"] == "False" and c["reason"] == "Pending" for c in status.get("conditions") or ()
+            ),
             shadow=spec.get("mode") == "Shadow",
             followed=any(c["type"] == "Followed" and c["status"] == "True" for c in status.get("conditions") or ()),
             deleting="deletionTimestamp" in meta,

@@ -15,7 +15,7 @@ from gantry import runs
 from gantry.api import parse_duration
 from gantry.api.run import RunSpec, RunStatus
 from gantry.bridge import CHECK, AfterIntake, First, Outcome, Started, Unsettled, findings_document, findings_refusal
-from gantry.kube import RUNS, Conflict, Kube, KubeError, NotFound
+from gantry.kube import RUNS, Kube, KubeError, NotFound
 from gantry.orthanc import NotFound as NotInOrthanc
 from gantry.orthanc import Orthanc, OrthancError
 from gantry.runs import FINDINGS_ATTACHMENT, Answer, RunView, keeper
@@ -102,8 +102,9 @@ class Follow:
             return
         body = said.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
-            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=whole["metadata"]["uid"])
-        except (NotFound, Conflict):
+            meta = whole["metadata"]
+            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=meta["uid"], version=meta["resourceVersion"])
+        except NotFound:
             return  # deleted meanwhile
         self._store.observe(RUNS.plural, written, quiet=True)
 

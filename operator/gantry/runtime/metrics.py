@@ -41,6 +41,9 @@ class Metrics:
         self.finished = Counter("gantry_runs_finished", "Finished Runs", ["pipeline", "state", "reason"], registry=made)
         self.gpu_seconds = Counter("gantry_gpu_seconds", "GPUs times seconds that steps really ran", ["pipeline", "resource"], registry=made)
         self.deliveries = Counter("gantry_deliveries", "Ended deliveries", ["destination", "state"], registry=made)
+        self.notifications = Counter(
+            "gantry_notifications", "Events offered to receivers", ["pipeline", "event", "outcome"], registry=made
+        )
         self.jobs = Counter("gantry_jobs_created", "Jobs made, and found to be there already", ["outcome"], registry=made)
         self.waited = Histogram(
             "gantry_run_wait_seconds", "From a Run's creation to its Job, by the class it had then", ["class"], buckets=WAIT_BUCKETS, registry=made

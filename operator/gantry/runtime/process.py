@@ -11,6 +11,7 @@ import contextlib
 import random
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -21,16 +22,18 @@ from gantry import __version__
 from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Courier
 from gantry.kube import AioKube, Freshness, KubeError, Throttle, Transient, api_client, configuration
+from gantry.notify import Sender
 from gantry.orthanc import Credentials, Orthanc
 from gantry.runs import URGENCY, Installation, Limits
 
-from . import handlers
+from . import handlers, notifications
 from .backfills import Backfills
 from .bridges import Bridges
 from .census import INTERVAL, first_look, take_census
 from .follow import Follow, expected, longest_pause
 from .health import Health, serve
 from .metrics import Metrics
+from .notifications import Notifications
 from .pipelines import Pipelines
 from .queue import LAST_LINE, LONGEST_PAUSE, WorkQueue
 from .records import Key
@@ -73,6 +76,10 @@ class Parts:
     backfills: Backfills
     follow: WorkQueue[Key]
     """Finished Runs that other pipelines may start after."""
+    notify: WorkQueue[Key]
+    """Finished Runs that receivers of events are to be told of."""
+    notifications: Notifications
+    sender: Sender
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
@@ -160,39 +167,69 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         clock=now,
     )
     follow = Follow(kube=kube, store=store, bridges=bridges, pipelines=pipelines, add=lambda key: followers.add(key), clock=now)
-    store.ended, pipelines.became_ready = follow.ended, follow.look_again
-    followers = _follow_queue(follow, metrics, loop)
+    sender = Sender(hosts=settings.notify_hosts, clock=time.time)
+    notices = Notifications(
+        kube=kube,
+        store=store,
+        sender=sender,
+        metrics=metrics,
+        installation=settings.installation,
+        add=lambda key: tellers.add(key),
+        wake_after=lambda key, seconds: tellers.add_after(key, seconds),
+        clock=now,
+        monotonic=time.monotonic,
+    )
+
+    def ended(key: Key) -> None:
+        follow.ended(key)
+        notices.ended(key)
+
+    store.ended, pipelines.became_ready = ended, follow.look_again
+    followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop)
+    tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop)
     metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))
     metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
     metrics.collect("gantry_follow_queue_depth", "Finished Runs that wait to be followed", "", lambda: {"": followers.depth})
     metrics.collect("gantry_destinations_away", "Failed probes of destinations that take nothing now", "destination", courier.away)
-    return Parts(queue, store, runs, pipelines, bridges, backfills, followers)
+    metrics.collect("gantry_notify_queue_depth", "Finished Runs that wait to be told of", "", lambda: {"": tellers.depth})
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender)
 
 
-def _follow_queue(follow: Follow, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> WorkQueue[Key]:
-    """Finished Runs that other pipelines may start after have workers of their own: they wait for Orthanc, and Jobs must not."""
+def _beside(
+    name: str,
+    reconcile: Callable[[Key], Awaitable[None]],
+    workers: int,
+    is_expected: Callable[[Exception], bool],
+    longest: Callable[[Exception], float],
+    metrics: Metrics,
+    loop: asyncio.AbstractEventLoop,
+) -> WorkQueue[Key]:
+    """What is done with finished Runs has workers of its own: they wait for Orthanc or for receivers, and Jobs must not."""
 
     async def work(key: Key) -> None:
-        with metrics.reconciles.labels("follow").time():
-            await follow.reconcile(key)
+        with metrics.reconciles.labels(name).time():
+            await reconcile(key)
 
     def failed(key: Key, error: Exception, pause: float) -> None:
-        metrics.failures.labels("follow", type(error).__name__).inc()
-        fault = None if expected(error) else error
+        metrics.failures.labels(name, type(error).__name__).inc()
+        fault = None if is_expected(error) else error
         words = str(error) or type(error).__name__
-        log.warning("a Run could not be followed yet; trying again", key="/".join(key), error=words, pause=round(pause, 1), exc_info=fault)
+        log.warning(f"a Run could not be {UNDONE[name]} yet; trying again", key="/".join(key), error=words, pause=round(pause, 1), exc_info=fault)
 
     return WorkQueue[Key](
         work,
-        workers=FOLLOW_WORKERS,
+        workers=workers,
         line=lambda _: LAST_LINE,
         clock=time.monotonic,
         later=loop.call_later,
         jitter=random.random,
         failed=failed,
-        longest_pause=longest_pause,
+        longest_pause=longest,
     )
+
+
+UNDONE = {"follow": "followed", "notify": "told of"}
 
 
 def _connect(spec: BridgeSpec, credentials: Credentials | None) -> Orthanc:
@@ -240,6 +277,7 @@ async def run(settings: Settings) -> None:
     jobs = {
         asyncio.create_task(parts.queue.run(), name="queue"),
         asyncio.create_task(parts.follow.run(), name="follow"),
+        asyncio.create_task(parts.notify.run(), name="notify"),
         asyncio.create_task(look_after(), name="look-after"),
         asyncio.create_task(_measure_lag(metrics), name="lag"),
         asyncio.create_task(watch(), name="watches"),
@@ -273,6 +311,7 @@ async def _count_all(kube: AioKube, parts: Parts, metrics: Metrics, settings: Se
             await asyncio.sleep(CENSUS_PAUSE)
     for key in (*parts.store.pipelines, *parts.store.backfills):
         parts.queue.add(key)
+    parts.notifications.look_at_all()
     log.info("counted", runs=len(parts.store.runs))
 
 
@@ -308,12 +347,15 @@ async def _end(parts: Parts) -> None:
     """Quickly: whatever is not done is found again at the next start."""
     parts.queue.close()
     parts.follow.close()
+    parts.notify.close()
     with contextlib.suppress(TimeoutError):  # the grace is over: the same as a kill, which loses nothing
         async with asyncio.timeout(GRACE):
             await parts.backfills.close()
             await parts.bridges.close()
             await parts.queue.idle()
             await parts.follow.idle()
+            await parts.notify.idle()
+            await parts.sender.aclose()
     log.info("ended")
 
 

@@ -109,6 +109,7 @@ class RunReconciler:
             notice=self._store.notices.get(key),
             pods=tuple(self._store.pods.get(key, {}).values()),
             bridge=self._store.bridge_of(run),
+            notifies=pipeline is not None and bool(pipeline.spec.notifications) and not run.shadow,
             ttl=parse_duration(pipeline.spec.history.ttl) if pipeline else runs.HISTORY,
             limits=self._limits,
         )

@@ -37,6 +37,8 @@ class Settings:
 
     image_pull_limit: float = 300.0
     """GANTRY_IMAGE_PULL_LIMIT: seconds an image that cannot be pulled is waited for. A registry's restart or a late pull secret takes minutes."""
+    notify_hosts: tuple[str, ...] = ()
+    """GANTRY_NOTIFY_HOSTS, comma separated: receivers of events that may have an address of the machine itself or of its link."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -51,6 +53,7 @@ class Settings:
             log_level=read.choice("GANTRY_LOG_LEVEL", LEVELS, cls.log_level),
             api_rate=read.number("GANTRY_API_RATE", cls.api_rate, least=1, most=10_000),
             workers=int(read.number("GANTRY_WORKERS", cls.workers, least=1, most=256)),
+            notify_hosts=tuple(sorted({name.strip() for name in environment.get("GANTRY_NOTIFY_HOSTS", "").split(",") if name.strip()})),
             image_pull_limit=read.number("GANTRY_IMAGE_PULL_LIMIT", cls.image_pull_limit, least=1, most=86_400),
         )
         if read.problems:

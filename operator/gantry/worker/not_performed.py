@@ -24,6 +24,7 @@ from gantry.runs import PublishReceipt, Task
 
 from .context import report_context
 from .log import tell
+from .marking import mark_results
 from .outcome import Stop
 from .patience import persistently
 from .publish import REPORTS, Sink
@@ -51,7 +52,7 @@ def report_not_performed(task: Task, sink: Sink) -> PublishReceipt:
         raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
     except ReportError as error:
         raise Stop(error.reason, str(error), step="publish") from error
-    (result,) = asyncio.run(_store(report, sink))
+    (result,) = asyncio.run(_store(report, sink, shadow=task.spec.mode == "Shadow"))
     seconds = round(time.monotonic() - begin, 3)
     tell("reported that the analysis was not performed", {"reason": task.not_performed, "seconds": seconds})
     return PublishReceipt(results=(result,), seconds=seconds)
@@ -105,8 +106,11 @@ async def _downloaded(one: InstanceResource, sink: Sink) -> pydicom.Dataset:
         return pydicom.dcmread(path, stop_before_pixels=True, force=True)
 
 
-async def _store(report: BuiltObject, sink: Sink) -> tuple[Result, ...]:
+async def _store(report: BuiltObject, sink: Sink, *, shadow: bool) -> tuple[Result, ...]:
     one = Object(report.kind, report.sop_class_uid, report.sop_instance_uid, report.series_instance_uid, partial(bytes, report.dicom))
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
-        return await store(orthanc, [one], sink.patience, username=username)
+        results = await store(orthanc, [one], sink.patience, username=username)
+        if shadow:
+            await mark_results(orthanc, results, sink.patience)
+        return results

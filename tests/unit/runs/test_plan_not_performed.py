@@ -259,3 +259,10 @@ def test_times_stay_while_it_is_waited_for() -> None:
     later = plan(UNDER_WAY.with_notice().notice_ends(0, TOLD).at(200).observed()).status
     times = {c.type: c.last_transition_time for c in (later.conditions if later else None) or ()}
     assert (times["Executed"], times["Reported"]) == ("2026-03-01T12:00:10Z", "2026-03-01T12:03:20Z")
+
+
+def test_in_shadow_the_report_stays_in_orthanc_and_the_run_ends_with_its_failure() -> None:
+    answer = plan(UNDER_WAY.notice_ends(0, TOLD).in_shadow().observed())
+    assert answer.status is not None
+    assert (answer.actions, answer.status.state, answer.status.deliveries) == ((), "Failed", None)
+    assert words(answer.status)["Delivered"] == ("False", "Shadow")

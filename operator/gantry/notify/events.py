@@ -1,0 +1,82 @@
+"""What an ended Run is worth telling, as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec, http-protocol-binding.md 3.2).
+
+Pure: the same Run gives the same bytes under the same id, so that a receiver knows a repetition. No identifier of patient or study: names that people
+and Gantry gave, states and counts. Not even Orthanc's id of the study: a receiver may be anybody's.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.api.notification import NotificationEvent
+from gantry.api.run import RunStatus
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+TYPES: dict[NotificationEvent, str] = {
+    "Finished": "health.gantry.run.finished",
+    "FindingPresent": "health.gantry.run.finding-present",
+    "DeliveryFailed": "health.gantry.run.delivery-failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, ready to be sent."""
+
+    kind: NotificationEvent
+    id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The Run that has ended."""
+
+    installation: str
+    namespace: str
+    name: str
+    uid: str
+    pipeline: str
+    priority: str
+    status: RunStatus
+
+
+def events_of(run: Told) -> tuple[Event, ...]:
+    """In the order they are sent: what cannot wait first."""
+    status = run.status
+    reason = status.failure.reason if status.failure else None
+    kinds: list[NotificationEvent] = []
+    if status.findings and status.findings.present:
+        kinds.append("FindingPresent")
+    if reason == "DeliveryFailed":
+        kinds.append("DeliveryFailed")
+    return tuple(_event(kind, run, reason) for kind in (*kinds, "Finished"))
+
+
+def _event(kind: NotificationEvent, run: Told, reason: str | None) -> Event:
+    status = run.status
+    name = TYPES[kind].rpartition(".")[2]
+    data: dict[str, Any] = {
+        "namespace": run.namespace,
+        "run": run.name,
+        "pipeline": run.pipeline,
+        "priority": run.priority,
+        "state": status.state,
+        "reason": reason,
+        "findings": status.findings.model_dump() if status.findings else None,
+        "results": dict(Counter(one.kind for one in status.results or ())),
+        "deliveries": [{"destination": one.destination, "state": one.state} for one in status.deliveries or ()],
+    }
+    identity = f"{run.uid}-{name}"
+    envelope = {
+        "specversion": "1.0",
+        "id": identity,
+        "source": f"/gantry/{run.installation}/namespaces/{run.namespace}/pipelines/{run.pipeline}",
+        "type": TYPES[kind],
+        "subject": run.name,
+        "time": status.completion_time,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return Event(kind, identity, json.dumps(envelope, separators=(",", ":")).encode())
