@@ -3,6 +3,7 @@
 How a region lies on an image, and how it is drawn, is `gantry.report`'s.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,12 +87,14 @@ def _drawn(number: int, finding: Finding, images: Images) -> Drawn:
         pixels, shape = displayed(image, outline.frame), pixel_shape(image, outline.frame)
         if outline.mask is not None and outline.mask.shape != pixels.shape[:2]:
             raise NotDisplayable("its segmentation has another size than the image")
+        marks = Marks(outline.lines, outline.mask, _label(number, finding))
+        return Drawn(number, finding, drawn(pixels, marks, pixel=shape), detail(pixels, marks, pixel=shape), _caption(image, outline))
     except NotDisplayable as fault:
         return Drawn(number, finding, caption=f"Not drawn: {fault}.")
     except Failure as failure:
         return Drawn(number, finding, caption=f"Not drawn: {failure}.")
-    marks = Marks(outline.lines, outline.mask, _label(number, finding))
-    return Drawn(number, finding, drawn(pixels, marks, pixel=shape), detail(pixels, marks, pixel=shape), _caption(image, outline))
+    except (ValueError, ArithmeticError, IndexError, AttributeError):  # numpy's of shapes without extent, pydicom's of values that are none
+        return Drawn(number, finding, caption="Not drawn: its region makes no sense.")
 
 
 def _outline(regions: Sequence[Region], images: Images) -> Outline:
@@ -105,6 +108,8 @@ def _outline(regions: Sequence[Region], images: Images) -> Outline:
         if outline is None:
             raise NotDisplayable("its segment is empty, or made on an image that is not known")
         return outline
+    if not all(math.isfinite(number) for region in regions for point in region.points for number in point):
+        raise ValueError
     outline = in_space(regions, images.slices(first.space)) if first.space else on_image(regions)
     if outline is None:
         raise NotDisplayable("no image in the folder says that it lies there")

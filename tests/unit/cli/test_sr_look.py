@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from tests.builders_dicom import a_segmentation, as_file, ct_series, write_series
 from tests.builders_findings import Json, a_context, a_document, a_finding, a_segment, an_ellipse, in_space, negative, parsed
 from tests.unit.cli.conftest import Gantry
@@ -90,6 +91,20 @@ def test_a_finding_without_picture_says_why(gantry: Gantry, tmp_path: Path) -> N
     assert "Not drawn: its image is not in the folder." in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("numbers", [[0.0] * 18, [float("nan")] * 18, [1e30] * 18], ids=["no extent", "no numbers", "far away"])
+def test_a_region_without_sense_is_no_reason_to_fail(gantry: Gantry, tmp_path: Path, numbers: list[float]) -> None:
+    """Reports of other makers are shown, too."""
+    path = written(tmp_path, a_document(a_finding(region=in_space("ellipsoid3d"))))
+    dataset = dcmread(path)
+    for item in dataset.iterall():
+        if item.keyword == "GraphicData":
+            item.value = numbers
+    dataset.save_as(path)
+    done = gantry("sr", "show", path, "--html", tmp_path / "p.html", "--images", tmp_path / "images")
+    assert (done.code, done.err) == (0, "")
+    assert "Not drawn: its region makes no sense." in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
 def test_pictures_need_images(gantry: Gantry, tmp_path: Path) -> None:
     path = written(tmp_path, a_document(a_finding()))
     (tmp_path / "empty").mkdir()
@@ -102,8 +117,6 @@ def test_pictures_need_images(gantry: Gantry, tmp_path: Path) -> None:
 
 
 def test_a_name_in_the_report_is_no_path(gantry: Gantry, tmp_path: Path) -> None:
-    from pydicom import dcmread
-
     path = written(tmp_path, a_document(a_finding(region=an_ellipse())))
     dataset = dcmread(path)
     for item in dataset.iterall():
