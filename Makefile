@@ -68,6 +68,7 @@ bench: $(BIN)/.installed
 	@rm -f build/bench.json
 	@$(BIN)/python -m tests.bench.rooms
 	@$(BIN)/python -m tests.bench.routing
+	@$(BIN)/python -m tests.bench.delivery
 	@$(BIN)/python -m tests.bench.operator_core
 	@$(BIN)/python -m tests.bench.catching_up
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster

@@ -26,7 +26,7 @@ FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 """A PACS that is away for an hour is found again within it, at the cost of a dozen associations an hour."""
 MISSING_PAUSE = 30.0  # seconds; a destination that is not in the bridge: its return also wakes the Run
-POLLS = ((0.2, 0.2), (0.7, 0.5), (1.7, 1.0), (4.0, 2.0))
+POLLS = ((0.05, 0.1), (0.2, 0.2), (0.7, 0.5), (1.7, 1.0), (4.0, 2.0))
 """(seconds since the send, pause before the next look). An SR is sent in 20 to 100 ms."""
 LONGEST_POLL = 30.0  # seconds
 QUERY_PATIENCE = timedelta(seconds=60)

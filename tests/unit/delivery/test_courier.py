@@ -61,8 +61,8 @@ async def test_a_result_is_sent_in_two_requests() -> None:
     delivery = Delivery()
     first = await delivery.step()
     assert (first.state, first.job_id, first.attempts) == ("Sending", "job-1", 1)
-    assert delivery.last.again_after == 0.2
-    delivery.fake.clock.pass_by(0.2)
+    assert delivery.last.again_after == 0.1
+    delivery.fake.clock.pass_by(0.1)
     last = await delivery.step()
     assert (last.state, last.message) == ("Sent", None)
     assert delivery.last.again_after is None
@@ -182,7 +182,7 @@ async def test_one_destination_that_is_away_does_not_hold_another() -> None:
     delivery = Delivery("away", "pacs", targets={"away": Target(ToModality("gantry_away", PACS)), "pacs": Target(ToModality("gantry_pacs", PACS))})
     delivery.fake.fails("POST /modalities/gantry_away", 500)
     await delivery.step()
-    delivery.fake.clock.pass_by(0.2)
+    delivery.fake.clock.pass_by(0.1)
     await delivery.step()
     assert [one.state for one in delivery.last.deliveries] == ["Pending", "Sent"]
 

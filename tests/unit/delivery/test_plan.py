@@ -59,7 +59,7 @@ def test_pauses_grow_to_five_minutes(attempts: int, seconds: float) -> None:
     assert pause_after(attempts, jitter=0.0) == timedelta(seconds=seconds / 2)
 
 
-@pytest.mark.parametrize(("since", "pause"), [(0, 0.2), (0.3, 0.5), (1, 1.0), (2, 2.0), (10, 5.0), (600, 30.0)])
+@pytest.mark.parametrize(("since", "pause"), [(0, 0.1), (0.1, 0.2), (0.3, 0.5), (1, 1.0), (2, 2.0), (10, 5.0), (600, 30.0)])
 def test_a_job_is_looked_at_soon_and_then_less_often(since: float, pause: float) -> None:
     assert poll_pause(a_delivery("Sending", since=since), START) == pause
 
