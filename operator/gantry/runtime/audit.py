@@ -13,8 +13,8 @@ EVENT = "results delivered"
 
 
 def delivery_record(run: RunView, status: RunStatus) -> dict[str, Any] | None:
-    """Fields of the line; None of a Run that left no results."""
-    if not status.results:
+    """Fields of the line; None of a Run that left no results, and in shadow: nothing of it was to go anywhere."""
+    if not status.results or run.shadow:
         return None
     return {
         "namespace": run.namespace,

@@ -36,3 +36,10 @@ def test_a_run_without_results_has_no_line() -> None:
     status = plan(builder.observed()).status
     assert status is not None
     assert delivery_record(RunView.from_object(builder.run), status) is None
+
+
+def test_a_shadow_run_has_no_line_for_nothing_of_it_was_delivered() -> None:
+    builder = a_run().in_shadow().published()
+    status = plan(builder.observed()).status
+    assert status is not None
+    assert delivery_record(RunView.from_object(builder.run), status) is None
