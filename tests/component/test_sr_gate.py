@@ -102,7 +102,7 @@ def test_every_validator_takes_the_corpus(name: str, tmp_path: Path) -> None:
         assert complaints(path) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(VALID)
 def test_every_validator_takes_whatever_the_schema_allows(document: Json) -> None:
     try:

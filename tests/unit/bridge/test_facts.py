@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders_bridge import a_candidate, requirement
 from tests.fake_orthanc import FakeOrthanc, identifier, study_uid
@@ -215,7 +215,6 @@ ELEMENTS = st.fixed_dictionaries({"PatientAge": st.just("060Y")}, optional={"Sli
 SERIES = st.tuples(st.sampled_from(["CT", "MR", "SR"]), st.dictionaries(st.just("SeriesDescription"), VALUES), ELEMENTS, st.booleans())
 
 
-@settings(deadline=None)
 @given(
     st.lists(SERIES, min_size=1, max_size=3),
     st.lists(st.tuples(st.lists(REQUIREMENT, max_size=2), st.lists(REQUIREMENT, max_size=2), st.integers(1, 2)), min_size=1, max_size=2),

@@ -18,7 +18,7 @@ from examples.algorithms.dose.dose.study import Study, Unusable
 from examples.algorithms.dose.dose.summary import summarised
 from examples.phantom.make_ct import Options, make_series
 from examples.phantom.make_rdsr import BODY, HEAD, HEAD_PHANTOM, LOCALIZER, PLANTED, Event, add_dose, dose_report, event_uid
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gantry.findings import Finding, Findings, parse_findings
@@ -387,7 +387,7 @@ def spoiled(document: Any, choose: st.DataObject, depth: int = 0) -> Any:
 GOOD_IMAGES, GOOD_REPORT = [as_json(one) for one in slices(2)], as_json(a_report())
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(choose=st.data())
 def test_whatever_stands_in_the_elements_the_document_is_valid_or_the_study_refused(choose: st.DataObject) -> None:
     images, reports = [*GOOD_IMAGES], [GOOD_REPORT]

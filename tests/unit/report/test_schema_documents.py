@@ -16,7 +16,7 @@ from gantry.findings import Findings, FindingsError, parse_findings
 from gantry.report import build_report, require_valid
 
 VALIDATOR = Validator(SCHEMA)
-QUIET = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example])
+QUIET = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example])
 
 
 def read(document: dict[str, Any]) -> Findings | str:

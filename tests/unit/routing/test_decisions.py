@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import PIPELINE, changed
 
@@ -131,7 +131,6 @@ def test_the_rules_say_which_elements_they_need() -> None:
     assert (rules.needs.study, rules.needs.series) == ({"StudyDescription"}, {"SliceThickness", "Modality"})
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("0123456789.", min_size=1), min_size=1), st.randoms())
 def test_the_order_and_repetition_of_instances_do_not_change_the_fingerprint(uids: list[str], random: Any) -> None:
     shuffled = uids * 2

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.routing.test_cases import pipeline_of
 from tests.unit.routing.test_variables import ANYTHING, TAGS
@@ -49,7 +49,6 @@ SERIES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(SERIES, st.randoms(use_true_random=False))
 def test_a_decision_does_not_depend_on_the_order_of_series(series: list[SeriesFacts], random: Any) -> None:
     study = StudyFacts("study", {"StudyID": "1"}, tuple(series))
@@ -58,7 +57,6 @@ def test_a_decision_does_not_depend_on_the_order_of_series(series: list[SeriesFa
     assert decide_all(RULES, study) == decide_all(RULES, replace(study, series=tuple(shuffled)))
 
 
-@settings(deadline=None)
 @given(SERIES, TAGS)
 def test_deciding_never_raises_and_says_which_series_are_chosen(series: list[SeriesFacts], tags: dict[str, str]) -> None:
     for decision in decide_all(RULES, StudyFacts("study", tags, tuple(series))):
@@ -68,7 +66,6 @@ def test_deciding_never_raises_and_says_which_series_are_chosen(series: list[Ser
         assert all((one.refusal is None) == one.selected for one in decision.series)
 
 
-@settings(deadline=None)
 @given(SERIES)
 def test_what_is_refused_with_less_known_is_refused_with_all_known(series: list[SeriesFacts]) -> None:
     """The bridge asks Orthanc in steps and stops at the first refusal: that must never lose a study."""
@@ -90,7 +87,6 @@ def identity(decision: Decision, images: dict[str, list[str]]) -> str | None:
     return fingerprint("ns", decision.pipeline, "study", uids) if uids else None
 
 
-@settings(deadline=None)
 @given(SERIES, st.data())
 def test_a_fingerprint_changes_exactly_when_the_chosen_images_change(series: list[SeriesFacts], data: st.DataObject) -> None:
     """One more image in one series: another fingerprint for the pipelines that chose it, the same for all others."""

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.routing import SeriesFacts, StudyFacts
@@ -95,7 +95,6 @@ VALUES = ANYTHING | st.text("-+0123456789.eE\\ \0", max_size=40)
 TAGS = st.dictionaries(NAMES, VALUES, max_size=8)
 
 
-@settings(deadline=None)
 @given(TAGS, st.integers(0, 10**6), st.none() | ANYTHING)
 def test_no_element_whatever_it_holds_makes_the_variables_raise(tags: dict[str, str], instances: int, sender: str | None) -> None:
     series = SeriesFacts("s", tags, instances, sender=sender)

@@ -100,7 +100,7 @@ def test_nobody_less_urgent_goes_before_one_more_urgent_but_by_age(waiting: list
         assert URGENCY[one.priority] == first or (starts % EVERY == EVERY - 1 and NOW - one.created > AGED)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     others=st.lists(st.sampled_from(list(URGENCY)), min_size=1, max_size=8),
     places=st.integers(1, 4),

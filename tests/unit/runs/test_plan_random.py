@@ -284,7 +284,7 @@ def is_over(status: RunStatus) -> bool:
 
 
 TestARunsLife = ARunsLife.TestCase
-TestARunsLife.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestARunsLife.settings = settings(max_examples=150, stateful_step_count=25)
 
 TestARunThatTellsOfItsFailure = ARunThatTellsOfItsFailure.TestCase
-TestARunThatTellsOfItsFailure.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestARunThatTellsOfItsFailure.settings = settings(max_examples=150, stateful_step_count=40)

@@ -351,4 +351,4 @@ def pick(names: list[str], nth: int) -> Any:
 
 
 TestAWardsDay = AWardsDay.TestCase
-TestAWardsDay.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAWardsDay.settings = settings(max_examples=100, stateful_step_count=30)
