@@ -79,7 +79,7 @@ def faults(report: Dataset) -> list[str]:
 
 
 def _document_faults(report: Dataset) -> Iterator[str]:
-    if report.ContentTemplateSequence[0].TemplateIdentifier != "1500" or named(report) != "126000":
+    if report.ContentTemplateSequence[0].TemplateIdentifier != "1500" or named(report) not in ("126000", "FINDINGS-REPORT"):
         yield "the root is no Imaging Measurement Report"
     if len(children(report, LANGUAGE)) != 1:
         yield "no language"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gantry.report import Report
 from gantry.report.compare import Comparison, FindingComparison, Numbers, Words, compare, merged
-from gantry.report.reader import TITLE, Finding
+from gantry.report.reader import TITLES, Finding
 
 from .dicom_files import files_below, is_dicom, read_dicom
 from .failure import Failure
@@ -50,7 +50,7 @@ def _report(path: Path) -> Report:
 
 def _is_measurement_report(dataset: Dataset) -> bool:
     titles = [code.get("CodeValue") for code in dataset.get("ConceptNameCodeSequence") or ()]
-    return dataset.get("Modality") == "SR" and TITLE in titles
+    return dataset.get("Modality") == "SR" and not TITLES.isdisjoint(titles)
 
 
 def as_json(comparison: Comparison) -> str:

@@ -1,8 +1,9 @@
 """findings.json and the images become DICOM SR: which documents there are, and what each holds.
 
 Pure: the same arguments give the same bytes. Findings are kept apart by how they show where they are, one document each:
-regions with coordinates, segments, neither. OHIF shows nothing at all of a report in which one group has no coordinates, and PixelMed's
-validator tests every group beside a segment by the segment's template. The first document carries the statements about the whole study.
+drawn on images, somewhere in space, segments, neither. OHIF shows nothing at all of a measurement report in which one group is not drawn on an
+image, so the other sorts have another title, by which it shows them as text; PixelMed's validator tests every group beside a segment by the
+segment's template. The first document carries the statements about the whole study.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from highdicom.sr import ContentItem
 from pydicom import Dataset
 
 from gantry.findings import Finding, Findings, SegmentRegion
+from gantry.findings.shapes import Planar
 
 from .algorithms import contributing_equipment, identities
 from .context import SOP_CLASS_UIDS, BuiltObject, ReportContext
@@ -19,14 +21,14 @@ from .errors import InvalidReport
 from .groups import GroupWriter
 from .outcome import absent, require_a_statement
 from .references import References
-from .regions import RegionWriter
+from .regions import RegionWriter, Slices, region_place, spatial_regions
 from .shadow import marked
 from .source import Source, index
 from .tree import measurement_report
 from .verbatim import tolerated
 from .vocabulary import NOT_EVALUATED, PRESENCES, Vocabulary
 
-_SORTS = ("regions", "segments", "no region")
+_SORTS = ("regions", "in space", "segments", "no region")
 """By how findings show where they are; a document without findings is `negative`."""
 
 
@@ -41,9 +43,10 @@ def build_report(
     require_a_statement(findings, context)
     with tolerated():
         images = index(source)
-        parts = _parts(findings)
+        slices = Slices(images)
+        parts = _parts(findings, slices)
         return tuple(
-            _build(findings, part, position=position, source=images, context=context, objects=objects or {})
+            _build(findings, part, position=position, source=images, slices=slices, context=context, objects=objects or {})
             for position, part in enumerate(parts)
         )
 
@@ -55,9 +58,8 @@ def refused(
     with tolerated():
         images, vocabulary, lines = index(source), Vocabulary(), []
         references = References(images)
-        writer = GroupWriter(
-            context, identities(findings, context), vocabulary, references, RegionWriter(references, objects or {}, context, vocabulary)
-        )
+        regions = RegionWriter(references, objects or {}, context, vocabulary, Slices(images))
+        writer = GroupWriter(context, identities(findings, context), vocabulary, references, regions)
         for place, finding in enumerate(findings.findings):
             try:
                 writer.finding(finding, where=_where(place, finding))
@@ -70,26 +72,36 @@ def _where(place: int, finding: Finding) -> str:
     return f"findings[{place}] ({finding.id})"
 
 
-def _parts(findings: Findings) -> list[tuple[str, dict[int, Finding]]]:
+def _parts(findings: Findings, slices: Slices) -> list[tuple[str, dict[int, Finding]]]:
     """Findings by sort, with their place in the document; a wholly negative one has a single part without findings."""
     sorts: dict[str, dict[int, Finding]] = {sort: {} for sort in _SORTS}
     for position, finding in enumerate(findings.findings):
-        sorts[_sort(finding)][position] = finding
+        sorts[_sort(finding, slices, where=_where(position, finding))][position] = finding
     return [(sort, members) for sort, members in sorts.items() if members] or [("", {})]
 
 
-def _sort(finding: Finding) -> str:
+def _sort(finding: Finding, slices: Slices, *, where: str) -> str:
     if not finding.where:
         return "no region"
-    return "segments" if isinstance(finding.where[0], SegmentRegion) else "regions"
+    first = finding.where[0]
+    if isinstance(first, SegmentRegion):
+        return "segments"
+    return "regions" if isinstance(first, Planar) or slices.flat(spatial_regions(finding), where=region_place(finding, where)) else "in space"
 
 
 def _build(
-    findings: Findings, part: tuple[str, dict[int, Finding]], *, position: int, source: Source, context: ReportContext, objects: Mapping[str, Dataset]
+    findings: Findings,
+    part: tuple[str, dict[int, Finding]],
+    *,
+    position: int,
+    source: Source,
+    slices: Slices,
+    context: ReportContext,
+    objects: Mapping[str, Dataset],
 ) -> BuiltObject:
     sort, members = part
     vocabulary, references, algorithms = Vocabulary(), References(source), identities(findings, context)
-    writer = GroupWriter(context, algorithms, vocabulary, references, RegionWriter(references, objects, context, vocabulary))
+    writer = GroupWriter(context, algorithms, vocabulary, references, RegionWriter(references, objects, context, vocabulary, slices))
     groups = [writer.finding(finding, where=_where(place, finding)) for place, finding in members.items()]
     content = measurement_report(
         findings,
@@ -97,6 +109,7 @@ def _build(
         absent=absent(findings, context) if position == 0 else (),
         shadow=context.shadow,
         summary=position == 0,
+        drawn=sort == "regions",
         references=references,
         source=source,
         algorithms=algorithms,

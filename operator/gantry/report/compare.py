@@ -203,7 +203,7 @@ def compare(before: Report, after: Report, *, locate: Locate = middle) -> Compar
 
 
 def merged(reports: Sequence[Report]) -> Report:
-    """All SRs of one Run as one report: findings are spread over up to three, the summary stands in the first. At least one is needed."""
+    """All SRs of one Run as one report: findings are spread over up to four, the summary stands in the first. At least one is needed."""
     first = reports[0]
     return replace(
         first,

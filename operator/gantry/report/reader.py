@@ -11,7 +11,7 @@ from pydicom import Dataset
 from .verbatim import tolerated
 
 # Concept names by code value: SNOMED CT, and before it SNOMED RT, as older writers have it (PS3.16 Annex O).
-TITLE = "126000"
+TITLES = frozenset(("126000", "FINDINGS-REPORT"))
 _MEASUREMENTS, _GROUP, _EVALUATIONS = "126010", "125007", "C0034375"
 _FINDING, _PRESENCE, _CERTAINTY, _COMMENT, _IMPRESSION = "121071", "705057003", "111012", "121106", "121073"
 _TRACKING_ID, _TRACKING_UID = "112039", "112040"
@@ -150,7 +150,7 @@ def read_report(dataset: Dataset) -> Report:
         if dataset.get("Modality") != "SR" or "ContentSequence" not in dataset:
             raise NotAReport(f"no structured report but {_text(dataset, 'Modality') or 'an object without modality'}")
         title = _concept(dataset)
-        if title is None or title.value != TITLE:
+        if title is None or title.value not in TITLES:
             raise NotAReport(f"no Imaging Measurement Report (TID 1500) but {title.meaning if title else 'a report without title'}")
         return _report(dataset, title)
 

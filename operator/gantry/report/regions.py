@@ -27,7 +27,7 @@ from .context import ReportContext
 from .errors import InvalidReport
 from .references import References
 from .slices import Points, Stack, stack
-from .source import has_pixels
+from .source import Source, has_pixels
 from .verbatim import integer, items, text
 from .vocabulary import Vocabulary
 
@@ -45,6 +45,33 @@ class Regions:
 
 
 @dataclass
+class Slices:
+    """Where the input images lie, each frame of reference worked out once: a thousand slices take 0.1 s."""
+
+    source: Source
+    _stacks: dict[str, Stack] = field(default_factory=dict)
+
+    def of(self, uid: str) -> Stack:
+        """Those of one frame of reference."""
+        if uid not in self._stacks:
+            self._stacks[uid] = stack(self.source.frames_of_reference[uid])
+        return self._stacks[uid]
+
+    def frame_of_reference(self, regions: list[SpatialRegion], *, where: str) -> str:
+        """The one all regions of a finding live in. Raises InvalidReport when there are several."""
+        uids = {geometry.frame_of_reference(region, self.source, where=where) for region in regions}
+        if len(uids) > 1:
+            raise InvalidReport(f"{where}: regions lie in several frames of reference; write a finding for each")
+        return next(iter(uids))
+
+    def flat(self, regions: list[SpatialRegion], *, where: str) -> list[PlanarRegion]:
+        """The regions as 2D regions of the slices they lie on; none when one of them lies on no slice."""
+        slices = self.of(self.frame_of_reference(regions, where=where))
+        found = [geometry.flattened(region, slices) for region in regions]
+        return [] if None in found else [region for region in found if region is not None]
+
+
+@dataclass
 class RegionWriter:
     """Writes the regions of one document."""
 
@@ -52,20 +79,19 @@ class RegionWriter:
     objects: Mapping[str, Dataset]
     context: ReportContext
     vocabulary: Vocabulary
-    _stacks: dict[str, Stack] = field(default_factory=dict)
+    slices: Slices
 
     def write(self, finding: Finding, *, where: str) -> Regions:
         """Raises InvalidReport when a region does not fit the images or objects."""
         regions = finding.where
         if not regions:
             return Regions([], "1501")
-        first, place = regions[0], f"{where}.region" if finding.region else f"{where}.regions"
+        first, place = regions[0], region_place(finding, where)
         if isinstance(first, SegmentRegion):
             return self._segment(first, where=place)
         if isinstance(first, Planar):
             return self._flat([region for region in regions if isinstance(region, Planar)], where=place)
-        spatial = [region for region in regions if not isinstance(region, Planar | SegmentRegion)]
-        return self._in_space(spatial, where=place)
+        return self._in_space(spatial_regions(finding), where=place)
 
     def _flat(self, regions: list[PlanarRegion], *, where: str) -> Regions:
         return Regions([self._on_image(region, where=where) for region in regions], "1410" if len(regions) == 1 else "1411")
@@ -83,14 +109,11 @@ class RegionWriter:
         return item
 
     def _in_space(self, regions: list[SpatialRegion], *, where: str) -> Regions:
-        uids = {geometry.frame_of_reference(region, self.references.source, where=where) for region in regions}
-        if len(uids) > 1:
-            raise InvalidReport(f"{where}: regions lie in several frames of reference; write a finding for each")
-        (uid,) = uids
-        shapes = [geometry.spatial(region, self._slices(uid).box, where=where) for region in regions]
-        flat = [geometry.flattened(region, self._slices(uid)) for region in regions]
-        if None not in flat:
-            return self._flat([region for region in flat if region is not None], where=where)
+        uid = self.slices.frame_of_reference(regions, where=where)
+        shapes = [geometry.spatial(region, self.slices.of(uid).box, where=where) for region in regions]
+        flat = self.slices.flat(regions, where=where)
+        if flat:
+            return self._flat(flat, where=where)
         if self.context.sop_class != "Comprehensive3DSR":
             raise InvalidReport(
                 f"{where}: {regions[0].kind} that lies on no slice needs report.sopClass Comprehensive3DSR in the pipeline; set it, or use 2D regions"
@@ -103,12 +126,6 @@ class RegionWriter:
         if not volume:
             return Regions(content, "1410")
         return Regions([*content, SourceSeriesForSegmentation(images[0].SeriesInstanceUID)], "1411")
-
-    def _slices(self, uid: str) -> Stack:
-        """Where the images of a frame of reference lie, worked out once: a thousand slices take 0.1 s."""
-        if uid not in self._stacks:
-            self._stacks[uid] = stack(self.references.source.frames_of_reference[uid])
-        return self._stacks[uid]
 
     def _segment(self, region: SegmentRegion, *, where: str) -> Regions:
         segmentation = self.objects.get(region.file)
@@ -143,6 +160,16 @@ class RegionWriter:
             for instance in items(series, "ReferencedInstanceSequence")
         )
         return next((images[uid] for uid in named if uid in images), self.references.source.reference)
+
+
+def spatial_regions(finding: Finding) -> list[SpatialRegion]:
+    """Its regions in millimetres."""
+    return [region for region in finding.where if not isinstance(region, Planar | SegmentRegion)]
+
+
+def region_place(finding: Finding, where: str) -> str:
+    """The field that holds them."""
+    return f"{where}.region" if finding.region else f"{where}.regions"
 
 
 def _scoord3d(name: CodedConcept, graphic: str, points: Points, frame_of_reference: str) -> ContentItem:

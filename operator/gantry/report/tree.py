@@ -32,7 +32,9 @@ from .source import Source
 from .verbatim import integer, text
 from .vocabulary import (
     ANY_PROCEDURE,
+    FINDINGS_REPORT,
     LANGUAGES,
+    MEASUREMENT_REPORT,
     MODALITIES,
     NOT_EVALUATED,
     NOT_EVALUATED_BECAUSE,
@@ -52,14 +54,18 @@ def measurement_report(
     groups: Sequence[ContentItem],
     absent: Sequence[Concept],
     summary: bool,
+    drawn: bool,
     shadow: bool = False,
     references: References,
     source: Source,
     algorithms: Sequence[Identity],
     vocabulary: Vocabulary,
 ) -> ContainerContentItem:
-    """The root container. `absent` and, if asked for, the summary go into the Qualitative Evaluations container, apart from the regions."""
-    root = ContainerContentItem(vocabulary.dcm("126000", "Imaging Measurement Report"), template_id="1500")
+    """The root container. `drawn`: whether every finding is drawn on an image.
+
+    `absent` and, if asked for, the summary go into the Qualitative Evaluations container, apart from the regions.
+    """
+    root = ContainerContentItem(vocabulary.code(*(MEASUREMENT_REPORT if drawn else FINDINGS_REPORT)), template_id="1500")
     measurements = _container(vocabulary.dcm("126010", "Imaging Measurements"), ContentSequence(groups))
     statements = ContentSequence(_absences(absent, vocabulary))
     if shadow:  # in every document of the Run, also where a viewer shows no series description

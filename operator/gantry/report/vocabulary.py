@@ -56,6 +56,9 @@ OWN_SCHEME = "99GANTRY"
 NOT_EVALUATED_BECAUSE = ("NOT-EVALUATED-BECAUSE", OWN_SCHEME, "Reason for not evaluating")
 EARLIER_FINDING = ("EARLIER-FINDING", OWN_SCHEME, "Tracking UID of earlier finding")
 CHANGE = ("CHANGE", OWN_SCHEME, "Change since earlier finding")
+MEASUREMENT_REPORT = ("126000", "DCM", "Imaging Measurement Report")
+FINDINGS_REPORT = ("FINDINGS-REPORT", OWN_SCHEME, "Imaging Findings Report")
+"""Titles (CID 7021, extensible). OHIF draws the regions of every report with the first, and shows nothing at all when a group has none."""
 PLAIN_LANGUAGE = ("PLAIN-LANGUAGE", OWN_SCHEME, "Impression in plain language")
 MODALITIES = {
     "CR": "Computed Radiography",

@@ -67,8 +67,8 @@ def test_a_document_becomes_one_sr_each_sort_named_by_what_its_findings_have(wor
     work.has(everything())
     done = work.build()
     assert (done.code, done.err) == (0, "")
-    assert names(work.out) == ["sr-no-region.dcm", "sr-regions.dcm"]
-    assert done.out.splitlines() == [str(work.out / "sr-regions.dcm"), str(work.out / "sr-no-region.dcm")]
+    assert names(work.out) == ["sr-in-space.dcm", "sr-no-region.dcm", "sr-regions.dcm"]
+    assert done.out.splitlines() == [str(work.out / f"sr-{sort}.dcm") for sort in ("regions", "in-space", "no-region")]
     for path in work.out.iterdir():
         assert validate_report(dcmread(path), ct_series()) == ()
 
@@ -77,7 +77,7 @@ def test_a_name_is_given_to_the_first_and_further_ones_stand_beside_it(work: Wor
     work.has(everything())
     done = work.build(out=work.folder / "made" / "report.dcm")
     assert done.code == 0
-    assert names(work.folder / "made") == ["report-no-region.dcm", "report.dcm"]
+    assert names(work.folder / "made") == ["report-in-space.dcm", "report-no-region.dcm", "report.dcm"]
 
 
 def test_a_negative_document_is_named_so(work: Workplace) -> None:

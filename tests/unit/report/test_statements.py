@@ -177,7 +177,7 @@ def test_words_for_the_patient_stand_beside_the_impression() -> None:
 
 
 def test_codes_of_gantrys_own_say_whose_they_are() -> None:
-    with_own, without = built(negative() | {"summary": {"plainLanguage": "x"}}), built(negative())
+    with_own, without = built(a_document(a_finding(region=a_box()), summary={"plainLanguage": "x"})), built(a_document(a_finding(region=a_box())))
     (scheme,) = with_own.CodingSchemeIdentificationSequence
     assert (scheme.CodingSchemeDesignator, scheme.CodingSchemeName) == ("99GANTRY", "Gantry")
     assert "CodingSchemeIdentificationSequence" not in without

@@ -292,7 +292,7 @@ def test_findings_with_and_without_coordinates_in_one_report_are_noticed() -> No
     group = groups(report)[1]
     group.ContentTemplateSequence[0].TemplateIdentifier = "1501"
     group.ContentSequence = [child for child in group.ContentSequence if named(child) != "111030"]
-    assert_noticed(report, Rule.SEPARATION, "has no coordinates beside findings that have")
+    assert_noticed(report, Rule.SEPARATION, "is not drawn on an image beside findings that are")
 
 
 SPATIAL: dict[str, tuple[Change, Rule, str]] = {

@@ -13,6 +13,7 @@ from .items import Item
 from .problems import Problem, Rule
 
 MEASUREMENTS, GROUP, STATEMENTS, LIBRARY, LIBRARY_GROUP = "126010", "125007", "C0034375", "111028", "126200"
+DRAWN, AS_TEXT = "126000", "FINDINGS-REPORT"
 REGION, SURFACE, SEGMENT = "111030", "121231", "121191"
 
 
@@ -60,7 +61,7 @@ def groups_of(root: Item) -> list[Item]:
 
 def check_root(root: Item) -> Iterator[Problem]:
     """TID 1500."""
-    if root.name != "126000" or template_of(root) != "1500":
+    if root.name not in (DRAWN, AS_TEXT) or template_of(root) != "1500":
         yield Problem(Rule.TEMPLATE, root.place, "is no Imaging Measurement Report by TID 1500", "name the root (126000, DCM) and its template 1500")
     yield from _check_rows(root, ROOT)
     containers = [child.name for child in root.children if child.kind == "CONTAINER"]
@@ -83,10 +84,10 @@ def check_groups(groups: list[Item]) -> Iterator[Problem]:
             if child.kind == "NUM":
                 yield from _check_rows(child, MEASUREMENT)
     yield from _check_tracking(groups)
-    shown = {any(child.kind in ("SCOORD", "SCOORD3D") for child in group.children) for group in groups}
-    if len(shown) > 1:
-        where = next(group for group in groups if not any(child.kind in ("SCOORD", "SCOORD3D") for child in group.children)).place
-        yield Problem(Rule.SEPARATION, where, "has no coordinates beside findings that have", "put it into a report of its own")
+    drawn = [any(child.kind == "SCOORD" for child in group.children) for group in groups]
+    if len(set(drawn)) > 1:
+        where = groups[drawn.index(False)].place
+        yield Problem(Rule.SEPARATION, where, "is not drawn on an image beside findings that are", "put it into a report of its own")
 
 
 def template_of(item: Item) -> str:
