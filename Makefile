@@ -8,7 +8,7 @@ SEED ?= 1
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-e2e check bench cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-viewer test-e2e check bench cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -56,6 +56,11 @@ test-e2e: $(BIN)/.installed
 	@cluster/prepare e2e
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest -n 2 tests/e2e
 
+## test-viewer: the corpus' reports in OHIF and a real browser; minutes, 250 MB, not part of `make test`
+test-viewer: $(BIN)/.installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/viewer.lock
+	@GANTRY_OHIF="$$(tests/viewer/prepare)" && export GANTRY_OHIF && $(BIN)/pytest -q tests/viewer
+
 ## check: types, lint, layers, generated files
 check: $(BIN)/.installed
 	@$(BIN)/ruff check operator tests examples cluster
@@ -96,6 +101,7 @@ generate: $(BIN)/.installed
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
 lock: $(BIN)/.installed
 	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra pyproject.toml -o requirements/$$extra.lock; done
+	uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra viewer -c requirements/dev.lock pyproject.toml -o requirements/viewer.lock
 
 ## clean: what the repository's own targets made; clean-cache: what was built for all checkouts
 clean:

@@ -1,0 +1,35 @@
+/* OHIF as hospitals have it: one DICOMweb source, no customisation. What a setting could hide stays visible. */
+window.config = {
+  routerBasename: null,
+  extensions: [],
+  modes: [],
+  customizationService: {},
+  showStudyList: true,
+  investigationalUseDialog: { option: 'never' },
+  maxNumberOfWebWorkers: 2,
+  showCPUFallbackMessage: false,
+  strictZSpacingForVolumeViewport: true,
+  maxNumRequests: { interaction: 10, thumbnail: 5, prefetch: 5 },
+  defaultDataSourceName: 'orthanc',
+  dataSources: [
+    {
+      namespace: '@ohif/extension-default.dataSourcesModule.dicomweb',
+      sourceName: 'orthanc',
+      configuration: {
+        friendlyName: 'Orthanc',
+        name: 'orthanc',
+        qidoRoot: '/dicom-web',
+        wadoRoot: '/dicom-web',
+        wadoUriRoot: '/dicom-web',
+        qidoSupportsIncludeField: true,
+        imageRendering: 'wadors',
+        thumbnailRendering: 'wadors',
+        enableStudyLazyLoad: true,
+        supportsFuzzyMatching: false,
+        supportsWildcard: true,
+        omitQuotationForMultipartRequest: true,
+        bulkDataURI: { enabled: true },
+      },
+    },
+  ],
+};
