@@ -152,7 +152,7 @@ def test_the_reports_of_a_run_are_compared_as_one() -> None:
     assert ([one.id for one in whole.findings], whole.absent, whole.impression, len(whole.evaluations)) == (["a", "b"], (MASS,), "Two.", 1)
 
 
-def test_a_thousand_findings_are_matched_in_seconds() -> None:
+def test_a_thousand_findings_are_each_matched_to_the_nearest() -> None:
     before = [a_finding(f"a{n}", at=(n * 20.0, 0, 0)) for n in range(1000)]
     after = [a_finding(f"b{n}", at=(n * 20.0 + 1, 0, 0)) for n in range(1000)]
     found = match(before, after)
