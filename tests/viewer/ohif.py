@@ -97,6 +97,8 @@ class Viewer:
         """Waits until the study's first image is there."""
         self.page.goto(f"{self.address}/viewer?StudyInstanceUIDs={study}")
         self.page.wait_for_selector(".cornerstone-canvas")
+        self.page.wait_for_function(f"() => /I:\\s*\\d+/.test(document.querySelector('{PANE}')?.innerText ?? '')")
+        self.page.wait_for_load_state("networkidle")  # a report opened while images load is at times not drawn
 
     def show(self, number: int, modality: str = "SR") -> None:
         """Double-clicks the series of that number until it is what the viewport shows."""
