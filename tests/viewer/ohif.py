@@ -134,17 +134,24 @@ class Viewer:
         result: dict[str, Any] = self.page.evaluate(ON_SCREEN)
         return result
 
-    def drawn(self, wanted: Drawing) -> None:
-        """Waits until the finding is drawn: on its image, in its place, with its numbers. Raises AssertionError with what is there instead."""
+    def is_drawn(self, wanted: Drawing, limit: float = LIMIT / 4) -> bool:
+        """Waits until the finding is drawn: on its image, in its place, with its numbers; False when it is not."""
         here = f"""wanted => {{
           const screen = ({ON_SCREEN})(), close = (a, b) => a.every((value, at) => b[at] === null || Math.abs(value - b[at]) <= wanted.tolerance);
           return screen.image === wanted.image && wanted.lines.every(line => screen.lines.includes(line))
             && screen.shapes.some(shape => close(shape.box, wanted.extent));
         }}"""
+        arguments = {"image": wanted.image, "extent": list(wanted.extent), "lines": list(wanted.lines), "tolerance": TOLERANCE}
         try:
-            self.page.wait_for_function(here, arg={"image": wanted.image, "extent": list(wanted.extent), "lines": list(wanted.lines), "tolerance": TOLERANCE}, timeout=LIMIT / 4)
+            self.page.wait_for_function(here, arg=arguments, timeout=limit)
         except TookTooLong:
-            raise AssertionError(f"not drawn: {wanted}\non the screen: {self.on_screen()}\nthe page said: {self.said}") from None
+            return False
+        return True
+
+    def drawn(self, wanted: Drawing) -> None:
+        """As `is_drawn`. Raises AssertionError with what is there instead."""
+        if not self.is_drawn(wanted):
+            raise AssertionError(f"not drawn: {wanted}\non the screen: {self.on_screen()}\nthe page said: {self.said}")
 
     def says(self, words: Sequence[str]) -> None:
         """Waits until the pane shows all of these as text."""

@@ -54,12 +54,15 @@ def test_a_report_is_shown(shown: Shown, study: str, viewer: Viewer) -> None:
         if not is_drawn(report):
             viewer.says(words(report))
             continue
-        wanted = drawings(report, shown.case.source)
-        for position, drawing in enumerate(wanted):
-            if position:
-                viewer.next()
+        first, *further = drawings(report, shown.case.source)
+        if not viewer.is_drawn(first):  # one window in ten draws nothing until it is opened again, whatever the report
+            viewer.open(study)
+            viewer.show(number)
+        viewer.drawn(first)
+        for drawing in further:
+            viewer.next()
             viewer.drawn(drawing)
-        assert viewer.count_findings(number) == len(wanted)
+        assert viewer.count_findings(number) == 1 + len(further)
     assert viewer.said == []
 
 

@@ -33,10 +33,10 @@ CodeValue = Annotated[str, Field(min_length=1, max_length=64, pattern=OF_A_CODE)
 """ASCII, though a DICOM SH may be more: programs compare codes, and some count bytes (dciodvfy: at most 16)."""
 Scheme = Annotated[str, Field(min_length=1, max_length=16, pattern=OF_A_CODE)]
 """A coding scheme, or its version."""
-_TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*"
+_TEXT = r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]*"
 SEVERAL_LINES = rf"^{_TEXT}[^\x00-\x20\x7f-\x9f]{_TEXT}$"
 Words = Annotated[str, Field(min_length=1, max_length=10_240, pattern=SEVERAL_LINES)]
-"""Free text for a DICOM UT: no control characters but tab and line ends, and not only blanks."""
+"""Free text for a DICOM UT: no control characters but line ends (PS3.5 table 6.2-1 has no tab), and not only blanks."""
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=IDENTIFIER)]
 DicomUID = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]

@@ -54,7 +54,7 @@ _RULES = {
 """What to write, in words of the contract, by pydantic's type of error."""
 _PATTERNS = {
     ONE_LINE: "one line without backslash or control characters",
-    SEVERAL_LINES: "text without control characters, but for tab and line ends, and not only blanks",
+    SEVERAL_LINES: "text without control characters, but for line ends, and not only blanks",
     OF_A_CODE: "ASCII letters, digits and signs, without backslash",
     IDENTIFIER: "letters, digits, dot, underscore and hyphen, a letter or digit first",
     LANGUAGE_TAG: "a language tag such as en-US",

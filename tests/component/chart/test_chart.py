@@ -116,6 +116,7 @@ def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -
         "GANTRY_API_RATE": {"value": "100"},
         "GANTRY_WORKERS": {"value": "16"},
         "GANTRY_IMAGE_PULL_LIMIT": {"value": "300"},
+        "GANTRY_NOTIFY_HOSTS": {"value": ""},
         "HOME": {"value": "/tmp"},
     }
 

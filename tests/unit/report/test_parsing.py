@@ -87,7 +87,7 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
     ),
     "an escape character in a comment": (
         finding(comment="\x1b$B"),
-        "findings[0] (nodule-1).comment: text of 3 characters: write text without control characters, but for tab and line ends, and not only blanks",
+        "findings[0] (nodule-1).comment: text of 3 characters: write text without control characters, but for line ends, and not only blanks",
     ),
     "a question without answer": (finding(evaluations=[{"name": NODULE}]), "findings[0] (nodule-1).evaluations[0]: an evaluation takes one of value (a code), text and score"),
     "region and regions": (finding(region=a_box(), regions=[a_box()]), "findings[0] (nodule-1): takes either region or regions, not both"),
