@@ -16,7 +16,9 @@ from gantry.runs import (
     HISTORY,
     BridgeView,
     FetchReceipt,
+    Held,
     JobView,
+    Limit,
     Limits,
     Observed,
     PodView,
@@ -35,6 +37,7 @@ JOB_UID = "22222222-0000-0000-0000-000000000000"
 NOTICE_UID = "55555555-0000-0000-0000-000000000000"
 NAME = RUN["metadata"]["name"]
 A_BRIDGE = changed(BRIDGE, "metadata.uid", "44444444-0000-0000-0000-000000000000")
+FULL = Limit("pipeline", "chest-ct-nodules", 1)
 RESULT = Result(
     kind="SR",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
@@ -92,7 +95,7 @@ class RunBuilder:
     ttl: timedelta = HISTORY
     successor: str | None = None
     predecessor_ends: bool = False
-    held: str | None = None
+    held: Held | None = None
     refusal: str | None = None
     looked: bool = False
     deliveries: tuple[DeliveryStatus, ...] | None = None
@@ -148,9 +151,12 @@ class RunBuilder:
     def before_its_predecessor_ended(self) -> "RunBuilder":
         return replace(self, predecessor_ends=True)
 
-    def held_back(self, words: str) -> "RunBuilder":
-        """Its turn has not come."""
-        return replace(self, held=words)
+    def held_back(self, by: Limit | None = FULL, place: int = 4) -> "RunBuilder":
+        """Its turn has not come; by None: nobody knows yet."""
+        return replace(self, held=Held(by, place))
+
+    def where_fetches_are_counted(self, most: int = 1) -> "RunBuilder":
+        return replace(self, bridge=changed(self.bridge or A_BRIDGE, "spec.limits", {"concurrentFetches": most}))
 
     def deleting(self) -> "RunBuilder":
         return self._run(lambda run: run["metadata"].update(deletionTimestamp=told(9)))

@@ -125,11 +125,35 @@ def test_another_pipeline_does_not_wait(hospital: Hospital) -> None:
         assert "b" not in begun(hospital)
 
 
+def test_runs_of_two_pipelines_fetch_in_one_line(hospital: Hospital) -> None:
+    """limits.concurrentFetches: an emergency of one pipeline overtakes the other's Runs, a pod without a GPU holds up nobody, over a kill too."""
+    hospital.apply(changed(A_BRIDGE, "spec.limits", {"concurrentFetches": 1}), limited(3), named(PIPELINE, "stroke"))
+    with hospital.operator() as operator:
+        hospital.apply(a_run("a"))
+        begins(hospital, "a")
+        hospital.apply(a_run("b"), a_run("c"), a_run("s", "Stat", pipelineRef={"name": "stroke"}))
+        waits(hospital, "b", "c", "s")
+        message = next(c["message"] for c in hospital.status("s")["conditions"] if c["type"] == "Admitted")
+        assert message.startswith("bridge main has 1 of 1 Runs that fetch their images (limits.concurrentFetches): this one had place 1 ")
+        hospital.runs_on(hospital.pod("a"))
+        begins(hospital, "s")
+        no_gpu = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."}
+        hospital.container_states(hospital.pod("s"), phase="Pending", conditions=[no_gpu])
+        begins(hospital, "b")
+        operator.settled()
+        assert begun(hospital) == ["a", "b", "s"], "a works, s waits for a GPU, b fetches"
+        operator.kill()
+        hospital.runs_on(hospital.pod("b"))
+        operator.start()
+        begins(hospital, "c")
+
+
 def test_killed_while_runs_wait(hospital: Hospital) -> None:
     """One finishes and one comes meanwhile. Nobody is let in twice, nobody forgotten, and the line is the same."""
     with hospital.operator() as operator:
         hospital.apply(*(a_run(name) for name in "abcde"))
         waits(hospital, "c", "d", "e")
+        hospital.says("b", "Executed", "False/Pending")
         operator.kill()
         hospital.publishes(hospital.pod("a"), a_receipt())
         hospital.apply(a_run("urgent", "Urgent"))

@@ -52,6 +52,8 @@ class Watch(Part):
 class Limits(Part):
     """What the Runs of this bridge may ask of Orthanc at once."""
 
+    concurrent_fetches: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Runs that fetch their images at once, of all pipelines; further Runs wait in one line, by class, then age. Absent: no limit."""
     connections_per_fetch: Annotated[int, Field(ge=1, le=16)] = 4
     """HTTP connections one fetch container opens. More than 4 is slower on most servers."""
 

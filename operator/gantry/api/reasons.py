@@ -79,7 +79,8 @@ class RunReason(StrEnum):
     PENDING = "Pending"
     """Not there yet."""
     WAITING = "Waiting"
-    """The pipeline has as many Runs under way as concurrency.maxActive allows; this one's turn comes by priority, then age."""
+    """The pipeline has as many Runs under way as concurrency.maxActive allows, or the bridge as many that fetch as limits.concurrentFetches
+    does; the message says which. This one's turn comes by class, then age."""
     SUSPENDED = "Suspended"
     """spec.suspend is true: the Run has not begun and waits."""
     FOLLOWED = "Followed"

@@ -4,8 +4,9 @@ It must not call the API server or read a clock.
 """
 
 from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, Plan
-from .admission import ORPHANS, URGENCY, Waiting, held_back, turns
+from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
+from .fetching import ENDLESS, NOTHING, holds_for
 from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import NOTICE_SECONDS, Installation, UnfitRun, job, notice_job
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
@@ -18,9 +19,12 @@ from .telling import Telling, to_be_told, told
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
 __all__ = [
+    "ENDLESS",
     "FINDINGS_ATTACHMENT",
     "HISTORY",
+    "NOTHING",
     "NOTICE_SECONDS",
+    "NOT_KNOWN",
     "ORPHANS",
     "URGENCY",
     "Action",
@@ -34,8 +38,10 @@ __all__ = [
     "Deliver",
     "Earlier",
     "FetchReceipt",
+    "Held",
     "Installation",
     "JobView",
+    "Limit",
     "Limits",
     "LookUp",
     "Observed",
@@ -55,7 +61,7 @@ __all__ = [
     "failed",
     "finished_due",
     "followed",
-    "held_back",
+    "holds_for",
     "is_result_uid",
     "job",
     "job_name",

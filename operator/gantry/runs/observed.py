@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from gantry.api.run import DeliveryStatus
 
+from .admission import Held
 from .view import BridgeView, JobView, PodView, RunView
 
 HISTORY = timedelta(hours=720)
@@ -52,8 +53,8 @@ class Observed:
     """The newer Run that names this one in spec.supersedes."""
     predecessor_ends: bool = False
     """The Run this one supersedes has not finished yet."""
-    held: str | None = None
-    """Why its turn has not come; None: it has. Empty: it is not known yet, for the operator still reads what there is."""
+    held: Held | None = None
+    """Why its turn has not come; None: it has."""
     refusal: str | None = None
     """What the API server answered when it refused the Job; None when it did not."""
     looked: bool = False
@@ -76,6 +77,11 @@ class Observed:
         """The pods of that Job, oldest first."""
         notice = self.own_notice
         return tuple(sorted((pod for pod in self.pods if notice and pod.job_uid == notice.uid), key=lambda pod: (pod.created, pod.version)))
+
+    @property
+    def fetches_are_counted(self) -> bool:
+        """The bridge allows only so many at once."""
+        return self.bridge is not None and self.bridge.spec.limits.concurrent_fetches is not None
 
     @property
     def begun(self) -> bool:

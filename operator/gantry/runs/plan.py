@@ -16,6 +16,7 @@ from . import notice
 from . import status as words
 from .actions import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
 from .failure import failure_of, is_permanent, logs, never_started, success_of
+from .fetching import ENDLESS, NOTHING, holds_for
 from .names import job_name
 from .observed import Observed
 from .receipt import PublishReceipt, failed
@@ -143,12 +144,15 @@ def predecessor_ends_first(seen: Observed) -> Plan | None:
 
 
 def turn_has_not_come(seen: Observed) -> Plan | None:
-    """The pipeline has as many Runs under way as it may. The place is written once, and again when someone changes the Run's class."""
+    """A limit is reached. The place is written once, and again when someone changes the Run's class, or when it is another limit by now."""
     if seen.held is None or seen.begun:
         return None
+    if seen.held.by is None:
+        return Plan()
     before, status = words.condition(seen.run.status, "Admitted"), seen.run.status
-    known = before is not None and before.reason == RunReason.WAITING and status is not None and status.observed_generation == seen.run.generation
-    return Plan() if known or not seen.held else Plan(status=words.waiting(seen, RunReason.WAITING, seen.held))
+    said = before is not None and before.reason == RunReason.WAITING and before.message.startswith(str(seen.held.by))
+    known = said and status is not None and status.observed_generation == seen.run.generation
+    return Plan() if known else Plan(status=words.waiting(seen, RunReason.WAITING, str(seen.held)))
 
 
 def job_was_never_made(seen: Observed) -> Plan | None:
@@ -252,8 +256,10 @@ def running(seen: Observed) -> Plan | None:
 
 
 def queued(seen: Observed) -> Plan | None:
-    """The Job exists, its pod has not started."""
-    return Plan(status=words.executing(seen, "Queued", RunReason.PENDING, "the pod has not started yet"))
+    """The Job exists, its pod has not started. One that takes long gives its place to another (`holds_for`)."""
+    left = holds_for(seen.own_job, seen.own_pods, seen.now)
+    again = left if seen.fetches_are_counted and NOTHING < left < ENDLESS else None
+    return Plan(status=words.executing(seen, "Queued", RunReason.PENDING, "the pod has not started yet"), again_after=again)
 
 
 CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (

@@ -104,7 +104,7 @@ class RunReconciler:
             now=self._clock(),
             successor=successor.name if successor else None,
             predecessor_ends=not run.finished and self._store.lineage.predecessor_ends(key, run),
-            held=None if run.finished else self._store.turns.held(key, run),
+            held=None if run.finished else self._store.held(key, run),
             job=self._store.jobs.get(key),
             notice=self._store.notices.get(key),
             pods=tuple(self._store.pods.get(key, {}).values()),

@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from gantry.api import labels
-from gantry.runs import BridgeView, JobView, PodView, RunView, notice_name
+from gantry.runs import NOTHING, ORPHANS, BridgeView, Held, JobView, Limit, PodView, RunView, holds_for, notice_name
 
 from .lineage import Lineage
 from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord
@@ -62,7 +62,7 @@ class Store:
         self.backfills: dict[Key, BackfillRecord] = {}
         self.tallies = Tallies()
         self.lineage = Lineage(self.runs)
-        self.turns = Turns(limit=self._limit, exists=self.pipelines.__contains__, fit=self._has_bridge, wake=changed, clock=clock)
+        self.turns = Turns(limit=self._limit, wake=changed, clock=clock)
         self.ended: Callable[[Key], None] = _nobody
         """Told of each Run that is seen to have finished."""
         self.doubtful: set[Key] = set()
@@ -108,7 +108,7 @@ class Store:
             with self.turns.posting(key):
                 yield
         finally:
-            self._job_changed(key)
+            self._work_changed(key)
 
     def begin_census(self, plural: str, namespace: str | None) -> None:
         """A full list of a kind begins."""
@@ -154,6 +154,11 @@ class Store:
         """The bridge a Run names."""
         record = self.bridges.get(Key("bridge", run.namespace, run.bridge))
         return record.view if record else None
+
+    def held(self, key: Key, run: RunView) -> Held | None:
+        """Why the turn of an unfinished Run has not come; None when it has. A pod that does not start gives its place back by the clock alone."""
+        self._work_changed(key)
+        return self.turns.held(key, run)
 
     def about_to_begin(self, key: Key) -> RunView | None:
         """The Run of this key, if its Job has not been made and nothing is known to hold it back."""
@@ -202,7 +207,7 @@ class Store:
             return False
         kept[key] = job
         if kept is self.jobs:
-            self._job_changed(key)
+            self._work_changed(key)
         return self._unfinished(key) and not (before is not None and replace(before, version=job.version) == job)
 
     def _jobs_like(self, key: Key, name: str) -> dict[Key, JobView]:
@@ -219,6 +224,7 @@ class Store:
         if before is not None and before.uid == pod.uid and pod.version <= before.version:
             return False
         pods[name] = pod
+        self._work_changed(key)
         return not (before is not None and replace(before, version=pod.version) == pod)
 
     def _put_pipeline(self, key: Key, obj: Object) -> bool:
@@ -234,6 +240,7 @@ class Store:
         if before is not None and before.uid == record.uid and record.version <= before.version:
             return False
         self.bridges[key] = record
+        self.turns.limit_changed(key)
         return before is None or (before.uid, before.generation) != (record.uid, record.generation)
 
     def _put_backfill(self, key: Key, obj: Object) -> bool:
@@ -253,31 +260,43 @@ class Store:
         if (pipeline := self.tallies.replace(before, after)) is not None:
             self._counted(pipeline)
         self.lineage.replace(key, before, after)
-        self.turns.replace(key, before, after, begun=self._begun(key, after))
+        self.turns.replace(key, before, after, holds=self._holds(key, after))
         if after is not None and after.supersedes and (before is None or before.uid != after.uid):
             self._changed_if_unfinished(Key("run", key.namespace, after.supersedes))
         if after is None or after.finished:
             for newer in self.lineage.naming(key):
                 self._changed_if_unfinished(newer)
 
-    def _job_changed(self, key: Key) -> None:
+    def _work_changed(self, key: Key) -> None:
+        """Its Job, or a pod."""
         run = self.runs.get(key)
-        if run is not None:
-            self.turns.replace(key, run, run, begun=self._begun(key, run))
+        if run is not None and not run.finished:
+            self.turns.replace(key, run, run, holds=self._holds(key, run))
 
     def _changed_if_unfinished(self, key: Key) -> None:
         if key in self.unfinished:
             self._changed(key)
 
-    def _begun(self, key: Key, run: RunView | None) -> bool:
+    def _holds(self, key: Key, run: RunView | None) -> frozenset[str] | None:
+        """Of which limits the Run has a place; None before it has a Job."""
         job = self.jobs.get(key)
-        return run is not None and (run.job_made or (job is not None and job.owner_uid == run.uid))
+        own = job if run is not None and job is not None and job.owner_uid == run.uid else None
+        if run is None or (own is None and not run.job_made):
+            return None
+        works = run.state != "Delivering"
+        fetches = works and holds_for(own, self.pods.get(key, {}).values(), self._clock()) > NOTHING
+        return frozenset(kind for kind, yes in (("pipeline", works), ("bridge", fetches)) if yes)
 
-    def _limit(self, pipeline: Key) -> int | None:
-        return self.pipelines[pipeline].spec.concurrency.max_active
-
-    def _has_bridge(self, run: Key) -> bool:
-        return self.bridge_of(self.runs[run]) is not None
+    def _limit(self, line: Key) -> Limit | None:
+        if line.kind == "bridge":
+            bridge = self.bridges.get(line)
+            places = bridge.view.spec.limits.concurrent_fetches if bridge else 0  # without their bridge its Runs wait, and take nobody's place
+            return Limit("bridge", line.name, places) if places is not None else None
+        pipeline = self.pipelines.get(line)
+        if pipeline is None:
+            return Limit("deleted pipeline", line.name, ORPHANS)
+        most = pipeline.spec.concurrency.max_active
+        return Limit("pipeline", line.name, most) if most is not None else None
 
     # ---- forgetting ----
 
@@ -294,10 +313,11 @@ class Store:
                 del pods[place.name]
                 if not pods:
                     del self.pods[key]
+                self._work_changed(key)
                 return True
             case "jobs":
                 gone = _removed(self._jobs_like(key, place.name), key, uid)
-                self._job_changed(key)
+                self._work_changed(key)
                 return gone
             case "inferencepipelines":
                 gone = _removed(self.pipelines, key, uid)

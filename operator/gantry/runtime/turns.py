@@ -1,157 +1,199 @@
-"""Which of a pipeline's Runs are under way, which wait, and whose turn has come. The rule is `gantry.runs.turns`; here are its inputs, kept up to
-date change by change.
+"""Which Runs are under way, which wait, and whose turn has come. The rule is `gantry.runs.turns`; here are its inputs, kept up to date change by
+change.
 
-Under way is what objects say: a Run that is not finished, has or had a Job, and does not only deliver any more (a PACS that is away must not keep
-studies from being analysed). Beside it stand the Runs whose turn has come and whose Job has not been seen yet: they are taken into account from
-the decision on, before the Job's POST, and until its outcome is known. So one process never has more under way than the limit; after a kill nothing
-is forgotten, for nothing but objects counts and nobody is let in before all of them have been read. Two processes by mistake each keep the limit on
-what they have seen; they choose by the same rule, so mostly the same Run, whose one Job has one name.
+A Run stands in the lines of its bridge and of its pipeline. A place of the pipeline (concurrency.maxActive) is taken while the Run is under way:
+not finished, has or had a Job, and does not only deliver any more (a PACS that is away must not keep studies from being analysed). A place of the
+bridge (limits.concurrentFetches) is taken while it fetches (`gantry.runs.holds_for`). Both are what objects say. Beside them stand the Runs whose
+turn has come and whose Job has not been seen yet: they have their places from the decision on, before the Job's POST, and until its outcome is
+known. So one process never lets anybody in above a limit; after a kill nothing is forgotten, for nothing but objects counts and nobody is let in
+before all of them have been read. Two processes by mistake each keep the limit on what they have seen; they choose by the same rule, so mostly the
+same Run, whose one Job has one name.
 
 It makes no request.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gantry.runs import ORPHANS, URGENCY, RunView, Waiting, held_back, turns
+from gantry.runs import NOT_KNOWN, URGENCY, Held, Limit, RunView, Waiting, turns
 
 from .records import Key
 from .tallies import pipeline_of
 
+Lines = tuple[Key, ...]
+Cell = dict[Key, Waiting[Key]]
+"""The waiting that stand in the very same lines: who has a place there and who has not is the same for all of them."""
+
 
 @dataclass(slots=True)
 class Line:
-    """The unfinished Runs of a pipeline."""
+    """The unfinished Runs of a bridge or of a pipeline."""
 
-    waiting: dict[Key, Waiting[Key]] = field(default_factory=dict)
-    called: set[Key] = field(default_factory=set)
-    """Their turn has come; the Job has not been seen."""
-    begun: set[Key] = field(default_factory=set)
+    taken: set[Key] = field(default_factory=set)
+    """Who has a place."""
+    cells: set[Lines] = field(default_factory=set)
+    """Where those that wait are."""
     classes: Counter[str] = field(default_factory=Counter)
     """How many wait, by class."""
     starts: int = 0
     """Turns given since the process began, for every fifth is another's."""
-
-    @property
-    def places_taken(self) -> int:
-        return len(self.begun) + len(self.called)
-
-    def leave(self, key: Key) -> None:
-        """From wherever it stood."""
-        if (one := self.waiting.pop(key, None)) is not None:
-            self.classes[one.priority] -= 1
-        self.called.discard(key)
-        self.begun.discard(key)
-
-    def wait(self, one: Waiting[Key]) -> None:
-        self.leave(one.key)
-        self.waiting[one.key] = one
-        self.classes[one.priority] += 1
-
-    def call(self, key: Key) -> None:
-        self.leave(key)
-        self.called.add(key)
-        self.starts += 1
 
 
 class Turns:
     """`replace` and `limit_changed` write; a Run's pass asks `held`."""
 
     def __init__(
-        self, *, limit: Callable[[Key], int | None], exists: Callable[[Key], bool], fit: Callable[[Key], bool], wake: Callable[[Key], None],
-        clock: Callable[[], datetime],
-    ) -> None:  # fmt: skip
-        """`limit` and `exists` are of pipelines; `fit`: whether a Run could begin if it were its turn; `wake`: a Run whose turn has come."""
-        self._limit_of, self._exists, self._fit, self._wake, self._clock = limit, exists, fit, wake, clock
+        self, *, limit: Callable[[Key], Limit | None], wake: Callable[[Key], None], clock: Callable[[], datetime]
+    ) -> None:
+        """`limit`: of a bridge or a pipeline, None when it has none; `wake`: a Run whose turn has come."""
+        self._limit, self._wake, self._clock = limit, wake, clock
         self._lines: defaultdict[Key, Line] = defaultdict(Line)
+        self._cells: defaultdict[Lines, Cell] = defaultdict(dict)
+        self._called: set[Key] = set()
+        """Their turn has come; the Job has not been seen."""
         self._open = False
         self._posting: set[Key] = set()
 
     def open(self) -> None:
-        """Every unfinished Run and every Job has been read: those that wait are looked at."""
+        """Every unfinished Run, every Job and every pod has been read: those that wait are looked at."""
         self._open = True
-        for line in self._lines.values():
-            for key in (*line.waiting, *line.called):
-                self._wake(key)
+        for key in (*(key for cell in self._cells.values() for key in cell), *self._called):
+            self._wake(key)
 
     @contextmanager
     def posting(self, key: Key) -> Iterator[None]:
-        """While the Job's POST is under way its place is taken, whatever becomes of the Run's spec meanwhile."""
+        """While the Job's POST is under way its places are taken, whatever becomes of the Run's spec meanwhile."""
         self._posting.add(key)
         try:
             yield
         finally:
             self._posting.discard(key)
 
-    def replace(self, key: Key, before: RunView | None, after: RunView | None, *, begun: bool) -> None:
-        """A Run, or its Job, came, changed or went."""
-        old = pipeline_of(before) if before is not None else None
-        new = pipeline_of(after) if after is not None and not after.finished else None
-        if old is not None and old in self._lines and (old != new or (before and after and before.uid != after.uid)):
-            self._change(old, key, None, begun=False)
-        if new is not None:
-            self._change(new, key, after, begun=begun)
+    def replace(self, key: Key, before: RunView | None, after: RunView | None, *, holds: Container[str] | None) -> None:
+        """A Run, its Job or its pod came, changed or went. `holds`: in which kinds of lines it has a place; None before it has a Job."""
+        old = lines_of(before) if before is not None else ()
+        new = lines_of(after) if after is not None and not after.finished else ()
+        left: list[Key] = []
+        if old and (not new or (before and after and before.uid != after.uid)):
+            left += self._leave(key, old)
+        if after is not None and new:
+            left += self._change(key, after, new, holds)
+        for line in left:
+            self._call(line)
 
-    def limit_changed(self, pipeline: Key) -> None:
-        """The pipeline came, changed or went."""
-        self._call(pipeline)
+    def limit_changed(self, line: Key) -> None:
+        """The bridge or the pipeline came, changed or went."""
+        self._call(line)
 
-    def held(self, key: Key, run: RunView) -> str | None:
-        """Why the Run's turn has not come; None when it has, empty while that is not known."""
-        pipeline = pipeline_of(run)
-        if pipeline is None or pipeline not in self._lines or key not in self._lines[pipeline].waiting:
+    def held(self, key: Key, run: RunView) -> Held | None:
+        """Why the Run's turn has not come; None when it has."""
+        lines = lines_of(run)
+        if key not in self._cells.get(lines, ()):
             return None
-        self._call(pipeline, asking=key)
-        line = self._lines[pipeline]
-        if key not in line.waiting:
+        if not (limited := [line for line in lines if self._limit(line) is not None]):
+            self._begin(key, lines)  # nothing is in its way, so nobody else's turn is touched
             return None
-        if not self._open:
-            return ""
-        place = sum(line.classes[one] for one, urgency in URGENCY.items() if urgency <= URGENCY[run.priority])
-        return held_back(pipeline.name, self._limit_of(pipeline) if self._exists(pipeline) else None, max(1, place))
+        if self._has_room(lines):
+            self._call(limited[0], asking=key)
+        if key not in self._cells.get(lines, ()):
+            return None
+        return self._why(run, limited) if self._open else NOT_KNOWN
 
     def may_begin(self, key: Key, run: RunView) -> bool:
         """Whether a pass over this Run, which has no Job, is likely to make one."""
-        pipeline = pipeline_of(run)
-        if pipeline is None or pipeline not in self._lines:
-            return True
-        line = self._lines[pipeline]
-        return key in line.called or (key in line.waiting and self._free(pipeline) > 0)
+        lines = lines_of(run)
+        return key in self._called or (key in self._cells.get(lines, ()) and self._has_room(lines))
 
-    def _change(self, pipeline: Key, key: Key, run: RunView | None, *, begun: bool) -> None:
-        line = self._lines[pipeline]
-        taken = line.places_taken
-        if run is None or (begun and run.state == "Delivering"):
-            line.leave(key)
-        elif begun:
-            line.leave(key)
-            line.begun.add(key)
-        elif run.deleting or run.cancel or run.suspend:
-            if key not in self._posting:
-                line.leave(key)
-        elif key not in line.called:
-            line.wait(Waiting(key, run.priority, run.created))
-        if line.places_taken < taken:
-            self._call(pipeline)
+    # ---- standing in lines ----
 
-    def _free(self, pipeline: Key) -> int:
-        line, limit = self._lines[pipeline], self._limit(pipeline)
-        if limit is None:
-            return len(line.waiting)
-        return limit - line.places_taken if self._open else 0
+    def _change(self, key: Key, run: RunView, lines: Lines, holds: Container[str] | None) -> list[Key]:
+        """Gives the lines in which it has left a place."""
+        if holds is not None:
+            self._called.discard(key)
+            self._wait_no_more(key, lines)
+            for line in lines:
+                if line.kind in holds:
+                    self._lines[line].taken.add(key)
+            return self._give_back(key, [line for line in lines if line.kind not in holds])
+        if run.deleting or run.cancel or run.suspend:
+            return [] if key in self._posting else self._leave(key, lines)
+        if key in self._called:
+            return []
+        left = self._leave(key, lines)
+        self._wait(Waiting(key, run.priority, run.created, lines))
+        return left
 
-    def _limit(self, pipeline: Key) -> int | None:
-        return self._limit_of(pipeline) if self._exists(pipeline) else ORPHANS
+    def _wait(self, one: Waiting[Key]) -> None:
+        self._cells[one.lines][one.key] = one
+        for line in one.lines:
+            self._lines[line].cells.add(one.lines)
+            self._lines[line].classes[one.priority] += 1
 
-    def _call(self, pipeline: Key, *, asking: Key | None = None) -> None:
-        if pipeline not in self._lines or (free := self._free(pipeline)) <= 0:
+    def _wait_no_more(self, key: Key, lines: Lines) -> None:
+        one = self._cells[lines].pop(key, None) if lines in self._cells else None
+        if one is None:
             return
-        line = self._lines[pipeline]
-        ready = [one for one in line.waiting.values() if self._fit(one.key)]
-        for one in turns(ready, free=free, starts=line.starts, now=self._clock()):
-            line.call(one.key)
+        for line in lines:
+            self._lines[line].classes[one.priority] -= 1
+        if not self._cells[lines]:
+            del self._cells[lines]
+            for line in lines:
+                self._lines[line].cells.discard(lines)
+
+    def _begin(self, key: Key, lines: Lines) -> None:
+        self._wait_no_more(key, lines)
+        self._called.add(key)
+        for line in lines:
+            self._lines[line].taken.add(key)
+            self._lines[line].starts += 1
+
+    def _leave(self, key: Key, lines: Lines) -> list[Key]:
+        self._called.discard(key)
+        self._wait_no_more(key, lines)
+        return self._give_back(key, lines)
+
+    def _give_back(self, key: Key, lines: "Lines | list[Key]") -> list[Key]:
+        left = [line for line in lines if line in self._lines and key in self._lines[line].taken]
+        for line in left:
+            self._lines[line].taken.discard(key)
+        return left
+
+    # ---- giving turns ----
+
+    def _free(self, line: Key) -> int | None:
+        limit = self._limit(line)
+        if limit is None:
+            return None
+        return limit.places - len(self._lines[line].taken) if self._open else 0
+
+    def _has_room(self, lines: Lines) -> bool:
+        return all((free := self._free(line)) is None or free > 0 for line in lines)
+
+    def _call(self, line: Key, *, asking: Key | None = None) -> None:
+        """Those of the line that may begin now. Of other lines nobody can: each change calls the line that it touches."""
+        if line not in self._lines or not self._has_room((line,)):
+            return
+        ready = [one for lines in self._lines[line].cells if self._has_room(lines) for one in self._cells[lines].values()]
+        for one in list(turns(ready, free=self._free, starts=self._starts, now=self._clock())):
+            self._begin(one.key, one.lines)
             if one.key != asking:
                 self._wake(one.key)
+
+    def _starts(self, line: Key) -> int:
+        return self._lines[line].starts
+
+    def _why(self, run: RunView, limited: list[Key]) -> Held:
+        """The pipeline's limit first: it is what keeps a Run longest."""
+        full = next((line for line in reversed(limited) if not self._has_room((line,))), limited[-1])
+        before = sum(self._lines[full].classes[one] for one, urgency in URGENCY.items() if urgency <= URGENCY[run.priority])
+        return Held(self._limit(full), max(1, before))
+
+
+def lines_of(run: RunView) -> Lines:
+    """A Run made by hand stands in its bridge's line alone."""
+    pipeline = pipeline_of(run)
+    bridge = Key("bridge", run.namespace, run.bridge)
+    return (bridge,) if pipeline is None else (bridge, pipeline)

@@ -48,14 +48,14 @@ CASES = {
         want_job_deleted=True,
     ),
     "a Run cancelled while it waits for its turn": Case(
-        a_run().held_back("place 4").cancelled(), RunReason.CANCELLED, "spec.cancel was set; make a new Run to analyse the study after all"
+        a_run().held_back().cancelled(), RunReason.CANCELLED, "spec.cancel was set; make a new Run to analyse the study after all"
     ),
     "a newer Run took its place while it ran": Case(
         a_run().running().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place", want_job_deleted=True
     ),
     "a newer Run took its place before it began": Case(a_run().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place"),
     "a newer Run took its place while it waited for its turn": Case(
-        a_run().held_back("place 4").superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place"
+        a_run().held_back().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place"
     ),
     "a newer Run took its place while its Job is out of sight": Case(
         a_run().with_job_ref().superseded_by("newer"), RunReason.SUPERSEDED, "Run newer took this one's place", want_job_deleted=True

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from tests.builders_runs import JOB_UID, NAME, RunBuilder, a_run, a_state, an_end, at, committed, sending, sent, told
+from tests.builders_runs import FULL, JOB_UID, NAME, RunBuilder, a_run, a_state, an_end, at, committed, sending, sent, told
 
 from gantry.api.run import DeliveryStatus, RunStatus
-from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan, finished_due, job_name, plan
+from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Limit, LookUp, Plan, finished_due, job_name, plan
 
 JOB = job_name(NAME)
-HELD = "pipeline chest-ct-nodules has 1 of 1 Runs under way"
-WAITING = plan(a_run().held_back(HELD).observed()).status
+HELD = "the most urgent class goes first, then the oldest Run"
+FETCHES = Limit("bridge", "main", 8)
+WAITING = plan(a_run().held_back().observed()).status
 QUEUED = plan(a_run().with_job().observed()).status
 REPORTED = plan(a_run().published().observed()).status
 
@@ -37,16 +38,23 @@ CASES = {
         want="Admitted False BridgeMissing: no OrthancBridge main in namespace default; the Run waits for it",
     ),
     "its turn has not come": Case(
-        a_run().held_back(HELD), want_state="Waiting", want=f"Admitted False Waiting: {HELD}"
+        a_run().held_back(), want_state="Waiting", want=f"Admitted False Waiting: {FULL}: this one had place 4 when it began to wait; {HELD}"
     ),
-    "whether its turn has come is not known while the operator reads what there is": Case(a_run().held_back("")),
+    "whether its turn has come is not known while the operator reads what there is": Case(a_run().held_back(None)),
     "its turn has come after all": Case(a_run().with_status(WAITING), (CreateJob,)),
-    "the place in line is not written again": Case(a_run().with_status(WAITING).held_back("place 2")),
+    "the place in line is not written again": Case(a_run().with_status(WAITING).held_back(place=2)),
+    "it is told when it is another limit by now": Case(
+        a_run().with_status(WAITING).held_back(FETCHES, place=3),
+        want_state="Waiting",
+        want=f"Admitted False Waiting: {FETCHES}: this one had place 3 when it began to wait; {HELD}",
+    ),
     "but when somebody gave it another class": Case(
-        a_run().with_status(WAITING).of_class("Stat").held_back("place 1"), want_state="Waiting", want="Admitted False Waiting: place 1"
+        a_run().with_status(WAITING).of_class("Stat").held_back(place=1),
+        want_state="Waiting",
+        want=f"Admitted False Waiting: {FULL}: this one had place 1 when it began to wait; {HELD}",
     ),
     "whoever has a Job has had its turn": Case(
-        a_run().with_job().held_back(HELD), want_state="Queued", want="Executed False Pending: the pod has not started yet"
+        a_run().with_job().held_back(), want_state="Queued", want="Executed False Pending: the pod has not started yet"
     ),
     "a shadow Run is complete when its results are in Orthanc, whatever destinations its template names": Case(
         a_run().in_shadow().delivering_to("pacs").published(),

@@ -13,7 +13,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.builders_runs import NAME, RESULT, RunBuilder, a_run, at, sent, undelivered
 
 from gantry.api.run import DeliveryStatus, RunStatus
-from gantry.runs import CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, PublishReceipt, notice_name, plan
+from gantry.runs import (
+    NOT_KNOWN,
+    CreateJob,
+    CreateNotice,
+    DeleteJob,
+    DeleteRun,
+    Deliver,
+    Held,
+    Limit,
+    LookUp,
+    PublishReceipt,
+    notice_name,
+    plan,
+)
 from gantry.runs.notice import NOTHING_TO_TELL
 
 RETRIES = 1
@@ -97,9 +110,9 @@ class ARunsLife(RuleBasedStateMachine):
     def a_newer_run_takes_its_place(self) -> None:
         self.world.run = self.world.run.superseded_by("newer")
 
-    @rule(words=st.sampled_from([None, "", "place 3"]))
-    def its_turn_comes_or_not(self, words: str | None) -> None:
-        self.world.run = replace(self.world.run, held=words)
+    @rule(held=st.sampled_from([None, NOT_KNOWN, Held(Limit("pipeline", "a", 1), 3), Held(Limit("bridge", "main", 8), 3)]))
+    def its_turn_comes_or_not(self, held: Held | None) -> None:
+        self.world.run = replace(self.world.run, held=held)
 
     @rule(suspend=st.booleans())
     def someone_suspends_or_releases(self, suspend: bool) -> None:

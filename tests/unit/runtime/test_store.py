@@ -134,6 +134,7 @@ def test_when_trouble_began_is_remembered_over_events(seen: Seen) -> None:
 
 
 def test_a_run_is_about_to_begin_when_it_has_no_job_and_a_place(seen: Seen) -> None:
+    seen.store.observe("orthancbridges", A_BRIDGE_SEEN)
     seen.store.observe("inferencepipelines", A_PIPELINE)
     seen.take(a_run())
     assert seen.store.about_to_begin(RUN) is not None

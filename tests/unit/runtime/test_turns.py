@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.builders import PIPELINE, changed
 from tests.builders_runs import A_BRIDGE, RunBuilder, a_run, at
 
+from gantry.runs import NOT_KNOWN, Held
 from gantry.runtime.records import Key
 from gantry.runtime.store import Store
 
@@ -55,17 +56,32 @@ class Ward:
     def goes(self, builder: RunBuilder) -> None:
         self.store.observe("inferenceruns", self.newer(builder.run), deleted=True)
 
-    def held(self, name: str) -> str | None:
+    def fetches_limited_to(self, limit: int | None) -> None:
+        body = changed(A_BRIDGE, "spec.limits", {"concurrentFetches": limit} if limit else {})
+        self.store.observe("orthancbridges", self.newer(changed(body, "metadata.generation", self.version)))
+
+    def has_pod(self, builder: RunBuilder) -> None:
+        """The newest of the builder's pods."""
+        pod = changed(builder.pods[-1], "metadata.uid", f"pod-{builder.run['metadata']['name']}")
+        pod["metadata"]["ownerReferences"][0]["uid"] = f"job-{builder.run['metadata']['name']}"
+        self.store.observe("pods", self.newer(pod))
+
+    def held(self, name: str) -> Held | None:
         key = Key("run", "default", name)
-        return self.store.turns.held(key, self.store.runs[key])
+        return self.store.held(key, self.store.runs[key])
 
 
 def named(name: str, *, born: float = 0) -> RunBuilder:
     return a_run().named(name).born(born)
 
 
-def place(words: str | None) -> str:
-    return words.split("place ")[1].split(" ")[0] if words else str(words)
+def place(held: Held | None) -> int:
+    assert held is not None, "its turn has come"
+    return held.place
+
+
+def of(pipeline: str, builder: RunBuilder) -> RunBuilder:
+    return RunBuilder(changed(builder.run, "spec.pipelineRef.name", pipeline))
 
 
 A, B, C, D = (named(name, born=n) for n, name in enumerate("abcd"))
@@ -88,7 +104,7 @@ def test_the_second_waits_and_is_told_its_place() -> None:
     ward = Ward(limit=1)
     ward.sees(A, B, C)
     assert ward.held("a") is None
-    assert [place(ward.held("b")), place(ward.held("c"))] == ["2", "2"]
+    assert [place(ward.held("b")), place(ward.held("c"))] == [2, 2]
 
 
 def test_a_turn_counts_before_the_job_is_seen() -> None:
@@ -144,7 +160,7 @@ def test_a_stroke_overtakes_and_a_raised_run_too() -> None:
     ward.has_job(A)
     ward.sees(named("stroke", born=9).of_class("Stat"))
     ward.sees(C.of_class("Urgent"))
-    assert place(ward.held("stroke")) == "1"
+    assert place(ward.held("stroke")) == 1
     ward.sees(A.finished("Succeeded", ago=timedelta(0)))
     assert [ward.held(name) is None for name in ("stroke", "b", "c")] == [True, False, False]
     ward.sees(named("stroke", born=9).of_class("Stat").finished("Succeeded", ago=timedelta(0)))
@@ -154,8 +170,7 @@ def test_a_stroke_overtakes_and_a_raised_run_too() -> None:
 def test_pipelines_do_not_wait_for_each_other() -> None:
     ward = Ward(limit=1)
     ward.limited_to(1, name="stroke")
-    other = RunBuilder(changed(B.run, "spec.pipelineRef.name", "stroke"))
-    ward.sees(A, other)
+    ward.sees(A, of("stroke", B))
     assert [ward.held("a"), ward.held("b")] == [None, None]
 
 
@@ -189,7 +204,7 @@ def test_the_runs_of_a_deleted_pipeline_begin_one_at_a_time() -> None:
         ward.held(one.run["metadata"]["name"])
         ward.has_job(one)
     ward.pipeline_goes()
-    assert (ward.held("c") or "").startswith("no InferencePipeline chest-ct-nodules in this namespace, so its Runs begin one at a time")
+    assert str(ward.held("c")).startswith("no InferencePipeline chest-ct-nodules in this namespace, so its Runs begin one at a time")
     ward.sees(A.finished("Succeeded", ago=timedelta(0)))
     assert ward.held("c")
     ward.sees(B.finished("Succeeded", ago=timedelta(0)))
@@ -209,11 +224,11 @@ def test_after_a_start_nobody_is_let_in_before_all_has_been_read() -> None:
     """Whose turn it is, and how many are under way, only the whole tells; where there is no limit nobody need wait for it."""
     ward = Ward(limit=1, opened=False)
     ward.sees(B)
-    assert ward.held("b") == ""
+    assert ward.held("b") == NOT_KNOWN
     ward.sees(A.with_job_ref())
     ward.store.turns.open()
     assert ward.woken[-1] == "b"
-    assert place(ward.held("b")) == "1"
+    assert place(ward.held("b")) == 1
     free = Ward(limit=None, opened=False)
     free.sees(B)
     assert free.held("b") is None
