@@ -16,6 +16,7 @@ import (
 
 // Exit codes of the launcher's own, below 128+n (death by signal) and above what applications commonly use.
 const (
+	exitNoManifest    = 122 // the image is not the package it should be
 	exitEarlierStep   = 123 // an earlier step did not end with 0
 	exitTimedOut      = 124 // as timeout(1)
 	exitNotSetUp      = 125 // as timeout(1), docker(1), env(1): the launcher itself failed
@@ -28,6 +29,8 @@ type options struct {
 	before       string
 	timeout      time.Duration
 	allowNetwork bool
+	manifests    []string
+	keep         []string
 	command      []string
 }
 
@@ -39,6 +42,8 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.before, "before", "", "barrier folder of the step that has to end first")
 	flags.DurationVar(&o.timeout, "timeout", 0, "the application is ended after it; 0: never")
 	flags.BoolVar(&o.allowNetwork, "allow-network", false, "let the application open network sockets")
+	each(flags, "manifest", "app.json of a MAP: the first that is there tells the application, if none stands after --", &o.manifests)
+	each(flags, "keep", "a variable of the pod that the manifest does not change", &o.keep)
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
 	}
@@ -46,12 +51,17 @@ func parse(arguments []string) (options, error) {
 	switch {
 	case o.barrier == "":
 		return o, errors.New("--barrier is missing")
-	case len(o.command) == 0:
-		return o, errors.New("the application is missing: write it after --")
+	case len(o.command) == 0 && len(o.manifests) == 0:
+		return o, errors.New("the application is missing: write it after --, or name a manifest")
 	case o.timeout < 0:
 		return o, errors.New("--timeout is negative")
 	}
 	return o, nil
+}
+
+// each is a flag that may be given several times.
+func each(flags *flag.FlagSet, name, usage string, values *[]string) {
+	flags.Func(name, usage, func(value string) error { *values = append(*values, value); return nil })
 }
 
 func main() {
@@ -85,5 +95,19 @@ func run(o options) ending {
 	if err := confine(o.allowNetwork); err != nil {
 		return failed(exitNotSetUp, "the kernel refuses the seccomp filter: %v", err)
 	}
-	return supervise(o.command, o.timeout, signals)
+	app := application{command: o.command}
+	if len(o.manifests) > 0 {
+		told, err := fromManifest(o.manifests, o.keep)
+		if err != nil {
+			return failed(exitNoManifest, "%v", err)
+		}
+		if len(o.command) > 0 {
+			told.command = o.command
+		}
+		app = told
+	}
+	if app.timeout == 0 || o.timeout > 0 && o.timeout < app.timeout {
+		app.timeout = o.timeout
+	}
+	return supervise(app, signals)
 }

@@ -32,13 +32,13 @@ func catch() <-chan os.Signal {
 
 // supervise starts the application, passes signals on, ends it at its deadline, reaps every orphan and returns how it
 // ended. Nothing the application started is left when it returns, so its output no longer changes.
-func supervise(command []string, timeout time.Duration, signals <-chan os.Signal) ending {
+func supervise(app application, signals <-chan os.Signal) ending {
 	// Orphans come to this process also where it is not process 1 (a pod that shares its process namespace, a test).
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return failed(exitNotSetUp, "orphans cannot be adopted: %v", err)
 	}
 	begin := time.Now()
-	pid, end := start(command)
+	pid, end := start(app)
 	if pid == 0 {
 		return end
 	}
@@ -46,8 +46,8 @@ func supervise(command []string, timeout time.Duration, signals <-chan os.Signal
 	deaths := make(chan death)
 	go reapAll(deaths)
 	var deadline, kill, patience <-chan time.Time
-	if timeout > 0 {
-		deadline = time.After(timeout)
+	if app.timeout > 0 {
+		deadline = time.After(app.timeout)
 	}
 	for ended := false; ; {
 		select {
@@ -68,7 +68,7 @@ func supervise(command []string, timeout time.Duration, signals <-chan os.Signal
 			}
 		case <-deadline:
 			end.TimedOut = true
-			end.Launcher = fmt.Sprintf("the application took longer than %s", timeout)
+			end.Launcher = fmt.Sprintf("the application took longer than %s", app.timeout)
 			everybody(pid, unix.SIGTERM)
 			kill = time.After(grace)
 		case <-kill:
@@ -94,8 +94,13 @@ func (e *ending) record(status unix.WaitStatus, took time.Duration) {
 }
 
 // start returns the application's process id, or 0 and the ending that tells why there is none.
-func start(command []string) (int, ending) {
-	name := command[0]
+func start(app application) (int, ending) {
+	name := app.command[0]
+	if app.directory != "" { // before the lookup: a relative path is of the application's directory
+		if err := os.Chdir(app.directory); err != nil {
+			return 0, failed(exitNotSetUp, "the manifest's working directory: %v", err)
+		}
+	}
 	path, err := exec.LookPath(name)
 	if err != nil && !errors.Is(err, exec.ErrDot) { // "." in PATH is the image's own decision
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
@@ -109,11 +114,11 @@ func start(command []string) (int, ending) {
 	}
 	defer null.Close()
 	attributes := &syscall.ProcAttr{
-		Env:   os.Environ(),
+		Env:   environment(app.environment),
 		Files: []uintptr{null.Fd(), os.Stdout.Fd(), os.Stderr.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL},
 	}
-	pid, err := syscall.ForkExec(path, command, attributes)
+	pid, err := syscall.ForkExec(path, app.command, attributes)
 	switch {
 	case errors.Is(err, os.ErrNotExist): // it was there a moment ago
 		return 0, failed(exitNotFound, "the interpreter or loader of %s is not in the image", name)
@@ -121,6 +126,11 @@ func start(command []string) (int, ending) {
 		return 0, failed(exitNotExecutable, "%s cannot be executed: %v", name, err)
 	}
 	return pid, ending{}
+}
+
+// environment is the launcher's own with more variables; each name stands once, or getenv(3) would find the first.
+func environment(more []string) []string {
+	return (&exec.Cmd{Env: append(os.Environ(), more...)}).Environ()
 }
 
 type death struct {

@@ -26,7 +26,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a destination that accepts nothing": (changed(BRIDGE, "spec.destinations.0.accept", []), "at least 1 items"),
     "a pipeline without steps": (changed(PIPELINE, "spec.template.steps", []), "at least 1 items"),
-    "a step without command": (changed(PIPELINE, f"{STEP}.command", ...), "command: Required value"),
+    "a step without command": (changed(PIPELINE, f"{STEP}.command", ...), "command is needed: the launcher starts it in place of the image's entrypoint"),
+    "a MAP that nobody names": (changed(changed(PIPELINE, f"{STEP}.command", ...), f"{STEP}.contract", "MAP"), "a MAP does not say in its results who it is"),
+    "arguments of a MAP without its command": (
+        changed(PIPELINE, STEP, {"name": "spleen", "image": "localhost/spleen:1", "contract": "MAP", "args": ["-l", "DEBUG"]}),
+        "args go with command: write the whole command, or leave args out",
+    ),
+    "an unknown contract": (changed(PIPELINE, f"{STEP}.contract", "Docker"), "Unsupported value"),
     "a step with Gantry's own name": (changed(PIPELINE, f"{STEP}.name", "publish"), "fetch and publish are Gantry's own containers"),
     "a requirement that needs values": (changed(PIPELINE, "spec.match.study.0.values", ...), "every other operator needs values"),
     "Exists with values": (changed(PIPELINE, "spec.match.study.0.operator", "Exists"), "Exists and DoesNotExist take no values"),
@@ -148,4 +154,4 @@ def test_kubectl_shows_all_kinds_of_the_category(api_server: ControlPlane) -> No
     for title in ("VERSION", "LAG", "BRIDGE", "SUCCEEDED", "PIPELINE", "STATE", "PRESENT", "GPU-S", "AGE"):
         assert title in shown
     explained = api_server.kubectl("explain", "ipl.spec.template.steps.command").stdout
-    assert "the launcher starts it in" in explained
+    assert "the launcher starts in place of" in explained

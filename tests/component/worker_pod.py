@@ -130,3 +130,10 @@ class Pod:
             options += ["--before", str(self.barrier(before))]
         environment = {"PATH": os.environ["PATH"], "GANTRY_INPUT": str(self.input), "GANTRY_OUTPUT": str(self.output(name))}
         return subprocess.Popen([self.launcher, *options, "--", "sh", "-c", script], env=environment, stderr=subprocess.DEVNULL)
+
+    def package(self, name: str, manifest: Path) -> int:
+        """One MAP under the real launcher, which starts what the manifest says; to its end."""
+        folders = {"HOLOSCAN_INPUT_PATH": str(self.input), "HOLOSCAN_OUTPUT_PATH": str(self.output(name))}
+        options = ["--barrier", str(self.barrier(name)), "--timeout", "60s", f"--manifest={manifest}", *(f"--keep={one}" for one in folders)]
+        started = subprocess.Popen([self.launcher, *options], env={"PATH": os.environ["PATH"], **folders}, stderr=subprocess.DEVNULL)
+        return started.wait(60)

@@ -83,10 +83,10 @@ class Resources(Part):
 class StepSecurity(Part):
     """What a step is allowed beyond the default."""
 
-    run_as_user: Annotated[int, Field(ge=1, le=2147483647, json_schema_extra={"format": "int64"})] | None = None
-    """User id; absent: 1000."""
-    read_only_root_filesystem: bool = True
-    """False for applications that write beside /tmp and /gantry/output."""
+    run_as_user: Annotated[int, Field(ge=0, le=2147483647, json_schema_extra={"format": "int64"})] | None = None
+    """User id; absent: 1000. 0 is root, which a MAP 0.x needs; the namespace's Pod Security has to allow it."""
+    read_only_root_filesystem: bool | None = None
+    """False for applications that write beside /tmp and /gantry/output. Absent: true, and false for contract MAP, whose packages do."""
     allow_network: bool = False
     """True lets the application open network sockets. False: the launcher refuses them on any CNI."""
 
@@ -94,6 +94,15 @@ class StepSecurity(Part):
 class Step(Part):
     """One application. It sees `input` and the outputs of the steps before it."""
 
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "has(self.command) || self.contract == 'MAP'",
+                "command is needed: the launcher starts it in place of the image's entrypoint (a MAP has it in its manifest)",
+            ),
+            rule("has(self.command) || size(self.args) == 0", "args go with command: write the whole command, or leave args out"),
+        )
+    }
     name: Annotated[
         StepName,
         Field(json_schema_extra=cel(rule("!(self in ['fetch', 'publish'])", "fetch and publish are Gantry's own containers; choose another name"))),
@@ -101,10 +110,10 @@ class Step(Part):
     """Unique within the pipeline."""
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")]
     """Image, best by digest (name@sha256:…)."""
-    contract: Literal["Native"] = "Native"
-    """How the application is spoken to; see the container contract."""
-    command: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=64)]
-    """The application and its arguments. Needed, because the launcher starts it in place of the image's entrypoint."""
+    contract: Literal["Native", "MAP"] = "Native"
+    """How the application is spoken to; see the container contracts. MAP: a MONAI application package, 1.0 or 0.x, unmodified."""
+    command: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=64)] | None = None
+    """The application and its arguments, which the launcher starts in place of the image's entrypoint. Absent with contract MAP: the manifest's."""
     args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = []
     """Further arguments."""
     env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] = []
@@ -209,6 +218,14 @@ class Scheduling(Part):
 class RunTemplate(Part):
     """What a Run does, as a CronJob has its jobTemplate."""
 
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "self.steps[size(self.steps) - 1].contract != 'MAP' || has(self.report.algorithm)",
+                "report.algorithm is needed: a MAP does not say in its results who it is",
+            )
+        )
+    }
     input: Input = Input()
     """What the application gets."""
     steps: Annotated[list[Step], Field(min_length=1, max_length=8, json_schema_extra=list_map("name"))]

@@ -9,6 +9,7 @@ The only room that uses highdicom and pydicom to build; it must not read a clock
 from gantry.findings import Findings, findings_schema
 
 from .absence import build_not_performed
+from .algorithms import without_findings
 from .build import build_report, refused
 from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
@@ -55,4 +56,5 @@ __all__ = [
     "reidentify",
     "require_valid",
     "validate_report",
+    "without_findings",
 ]

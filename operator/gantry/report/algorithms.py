@@ -35,6 +35,24 @@ def identities(findings: Findings, context: ReportContext) -> tuple[Identity, ..
     return tuple(Identity(each, _device_uid(each, context)) for each in (_overridden(first, context), *others))
 
 
+def without_findings(context: ReportContext) -> Findings:
+    """The document of an application that hands over DICOM objects only: it says who made them and nothing else. No report is made of it.
+
+    Raises InvalidReport when the pipeline does not name the algorithm.
+    """
+    own = context.algorithm
+    if own is None:
+        raise InvalidReport("report.algorithm of the pipeline is missing: an application without findings.json does not say who it is")
+    try:
+        maker = FindingsAlgorithm(id="application", name=own.name, version=own.version, manufacturer=own.manufacturer)
+    except ValidationError:
+        raise InvalidReport(_CHARACTERS) from None
+    return Findings(schema_version="v1alpha1", algorithms=(maker,))
+
+
+_CHARACTERS = "report.algorithm of the pipeline holds a character that DICOM does not allow (backslash or control character)"
+
+
 def _overridden(algorithm: FindingsAlgorithm, context: ReportContext) -> FindingsAlgorithm:
     own = context.algorithm
     if own is None:
@@ -43,7 +61,7 @@ def _overridden(algorithm: FindingsAlgorithm, context: ReportContext) -> Finding
     try:
         return FindingsAlgorithm.model_validate(named)
     except ValidationError:
-        raise InvalidReport("report.algorithm of the pipeline holds a character that DICOM does not allow (backslash or control character)") from None
+        raise InvalidReport(_CHARACTERS) from None
 
 
 def _device_uid(algorithm: FindingsAlgorithm, context: ReportContext) -> str:

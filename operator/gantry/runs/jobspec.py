@@ -12,6 +12,7 @@ from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
 from gantry.api.run import InferenceRun, RunSpec
 
 from .after import Earlier
+from .contracts import Contract, contract_of
 from .names import job_name, notice_name
 from .task import VARIABLE, Predecessor, Task
 from .view import BridgeView, RunView
@@ -31,6 +32,8 @@ TASK_LIMIT = 120_000
 """Bytes; Linux takes at most 128 KiB in one variable (MAX_ARG_STRLEN), the rest is its name and slack."""
 FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """fetch stays below 100 MB for any study (docs/benchmarks.md); the limit leaves room for page cache counted by the cgroup."""
+SHARED_MEMORY = "1Gi"
+"""Of /dev/shm, as the reference runner of MAPs has it; what is used counts against the step's memory limit."""
 PUBLISH_RESOURCES = {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}}
 """highdicom takes 130 MB; a passed-through segmentation is held once."""
 
@@ -152,7 +155,7 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
         **_POD,
         "initContainers": [fetch],
         "containers": [*(_step(template, position) for position in range(len(template.steps))), publish],
-        "volumes": [_volume(name, scheduling.workspace) for name in _volume_names(template)],
+        "volumes": [*(_volume(name, scheduling.workspace) for name in _volume_names(template)), *_shared_memories(template)],
     }
     optional = {
         "nodeSelector": scheduling.node_selector,
@@ -236,15 +239,17 @@ def _worker_environment(
 def _step(template: RunTemplate, position: int) -> dict[str, Any]:
     """An application under the launcher: it sees the input, its own output, and the outputs of the steps before it."""
     step, earlier = template.steps[position], template.steps[:position]
+    contract = contract_of(step)
     launcher = ["/gantry/bin/launcher", "--barrier", "/gantry/barrier"]
     mounts = [
-        _mount("input", "/gantry/input", read_only=True),
+        *(_mount("input", path, read_only=True) for path in ("/gantry/input", *contract.input)),
         _mount("tools", "/gantry/bin", read_only=True, part="bin"),
         _mount("tools", "/gantry/settings.json", read_only=True, part=f"settings/{step.name}.json"),
-        _mount(_output(step), "/gantry/output"),
+        *(_mount(_output(step), path) for path in ("/gantry/output", *contract.output)),
         _mount(_barrier(step), "/gantry/barrier"),
         *(_mount(_output(before), f"/gantry/steps/{before.name}", read_only=True) for before in earlier),
         _mount(f"tmp-{step.name}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
+        *([_mount(_shared_memory(step), "/dev/shm")] if contract.shared_memory else []),  # noqa: S108
     ]
     if earlier:
         launcher += ["--before", "/gantry/before"]
@@ -252,12 +257,14 @@ def _step(template: RunTemplate, position: int) -> dict[str, Any]:
     launcher += ["--timeout", f"{_seconds(step.timeout)}s"]
     if step.security.allow_network:
         launcher.append("--allow-network")
+    environment = _step_environment(step, contract)
+    launcher += contract.launcher([variable["name"] for variable in environment])
     made: dict[str, Any] = {
         "name": step.name,
         "image": step.image,
-        "command": [*launcher, "--", *step.command, *step.args],
-        "env": _step_environment(step),
-        "securityContext": _security(read_only=step.security.read_only_root_filesystem, user=step.security.run_as_user),
+        "command": [*launcher, *(["--", *step.command, *step.args] if step.command else [])],
+        "env": environment,
+        "securityContext": _step_security(step, contract),
         "volumeMounts": mounts,
     }
     if resources := step.resources.model_dump(by_alias=True, exclude_none=True):
@@ -265,11 +272,11 @@ def _step(template: RunTemplate, position: int) -> dict[str, Any]:
     return made
 
 
-def _step_environment(step: Step) -> list[dict[str, Any]]:
-    """The user's own, but GANTRY_* is Gantry's; HOME may be set to something else than /tmp, the only place that is always writable."""
-    ours = {"GANTRY_INPUT": "/gantry/input", "GANTRY_OUTPUT": "/gantry/output", "GANTRY_SETTINGS": "/gantry/settings.json"}
+def _step_environment(step: Step, contract: Contract) -> list[dict[str, Any]]:
+    """The user's own, but paths of the contract are Gantry's; HOME may be set to something else than /tmp, the only place that is always writable."""
+    ours = {"GANTRY_INPUT": "/gantry/input", "GANTRY_OUTPUT": "/gantry/output", "GANTRY_SETTINGS": "/gantry/settings.json", **contract.environment}
     theirs = {variable.name: _variable(variable) for variable in step.env if variable.name not in ours}
-    home = {"HOME": {"name": "HOME", "value": "/tmp"}}  # noqa: S108 - a path within the container
+    home = {"HOME": {"name": "HOME", "value": contract.home}} if contract.home else {}
     return [{"name": name, "value": value} for name, value in ours.items()] + list((home | theirs).values())
 
 
@@ -280,13 +287,16 @@ def _variable(variable: EnvVar) -> dict[str, Any]:
     return {"name": variable.name, "value": variable.value or ""}
 
 
-def _security(*, read_only: bool, user: int | None = None) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": read_only,
-    }
-    return made | ({"runAsUser": user} if user else {})
+def _security(*, read_only: bool) -> dict[str, Any]:
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": read_only}
+
+
+def _step_security(step: Step, contract: Contract) -> dict[str, Any]:
+    read_only, user = step.security.read_only_root_filesystem, step.security.run_as_user
+    made = _security(read_only=contract.read_only_root if read_only is None else read_only)
+    if user is None:
+        return made
+    return made | {"runAsUser": user} | ({"runAsNonRoot": False} if user == 0 else {})
 
 
 def _mount(volume: str, path: str, *, read_only: bool = False, part: str = "") -> dict[str, Any]:
@@ -301,6 +311,15 @@ def _volume_names(template: RunTemplate) -> list[str]:
 def _volume(name: str, workspace: Workspace) -> dict[str, Any]:
     directory = {"sizeLimit": str(workspace.size_limit)} | ({"medium": "Memory"} if workspace.medium == "Memory" else {})
     return {"name": name, "emptyDir": directory}
+
+
+def _shared_memories(template: RunTemplate) -> list[dict[str, Any]]:
+    memory = {"medium": "Memory", "sizeLimit": SHARED_MEMORY}
+    return [{"name": _shared_memory(step), "emptyDir": memory} for step in template.steps if contract_of(step).shared_memory]
+
+
+def _shared_memory(step: Step) -> str:
+    return f"shm-{step.name}"
 
 
 def _output(step: Step) -> str:

@@ -42,14 +42,15 @@ class Limits:
 class Outputs:
     """`objects`: DICOM files by their path within the folder, in the order of their names."""
 
-    findings: bytes
+    findings: bytes | None
+    """findings.json; None: there is none."""
     objects: tuple[tuple[str, bytes], ...]
     other: int
     """Files that are neither; they stay where they are and go with the pod."""
 
 
 def collect(folder: Path, *, step: str, limits: Limits | None = None) -> Outputs:
-    """Raises Stop: UnacceptedObject, InvalidFindings (too large) or NoOutput."""
+    """Raises Stop: UnacceptedObject, InvalidFindings (too large)."""
     reader = _Reader(step, limits or Limits())
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -57,8 +58,6 @@ def collect(folder: Path, *, step: str, limits: Limits | None = None) -> Outputs
             reader.take(path, parent, name)
     finally:
         os.close(root)
-    if reader.findings is None:
-        raise Stop(RunReason.NO_OUTPUT, f"step {step} ended with 0 but left no {FINDINGS} in GANTRY_OUTPUT", step=step)
     return Outputs(reader.findings, tuple(reader.objects), reader.other)
 
 

@@ -24,7 +24,7 @@ from gantry.runs.receipt import LIMIT, StepEnd
 from .log import peak_memory, tell
 from .marking import mark_results
 from .outcome import Stop, unexpected
-from .outputs import Limits, Outputs, collect, collect_masks
+from .outputs import FINDINGS, Limits, Outputs, collect, collect_masks
 from .patience import Patience
 from .steps import judge, step_end, wait_for_end
 from .upload import Object, keep_findings, store
@@ -91,14 +91,24 @@ def _prepare(workspace: Workspace) -> _Prepared:
 
 def _publish_outputs(
     task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]
-) -> tuple[tuple[Result, ...], FindingCounts, tuple[str, ...]]:
+) -> tuple[tuple[Result, ...], FindingCounts | None, tuple[str, ...]]:
     last = task.spec.template.steps[-1].name
     ready = prepared.result()
     outputs = collect(workspace.output(last), step=last, limits=Limits(objects=_room(task)))
+    _require_something(outputs, task)
     objects, findings, warnings = _build(task, workspace, outputs, ready)
     for warning in warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
     return asyncio.run(_store_all(sink, objects, outputs.findings, shadow=task.spec.mode == "Shadow")), findings, warnings
+
+
+def _require_something(outputs: Outputs, task: Task) -> None:
+    """An application that failed quietly also ends with 0 and leaves nothing. A MAP may leave DICOM objects alone; Gantry then makes no report."""
+    step = task.spec.template.steps[-1]
+    if outputs.findings is not None or (outputs.objects and step.contract == "MAP"):
+        return
+    nothing = f"no {FINDINGS} in GANTRY_OUTPUT" if step.contract == "Native" else f"neither DICOM objects nor {FINDINGS} in its output folder"
+    raise Stop(RunReason.NO_OUTPUT, f"step {step.name} ended with 0 but left {nothing}", step=step.name)
 
 
 REPORTS = 3
@@ -117,16 +127,27 @@ def objects_that_fit(steps: int) -> int:
     return (LIMIT - 150 - 175 * steps) // 340 - REPORTS
 
 
-def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts, tuple[str, ...]]:
+def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts | None, tuple[str, ...]]:
     """Everything that will be stored, or nothing."""
-    from gantry.report import ReportError, build_key_objects, build_masks, build_report, count_findings, mark, parse_findings, require_valid
+    from gantry.report import (
+        ReportError,
+        build_key_objects,
+        build_masks,
+        build_report,
+        count_findings,
+        mark,
+        parse_findings,
+        require_valid,
+        without_findings,
+    )
 
     from .context import report_context
     from .objects import accept, encoder
 
     context, step = report_context(task), task.spec.template.steps[-1].name
     try:
-        findings = parse_findings(outputs.findings)
+        reported = outputs.findings is not None
+        findings = parse_findings(outputs.findings) if outputs.findings is not None else without_findings(context)
         accepted = accept(outputs.objects, task=task, step=step, source=ready.source, findings=findings, context=context)
         _require_room(len(accepted) + len(findings.masks), task)
         files = collect_masks(workspace.output(step), {mask.file for mask in findings.masks}, step=step) if findings.masks else {}
@@ -134,11 +155,11 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
         objects = {one.name: one.dataset for one in accepted} | drawn
         for dataset in objects.values() if context.shadow else ():
             mark(dataset)
-        built = build_report(findings, ready.source, context, objects)
+        built = build_report(findings, ready.source, context, objects) if reported else ()
         require_valid(built, ready.source, objects.values())
         if task.spec.template.report.key_objects and len(objects) + len(built) > 1:
             built = (*built, build_key_objects(findings, built, tuple(objects.values()), ready.source, context))
-        counts = count_findings(findings, context)
+        counts = count_findings(findings, context) if reported else None
     except ReportError as error:
         raise Stop(error.reason, str(error), step=step) from error
     tell("built", {"reports": len(built), "objects": len(accepted), "masks": len(drawn), "otherFiles": outputs.other})
@@ -161,12 +182,13 @@ def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Objec
     return Object(kind, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), encode)
 
 
-async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes, *, shadow: bool) -> tuple[Result, ...]:
+async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes | None, *, shadow: bool) -> tuple[Result, ...]:
     """Results first: findings.json is kept with one of them, for Runs that follow, and Orthanc is told which are shadow."""
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
         results = await store(orthanc, objects, sink.patience, username=username)
-        await keep_findings(orthanc, results, findings, sink.patience)
+        if findings is not None:
+            await keep_findings(orthanc, results, findings, sink.patience)
         if shadow:
             await mark_results(orthanc, results, sink.patience)
         return results

@@ -21,14 +21,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from gantry.api import RunReason
+from gantry.api import RunReason, parse_duration
 from gantry.runs.receipt import StepEnd
 
 from .outcome import Stop
 
 POLL = 0.05  # seconds between looks for a step that has not begun: its image may be pulled for minutes
 RECORD_LIMIT = 16384  # bytes of exit.json; the launcher writes about 200
-EARLIER_STEP_FAILED, TIMED_OUT, NOT_SET_UP, NOT_EXECUTABLE, NOT_FOUND = 123, 124, 125, 126, 127
+NO_MANIFEST, EARLIER_STEP_FAILED, TIMED_OUT, NOT_SET_UP, NOT_EXECUTABLE, NOT_FOUND = 122, 123, 124, 125, 126, 127
 """The launcher's own exit codes (launcher/main.go)."""
 REJECTED_INPUT = range(64, 79)
 """sysexits.h: by contract, this input is not usable and another attempt would end the same."""
@@ -119,8 +119,9 @@ def judge(step: str, record: Record | Forged | None, *, timeout: str) -> Stop | 
             return _stop(RunReason.STEP_FAILED, f"step {step} wrote over the launcher's record of its end", step, None)
         case Record(code=0):
             return None
-        case Record(timed_out=True, code=code):
-            return _stop(RunReason.STEP_TIMED_OUT, f"step {step} took longer than its timeout of {timeout} and was ended", step, code)
+        case Record(timed_out=True, code=code, seconds=seconds):
+            limit = timeout if seconds >= parse_duration(timeout).total_seconds() else f"{seconds:.0f}s, which its manifest gives,"
+            return _stop(RunReason.STEP_TIMED_OUT, f"step {step} took longer than its timeout of {limit} and was ended", step, code)
         case Record(signal=signal, code=code) if signal:
             hint = "; at its memory limit the kernel does that too" if signal == 9 else ""
             return _stop(RunReason.STEP_FAILED, f"step {step} was killed by signal {signal}{hint}", step, code)
@@ -133,6 +134,7 @@ def judge(step: str, record: Record | Forged | None, *, timeout: str) -> Stop | 
 
 
 _LAUNCHER = {
+    NO_MANIFEST: "was not run: its image has no usable manifest (app.json) and so is no MAP; see the container's log, or choose contract Native",
     EARLIER_STEP_FAILED: "was not run because an earlier step did not end with 0",
     NOT_SET_UP: "was not run: the launcher could not set up; see the container's log",
     NOT_EXECUTABLE: "was not run: its command cannot be executed; see the container's log",

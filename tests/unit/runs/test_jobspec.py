@@ -277,3 +277,53 @@ def test_a_task_that_does_not_fit_into_a_variable_is_refused_with_advice() -> No
 def test_no_identifier_of_the_study_stands_in_the_job_but_orthancs_ids() -> None:
     text = json.dumps({**made(), "spec": None})
     assert "11111111-22222222" not in text
+
+
+A_MAP = a_run().with_template(
+    steps=[{"name": "spleen", "image": "localhost/spleen:1", "contract": "MAP", "env": [{"name": "HOLOSCAN_INPUT_PATH", "value": "elsewhere"}]}],
+    report={"algorithm": {"name": "Spleen", "version": "1", "manufacturer": "Test"}},
+)
+
+
+def test_a_map_finds_input_and_output_where_both_generations_look() -> None:
+    seen, told = mounts("spleen", A_MAP), environment("spleen", A_MAP)
+    for path in ("/gantry/input", "/var/holoscan/input", "/var/monai/input"):
+        assert seen[path] == ("input", True, "")
+    for path in ("/gantry/output", "/var/holoscan/output", "/var/monai/output"):
+        assert seen[path] == ("output-spleen", False, "")
+    assert {name: told[name] for name in ("HOLOSCAN_INPUT_PATH", "HOLOSCAN_OUTPUT_PATH", "MONAI_INPUTPATH", "MONAI_OUTPUTPATH")} == {
+        "HOLOSCAN_INPUT_PATH": "/var/holoscan/input",
+        "HOLOSCAN_OUTPUT_PATH": "/var/holoscan/output",
+        "MONAI_INPUTPATH": "/var/monai/input",
+        "MONAI_OUTPUTPATH": "/var/monai/output",
+    }
+
+
+def test_a_map_is_started_by_its_manifest_which_does_not_change_the_pods_paths() -> None:
+    command = container("spleen", A_MAP)["command"]
+    assert "--" not in command
+    assert [word for word in command if word.startswith("--manifest")] == ["--manifest=/etc/holoscan/app.json", "--manifest=/etc/monai/app.json"]
+    assert {word.removeprefix("--keep=") for word in command if word.startswith("--keep=")} == set(environment("spleen", A_MAP))
+
+
+def test_a_map_keeps_its_home_and_writes_its_root_and_has_shared_memory() -> None:
+    made_of = container("spleen", A_MAP)
+    assert "HOME" not in environment("spleen", A_MAP)
+    assert made_of["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": False}
+    assert mounts("spleen", A_MAP)["/dev/shm"] == ("shm-spleen", False, "")
+    assert {"name": "shm-spleen", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}} in pod(A_MAP)["volumes"]
+
+
+def test_a_command_takes_the_place_of_a_manifests() -> None:
+    step = {"name": "spleen", "image": "localhost/spleen:1", "contract": "MAP", "command": ["python3", "/opt/holoscan/app"], "args": ["-l", "DEBUG"]}
+    command = container("spleen", a_run().with_template(steps=[step]))["command"]
+    assert command[command.index("--") :] == ["--", "python3", "/opt/holoscan/app", "-l", "DEBUG"]
+
+
+def test_root_is_a_steps_own_wish() -> None:
+    step = {"name": "old", "image": "localhost/old:1", "contract": "MAP", "security": {"runAsUser": 0, "readOnlyRootFilesystem": True}}
+    run = a_run().with_template(steps=[step])
+    assert container("old", run)["securityContext"] == {
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True, "runAsUser": 0, "runAsNonRoot": False,
+    }  # fmt: skip
+    assert "runAsNonRoot" not in container("publish", run)["securityContext"]
