@@ -18,6 +18,7 @@ from pydicom.valuerep import validate_value
 
 from gantry.findings import Algorithm
 
+from .characters import mend_characters
 from .errors import UnacceptedObject
 from .validate.content import check_item
 from .validate.items import tree
@@ -150,6 +151,7 @@ def conform(dataset: Dataset, *, kind: str, name: str, origin: Origin, strict: b
 def _faults(result: Dataset, kind: str, origin: Origin) -> Iterator[str]:
     """What is wrong, mending on the way."""
     yield from _own_identity(result)
+    yield from mend_characters(result, origin.image)
     yield from _of_the_study(result, origin)
     for keyword, answer in (_NOT_EMPTY[""] | _NOT_EMPTY[kind]).items():
         yield from _filled(result, keyword, answer, origin, where="")

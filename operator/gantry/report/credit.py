@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pydicom import DataElement, Dataset
 from pydicom.sequence import Sequence as Items
 
-from gantry.findings import Findings
+from gantry.findings import Algorithm, Findings
 
 from .algorithms import contributing_equipment, identities
+from .characters import hold
 from .conformance import Origin
 from .context import ReportContext
 from .document import moment
@@ -26,11 +27,17 @@ def credited(dataset: Dataset, findings: Findings, context: ReportContext) -> Da
         vocabulary = Vocabulary()
         present = items(dataset, "ContributingEquipmentSequence")
         named = {text(item, "DeviceUID") for item in present}
-        missing = [identity for identity in identities(findings, context) if identity.device_uid not in named]
+        known = identities(findings, context)
+        missing = [identity for identity in known if identity.device_uid not in named]
         made = [contributing_equipment(identity, context, vocabulary) for identity in missing]
         result = shallow(dataset)
         result[_TAG] = DataElement(_TAG, "SQ", Items([*present, *made, _gantry(context, vocabulary)]))
+        hold(result, [context.installation, *(word for one in known for word in _words(one.algorithm))])
         return result
+
+
+def _words(algorithm: Algorithm) -> tuple[str, ...]:
+    return algorithm.manufacturer, algorithm.name, algorithm.version, algorithm.serial or ""
 
 
 def _gantry(context: ReportContext, vocabulary: Vocabulary) -> Dataset:

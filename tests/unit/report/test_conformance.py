@@ -57,6 +57,12 @@ def of_the_study(dataset: Dataset) -> Origin:
     return origin(FINDINGS, [image], CONTEXT)
 
 
+def without_set(**changes: object) -> Dataset:
+    """As pydicom reads what was written in Latin-1 with no word of it."""
+    dataset = changed(a_secondary_capture(SOURCE[0]), SpecificCharacterSet=None, StudyDescription=None, **changes)
+    return read_back(as_file(dataset).replace("Müller^Jürgen".encode(), b"M\xfcller^J\xfcrgen"))
+
+
 CASES: dict[str, tuple[Callable[[], Dataset], str, list[str]]] = {
     "a report of an SDK": (
         sdk_report,
@@ -86,6 +92,10 @@ CASES: dict[str, tuple[Callable[[], Dataset], str, list[str]]] = {
     "a PDF that does not say whether names are in it": (lambda: a_pdf(SOURCE[0], BurnedInAnnotation=None), "PDF", ["x.dcm: BurnedInAnnotation: is missing"]),
     "a capture": (lambda: a_secondary_capture(SOURCE[0]), "SC", []),
     "a date that is none": (lambda: an_invalid_date(a_secondary_capture(SOURCE[0]), "DateOfSecondaryCapture"), "SC", ["x.dcm: DateOfSecondaryCapture: has a value that DA does not allow"]),
+    "a name in Latin-1 with no word of it": (without_set, "SC", ["x.dcm: SpecificCharacterSet: is missing, but there are texts beyond ASCII; Gantry wrote ISO_IR 100"]),
+    "texts in nobody knows what": (lambda: without_set(PatientName="Mueller^Juergen", SeriesDescription="Ärzte"), "SC", ["x.dcm: SpecificCharacterSet: is missing, but there are texts beyond ASCII"]),
+    "letters that were lost": (lambda: changed(a_secondary_capture(SOURCE[0]), PatientName="M?ller^J?rgen"), "SC", ["x.dcm: PatientName: has question marks for letters that its character set lacks; Gantry copied it from the input"]),
+    "another name, which is not mended": (lambda: changed(a_secondary_capture(SOURCE[0]), PatientName="M?ller^Johann"), "SC", []),
     "an invalid value copied from the input": (lambda: an_invalid_date(a_secondary_capture(SOURCE[0]), "StudyDate"), "SC", []),
 }  # fmt: skip
 
@@ -132,3 +142,22 @@ def test_an_algorithm_that_names_itself_is_not_named_twice() -> None:
     once = credited(read_back(SEGMENTATION), FINDINGS, CONTEXT)
     devices = [item.get("DeviceUID") for item in credited(once, FINDINGS, CONTEXT).ContributingEquipmentSequence]
     assert len([device for device in devices if device]) == 1
+
+
+def test_a_letter_that_the_set_of_the_object_lacks_is_kept_in_utf_8() -> None:
+    """A name of Cyrillic in an object of Latin-1: whatever else is in it stays readable."""
+    source = ct_series(1, SpecificCharacterSet="ISO_IR 192", PatientName="Żółć^Ωμέγα", ReferringPhysicianName="House^Änne")
+    made = changed(a_secondary_capture(source[0]), SpecificCharacterSet="ISO_IR 100", PatientName="?ó??^?????")
+    mended, told = conform(read_back(as_file(made)), kind="SC", name="x.dcm", origin=origin(FINDINGS, source, CONTEXT), strict=False)
+    read = read_back(as_file(mended))
+    assert told == ("x.dcm: PatientName: has question marks for letters that its character set lacks; Gantry copied it from the input",)
+    assert (read.SpecificCharacterSet, read.PatientName, read.ReferringPhysicianName) == ("ISO_IR 192", "Żółć^Ωμέγα", "House^Änne")
+
+
+@pytest.mark.parametrize(("declared", "expected"), [("ISO_IR 100", "ISO_IR 192"), (None, "ISO_IR 192"), ("ISO_IR 192", "ISO_IR 192"), ("ISO_IR 144", "ISO_IR 192")])
+def test_an_algorithm_may_have_a_name_in_any_letters(declared: str | None, expected: str) -> None:
+    source = ct_series(1, PatientName="Mueller^Juergen", StudyDescription=None)
+    named = parsed(negative() | {"algorithms": [ALGORITHM | {"name": "Ωmega 肺"}]})
+    read = read_back(as_file(credited(changed(a_secondary_capture(source[0]), SpecificCharacterSet=declared), named, CONTEXT)))
+    assert read.SpecificCharacterSet == expected
+    assert "Ωmega 肺" in [item.ManufacturerModelName for item in read.ContributingEquipmentSequence]
