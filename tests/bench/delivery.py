@@ -22,7 +22,7 @@ from tests.component.dicom_receiver import Receiver, dicom_receiver
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Errand, Target, Terms, ToModality
+from gantry.delivery import Cargo, Courier, Errand, Target, Terms, ToModality
 from gantry.orthanc import Credentials, Modality, Orthanc
 
 ALONE = 20
@@ -68,7 +68,7 @@ class Queue:
         """Until every one is final."""
         begun = now()
         courier = Courier(clock=now, jitter=lambda: 0.5, wake=self.wake)
-        errands = [Errand(n, (2, begun + timedelta(milliseconds=n)), "bridge", [one], Terms(begun + timedelta(seconds=limit))) for n, one in enumerate(results)]
+        errands = [Errand(n, (2, begun + timedelta(milliseconds=n)), "bridge", Cargo([one]), Terms(begun + timedelta(seconds=limit))) for n, one in enumerate(results)]
         self.states = {n: pending("pacs")[0] for n in range(len(results))}
         for number in self.states:
             self.wake(number, 0)

@@ -15,7 +15,7 @@ from tests.component.dicom_receiver import Receiver
 from tests.component.orthanc_server import OrthancServer
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Errand, Target, Terms, ToModality
+from gantry.delivery import Cargo, Courier, Errand, Target, Terms, ToModality
 from gantry.orthanc import Credentials, Modality, Orthanc
 
 NAME = "gantry_radiology_main_pacs"
@@ -35,7 +35,7 @@ def a_result(server: OrthancServer, name: str) -> Result:
 
 async def delivered(
     server: OrthancServer,
-    results: Result | Sequence[Result],
+    results: Result | Sequence[Result] | Cargo,
     place: Modality | Target,
     *,
     between: Callable[[DeliveryStatus], None] = lambda delivery: None,
@@ -47,8 +47,9 @@ async def delivered(
     woken: list[float] = []
     courier = Courier(clock=lambda: datetime.now(UTC), jitter=lambda: 0.5, wake=lambda who, seconds: woken.append(seconds))
     deliveries = pending("pacs")
+    cargo = results if isinstance(results, Cargo) else Cargo([results] if isinstance(results, Result) else list(results))
     begun = datetime.now(UTC)
-    errand = Errand("run", (0, begun), "bridge", [results] if isinstance(results, Result) else list(results), Terms(begun + timedelta(seconds=limit), commitment))
+    errand = Errand("run", (0, begun), "bridge", cargo, Terms(begun + timedelta(seconds=limit), commitment))
     async with Orthanc(server.url, credentials=Credentials(server.username, server.password)) as orthanc:
         for _ in range(STEPS):
             progress = await courier.advance(orthanc, errand, targets={"pacs": target}, deliveries=deliveries)

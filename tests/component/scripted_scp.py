@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from pydicom import Dataset
@@ -51,9 +51,9 @@ def slowly(seconds: float) -> Script:
 
 
 class ScriptedSCP:
-    """`script` may be changed while it runs. It answers C-FIND of level IMAGE from what it stored."""
+    """`script` may be changed while it runs. `without`: SOP classes it refuses; `syntaxes`: transfer syntaxes it takes. It answers C-FIND of level IMAGE from what it stored."""
 
-    def __init__(self, script: Script, *, storage: bool = True, aet: str = "SCRIPTED", called: bool = False, port: int | None = None) -> None:
+    def __init__(self, script: Script, *, storage: bool = True, without: Collection[str] = (), aet: str = "SCRIPTED", called: bool = False, port: int | None = None, syntaxes: Sequence[str] = ()) -> None:
         self.script, self.aet, self.port = script, aet, port or free_port()
         self.stored: list[str] = []
         self.associations = 0
@@ -63,7 +63,8 @@ class ScriptedSCP:
         self._ae.add_supported_context(Verification)
         self._ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         for context in AllStoragePresentationContexts if storage else ():
-            self._ae.add_supported_context(context.abstract_syntax)
+            if context.abstract_syntax not in without:
+                self._ae.add_supported_context(context.abstract_syntax, syntaxes or None)
         self._server: Any = None
 
     def start(self) -> None:

@@ -19,6 +19,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two destinations of one name": (changed(BRIDGE, "spec.destinations", [BRIDGE["spec"]["destinations"][0]] * 2), "Duplicate value"),
     "a destination of two kinds": (changed(BRIDGE, "spec.destinations.0.orthancPeer", "second"), "give exactly one of dicom, dicomWeb, orthancPeer and orthancModality"),
     "a destination of no kind": (changed(BRIDGE, "spec.destinations.0.dicom", ...), "give exactly one of dicom, dicomWeb, orthancPeer and orthancModality"),
+    "a class of reports asked of a DICOMweb server": (
+        changed(BRIDGE, "spec.destinations.0", {"name": "web", "dicomWeb": {"url": "https://vna/dicom-web"}, "srFallback": "ComprehensiveSR"}),
+        "only DICOM destinations negotiate what they store; leave srFallback at None and set report.sopClass in the pipeline",
+    ),
     "a destination with the name of the way back": (changed(BRIDGE, "spec.destinations.0.name", "sender"), "sender is the name of delivery.returnToSender"),
     "credentials in the url of a DICOMweb server": (
         changed(BRIDGE, "spec.destinations.0", {"name": "web", "dicomWeb": {"url": "https://user:pw@vna/dicom-web"}}),

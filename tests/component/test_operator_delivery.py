@@ -5,20 +5,26 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from tests.builders import PIPELINE, RUN, changed
 from tests.builders_runs import a_receipt
-from tests.builders_slices import a_ct
+from tests.builders_slices import a_ct, encoded
 from tests.component.control_plane import ControlPlane
 from tests.component.operator_process import Hospital, a_hospital, named, wait
 from tests.component.orthanc_server import OrthancServer, orthanc_server
+from tests.component.scripted_scp import scripted_scp, stores
 from tests.component.test_operator_journey import a_bridge, a_secret, bridge_says, pipeline_says
 
+from gantry.api.run import Result
 from gantry.kube import RUNS
+from gantry.runs import result_uid
 
+COMPREHENSIVE_3D, COMPREHENSIVE = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
 NUMBERS = itertools.count(1)
 
 
@@ -110,6 +116,38 @@ def test_results_return_to_whom_stored_the_images_and_are_committed_to(empty: Ho
         images = [orthanc.rest("GET", f"/instances/{one}/simplified-tags") for one in orthanc.rest("GET", "/instances")]
         for secret in {tags[key] for tags in images for key in ("PatientID", "StudyInstanceUID", "AccessionNumber")}:
             assert secret not in operator.log
+
+
+def test_a_pacs_that_refuses_the_class_of_the_report_gets_the_other_and_the_bridge_says_so(empty: Hospital, orthanc: OrthancServer) -> None:
+    with scripted_scp(stores, without=[COMPREHENSIVE_3D]) as scp, empty.operator() as operator:
+        node = {"name": "pacs", "srFallback": "ComprehensiveSR", "dicom": {"aet": scp.aet, "host": "127.0.0.1", "port": scp.port}}
+        empty.apply(a_secret(), changed(a_bridge(orthanc), "spec.destinations", [node]))
+        bridge_says(empty, "Ready", "True/Ready")
+        for name in ("a", "b"):
+            empty.apply(named(delivery(RUN, destinations=["pacs"]), name))
+            task = next(one["value"] for one in empty.has_job(name)["spec"]["template"]["spec"]["containers"][-1]["env"] if one["name"] == "GANTRY_TASK")
+            assert json.loads(task)["alternatives"] is True
+            report = result_uid("test", empty.namespace, name, "sr", 0)
+            results = [an_sr(orthanc, f"{name} {kind}", sop_class, uid) for kind, sop_class, uid in (("3D", COMPREHENSIVE_3D, report), ("2D", COMPREHENSIVE, None))]
+            receipt = a_receipt().model_copy(update={"results": (results[0],), "alternatives": (results[1],)})
+            empty.publishes(empty.pod(name), receipt)
+            completes(empty, name)
+            assert scp.stored[-1] == results[1].sop_instance_uid
+            (said,) = bridge_says(empty, "Ready", "True/Ready")["destinations"]
+            assert (said["name"], said["place"], said["reports"]) == ("pacs", f"{scp.aet}@127.0.0.1:{scp.port}", "ComprehensiveSR")
+        assert [empty.status(name)["deliveries"][0]["attempts"] for name in ("a", "b")] == [2, 1], "asked once"
+        told = [json.loads(line) for line in operator.log.splitlines() if "results delivered" in line]
+        assert [(len(one["alternatives"]), one["deliveries"][0]["reports"]) for one in told] == [(1, "ComprehensiveSR")] * 2
+
+
+def an_sr(orthanc: OrthancServer, name: str, sop_class: str, sop_instance: str | None) -> Result:
+    """A report in Orthanc, under a UID that the operator knows as its own if one is given."""
+    dataset = pydicom.dcmread(BytesIO(a_ct(name, series="result", number=99, patient=name, Modality="SR")))
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = sop_instance or dataset.SOPInstanceUID
+    (stored,) = orthanc.upload(encoded(dataset))
+    uids = {"sop_class_uid": sop_class, "sop_instance_uid": str(dataset.SOPInstanceUID), "series_instance_uid": str(dataset.SeriesInstanceUID)}
+    return a_receipt().results[0].model_copy(update={"orthanc_id": stored["ID"], **uids})
 
 
 def test_a_rotated_password_of_a_dicomweb_server_is_taken_without_a_restart(empty: Hospital, orthanc: OrthancServer, pacs: OrthancServer) -> None:

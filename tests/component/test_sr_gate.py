@@ -45,7 +45,7 @@ from tests.sr_structure import walk
 
 from gantry.api import Code, RunReason
 from gantry.api.pipeline import Algorithm
-from gantry.report import InvalidFindings, build_not_performed, build_report, reidentify
+from gantry.report import InvalidFindings, build_alternatives, build_not_performed, build_report, for_comprehensive, reidentify
 from gantry.report.absence import CAUSES
 
 Json = dict[str, Any]
@@ -81,6 +81,14 @@ def test_every_validator_takes_a_comprehensive_sr(tmp_path: Path) -> None:
     document = everything()
     document["findings"] = [finding for finding in document["findings"] if "3d" not in str(finding)]
     assert [complaint for path in written(document, tmp_path, sop_class="ComprehensiveSR") for complaint in complaints(path)] == []
+
+
+def test_every_validator_takes_what_stands_for_a_report_with_regions_in_space(tmp_path: Path) -> None:
+    context = for_comprehensive(a_context(), ())
+    built = build_alternatives(parsed(everything()), SOURCE, context, {"seg.dcm": SEGMENTATION}, key_objects=False)
+    for number, one in enumerate(built):
+        (tmp_path / f"{number}.dcm").write_bytes(one.dicom)
+    assert [complaint for path in sorted(tmp_path.iterdir()) for complaint in complaints(path)] == []
 
 
 @pytest.mark.parametrize("kind", SOP_CLASSES)

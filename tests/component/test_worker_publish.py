@@ -90,6 +90,20 @@ def stored_ids(server: OrthancServer) -> list[str]:
     return ids[ORIGINALS:]
 
 
+def test_alternatives_are_stored_beside_the_reports_when_a_destination_may_refuse_those(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    pod = Pod(tmp_path, a_task(server).model_copy(update={"alternatives": True}), program)
+    assert pod.fetch()[0] == 0, pod.log
+    leave(pod)
+    assert pod.step("detect") == 0
+    code, receipt = pod.publish()
+    assert (code, receipt.failure) == (0, None), pod.log
+    (result,), (other,) = receipt.results, receipt.alternatives
+    assert (result.sop_class_uid, other.sop_class_uid) == ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
+    assert [one.SOPInstanceUID for one in stored(server)] == [result.sop_instance_uid, other.sop_instance_uid]
+    assert other.md5 == hashlib.md5(server.rest("GET", f"/instances/{other.orthanc_id}/file")).hexdigest()
+    assert pod.publish()[1].alternatives == receipt.alternatives, "a second attempt makes the same bytes"
+
+
 def test_a_report_is_built_stored_and_read_back(pod: Pod, server: OrthancServer) -> None:
     leave(pod)
     assert pod.step("detect") == 0

@@ -110,6 +110,10 @@ class Destination(Part):
                 "[has(self.dicom), has(self.dicomWeb), has(self.orthancPeer), has(self.orthancModality)].filter(x, x).size() == 1",
                 "give exactly one of dicom, dicomWeb, orthancPeer and orthancModality",
             ),
+            rule(
+                "self.srFallback == 'None' || has(self.dicom) || has(self.orthancModality)",
+                "only DICOM destinations negotiate what they store; leave srFallback at None and set report.sopClass in the pipeline",
+            ),
             rule("!has(self.orthancPeer) || self.verify == 'None'", "a peer cannot be queried; leave verify at None"),
             rule(f"self.name != '{RETURN_TO_SENDER}'", f"{RETURN_TO_SENDER} is the name of delivery.returnToSender; choose another"),
         )
@@ -129,8 +133,16 @@ class Destination(Part):
     verify: Literal["None", "Query"] = "None"
     """Query: after the send the destination is asked for the results by C-FIND or QIDO-RS and must list each, or they are sent again. Where it is
     asked for storage commitment, and offers it, that counts instead."""
+    sr_fallback: Literal["None", "ComprehensiveSR"] = "None"
+    """ComprehensiveSR: when it refuses Comprehensive 3D SR (its association negotiation says so at the first report), it gets Comprehensive SRs
+    instead, which are then made beside the reports; status.destinations says what it takes. Only for dicom and orthancModality."""
     max_active: Annotated[int, Field(ge=1, le=32)] = 8
     """Sends to it at once; further ones wait, the most urgent Run first, then the oldest."""
+
+
+def destination_place(one: Destination) -> str:
+    """Of a DICOM destination: where it is, in one line."""
+    return f"{one.dicom.aet}@{one.dicom.host}:{one.dicom.port}" if one.dicom else one.orthanc_modality or ""
 
 
 class Sender(Part):
@@ -193,6 +205,23 @@ class OrthancInfo(Observed):
 Int64 = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
+ReportClass = Literal["Comprehensive3DSR", "ComprehensiveSR"]
+"""SOP class of a report."""
+
+
+class DestinationStatus(Observed):
+    """What a destination with srFallback was found to take."""
+
+    name: Name
+    """Name of the destination."""
+    place: Annotated[str, Field(max_length=320)]
+    """Whom was asked: AE title, host and port, or the modality's name. Another place is asked anew."""
+    reports: ReportClass
+    """The class of reports it accepted, or is given because it refused the other."""
+    time: Timestamp
+    """When it was found."""
+
+
 class BridgeStatus(Observed):
     """What the bridge has seen."""
 
@@ -216,6 +245,8 @@ class BridgeStatus(Observed):
     """Entries of Orthanc's modalities that this bridge made and will remove."""
     managed_servers: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] | None = None
     """DICOMweb servers of Orthanc's plugin that this bridge made and will remove."""
+    destinations: Annotated[list[DestinationStatus], Field(max_length=32, json_schema_extra=list_map("name"))] | None = None
+    """Which class of reports each destination with srFallback takes, once it was asked. Remove an entry to have it asked again."""
 
 
 class OrthancBridge(Resource):

@@ -21,7 +21,7 @@ from .base import (
     list_map,
     rule,
 )
-from .bridge import Int64
+from .bridge import Int64, ReportClass
 from .matching import Priority, PriorityClassNames
 from .pipeline import Mode, RunTemplate
 
@@ -173,6 +173,10 @@ class DeliveryStatus(Observed):
     """Sends begun."""
     job_id: Annotated[str | None, Field(alias="jobID", max_length=64)] = None
     """Orthanc's job of the newest attempt."""
+    reports: ReportClass | None = None
+    """Of a destination with srFallback: which class of reports it gets, once that is decided."""
+    asks: bool | None = None
+    """True: one report is sent alone, because it is not known which object was refused."""
     awaits: Receipt | None = None
     """Of a delivery that is Sent: the receipt it waits for."""
     transaction_uid: Annotated[str | None, Field(alias="transactionUID", max_length=64)] = None
@@ -230,6 +234,8 @@ class RunStatus(Observed):
     """How many findings."""
     results: Annotated[list[Result], Field(max_length=64)] | None = None
     """What is in Orthanc."""
+    alternatives: Annotated[list[Result], Field(max_length=8)] | None = None
+    """Comprehensive SRs, also in Orthanc, that stand for the reports at destinations that refuse Comprehensive 3D SR."""
     warnings: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=16)] | None = None
     """Faults against the standard in objects the application made: file, attribute, and what Gantry wrote in its place if it did."""
     deliveries: Annotated[list[DeliveryStatus], Field(max_length=32, json_schema_extra=list_map("destination"))] | None = None

@@ -6,12 +6,14 @@ At most four requests a destination and step, six for a receipt by query; a furt
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gantry.api.run import DeliveryStatus, Receipt, Result
+from gantry.api.bridge import ReportClass
+from gantry.api.run import DeliveryStatus, Receipt
 from gantry.orthanc import JobState, NotFound, Orthanc, OrthancError, ServerFault
 
+from .alternatives import Cargo, begun, learnt
 from .faults import MISSING, ORTHANC, RESULTS_GONE, WHOLE, Fault
 from .lanes import ASKS, Lane, Order
 from .places import PlaceMissing, Target, Unusable
@@ -26,6 +28,7 @@ from .plan import (
     Wait,
     after_answer,
     after_job,
+    at_once,
     ended,
     failed_once,
     given_up,
@@ -51,6 +54,8 @@ class Progress:
     deliveries: tuple[DeliveryStatus, ...]
     again_after: float | None
     """Seconds until the next step; None when all are final."""
+    found: Mapping[str, ReportClass] = field(default_factory=dict)
+    """By destination: which class of reports it takes, where that was found out now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Errand:
     order: Order
     bridge: Hashable
     """Its destinations' lanes are its own."""
-    results: Sequence[Result]
+    cargo: Cargo
     terms: Terms
 
 
@@ -78,6 +83,8 @@ class _Step:
     """Seconds, when the step knows better than the state."""
     waits: bool = False
     """For its turn in the lane."""
+    found: ReportClass | None = None
+    """What the destination was found to take."""
 
 
 class Courier:
@@ -95,6 +102,7 @@ class Courier:
         """One step of each delivery. Never raises for faults of Orthanc or a destination: they become the delivery's message."""
         moved: list[DeliveryStatus] = []
         pauses: list[float] = []
+        found: dict[str, ReportClass] = {}
         for delivery in deliveries:
             if delivery.final:
                 moved.append(delivery)
@@ -104,11 +112,13 @@ class Courier:
             after = ended(await self._do(step), now=self._clock(), terms=errand.terms)
             now = self._clock()
             moved.append(after)
+            if step.found:
+                found[delivery.destination] = step.found
             self._make_way(step, after, now)
             if not after.final:
                 left = max(0.0, (errand.terms.deadline - now).total_seconds())
                 pauses.append(min(left, self._pause(step, after, now)))
-        return Progress(tuple(moved), min(pauses, default=None))
+        return Progress(tuple(moved), min(pauses, default=None), found)
 
     def away(self) -> dict[str, int]:
         """Destinations that are away, and how many probes failed."""
@@ -129,6 +139,8 @@ class Courier:
             return poll_pause(after, now)
         if after.reason in WHOLE:
             return self._turn()
+        if at_once(after):
+            return 0.0
         return pause_after(after.attempts, jitter=self._jitter()).total_seconds()
 
     def _make_way(self, step: _Step, after: DeliveryStatus, now: datetime) -> None:
@@ -179,6 +191,8 @@ class Courier:
             after = after_job(delivery, seen, self._clock(), awaits=awaits)
             if after.state != "Sending":
                 self._learn(step, after if seen.state is JobState.FAILURE else None)
+                if isinstance(target, Target):
+                    after, step.found = learnt(delivery, after, errand.cargo, target)
             return after
         if isinstance(target, Unusable):
             return failed_once(delivery, MISSING, target.words, self._clock())
@@ -192,7 +206,7 @@ class Courier:
             return delivery
         lane.asking += 1
         try:
-            answer = await ask(step.orthanc, target, receipt, target.chosen(step.errand.results), delivery.transaction_uid)
+            answer = await ask(step.orthanc, target, receipt, step.errand.cargo.chosen(target, delivery), delivery.transaction_uid)
         finally:
             lane.asking -= 1
         now = self._clock()
@@ -200,10 +214,11 @@ class Courier:
         return after_answer(delivery, answer, step.errand.terms, now, query=target.verify and receipt != "Query")
 
     async def _send(self, step: _Step, target: Target, *, mend: bool = False) -> DeliveryStatus:
-        delivery, orthanc = step.before, step.orthanc
-        instances = [one.orthanc_id for one in target.chosen(step.errand.results)]
+        cargo, orthanc = step.errand.cargo, step.orthanc
+        delivery = step.before = begun(step.before, cargo, target)
+        instances = [one.orthanc_id for one in cargo.chosen(target, delivery)]
         if not instances:
-            words = NOTHING_FOR_IT if step.errand.results else "the Run has no results to send"
+            words = NOTHING_FOR_IT if cargo.results else "the Run has no results to send"
             return sent(delivery, self._clock(), awaits=None, message=words)
         try:
             if mend:

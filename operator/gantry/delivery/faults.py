@@ -26,6 +26,7 @@ class Fault:
 
 
 SOP_CLASS_REFUSED = Fault("SOPClassRefused", permanent=True)
+TRANSFER_SYNTAX_REFUSED = Fault("TransferSyntaxRefused", permanent=True)
 OBJECT_REFUSED = Fault("ObjectRefused", permanent=True)
 OUT_OF_RESOURCES = Fault("OutOfResources", whole=True)
 STORE_FAILED = Fault("StoreFailed")
@@ -40,6 +41,9 @@ _WORDS: tuple[tuple[re.Pattern[str], Fault], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), fault)
     for pattern, fault in (
         (r"presentation context", SOP_CLASS_REFUSED),
+        # Of a destination that accepts others of the association's classes (it offers all an Orthanc knows) and not this one.
+        (r"cannot transcode from [0-9.]+ to one of \[ *\]", SOP_CLASS_REFUSED),
+        (r"cannot transcode from", TRANSFER_SYNTAX_REFUSED),
         # PS3.4 B.2.3: 0122 SOP class not supported, A9xx data set does not match it, A7xx out of resources. Cxxx (cannot understand) is what many
         # servers say of any trouble of their own, so it is not taken for final.
         (r"DIMSE status 0x0122", SOP_CLASS_REFUSED),

@@ -6,6 +6,7 @@ It starts sends and mends what Orthanc forgot; when to send and what came of it 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from gantry.api.bridge import ReportClass
 from gantry.api.run import Result
 from gantry.orthanc import DicomWebServer, Modality, NotFound, Orthanc
 
@@ -99,6 +100,10 @@ class Target:
     """It is asked for them afterwards."""
     size: int = 8
     """Sends to it at once."""
+    fallback: bool = False
+    """It gets Comprehensive SRs when it refuses Comprehensive 3D SR."""
+    takes: ReportClass | None = None
+    """Which of them, as far as it was asked."""
 
     def chosen(self, results: Sequence[Result]) -> list[Result]:
         """What goes there, in the order it is sent."""

@@ -95,8 +95,15 @@ def next_action(delivery: DeliveryStatus, *, known: bool, now: datetime, deadlin
     if delivery.reason in WHOLE:
         return Send()  # when, is for the destination's lane to say
     # The least pause of all Runs, so that a Run woken early by another destination still waits; `again_after` spreads them.
+    if at_once(delivery):
+        return Send()
     left = (_since(delivery, now) + pause_after(delivery.attempts, jitter=0.0) - now).total_seconds()
     return Wait(left) if delivery.attempts and left > 0 else Send()
+
+
+def at_once(delivery: DeliveryStatus) -> bool:
+    """It refused one class of reports and is asked, or gets the other: no reason to wait."""
+    return bool(delivery.asks) or (delivery.reports == "ComprehensiveSR" and not delivery.reason)
 
 
 def pause_after(attempts: int, *, jitter: float) -> timedelta:

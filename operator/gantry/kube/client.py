@@ -43,8 +43,18 @@ class Kube(Protocol):
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """POST."""
 
-    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str, version: str | None = None) -> Object:
-        """The whole owned status by server-side apply. Conflict when an object of the name has another uid by now."""
+    async def apply_status(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        status: Object,
+        *,
+        uid: str,
+        version: str | None = None,
+        manager: str = labels.FIELD_MANAGER,
+    ) -> Object:
+        """The whole owned status by server-side apply, owned by `manager`. Conflict when an object of the name has another uid by now."""
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
         """Delete it and, in the background, what it owns. That it is gone already, or another one has its name, is success."""
@@ -76,8 +86,18 @@ class AioKube:
         query = urlencode({"fieldManager": labels.FIELD_MANAGER})
         return await self._call("create", resource, "POST", f"{resource.path(namespace)}?{query}", body)
 
-    async def apply_status(self, resource: Resource, namespace: str, name: str, status: Object, *, uid: str, version: str | None = None) -> Object:
-        query = urlencode({"fieldManager": labels.FIELD_MANAGER, "force": "true"})
+    async def apply_status(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        status: Object,
+        *,
+        uid: str,
+        version: str | None = None,
+        manager: str = labels.FIELD_MANAGER,
+    ) -> Object:
+        query = urlencode({"fieldManager": manager, "force": "true"})
         path = f"{resource.path(namespace, name, 'status')}?{query}"
         # The uid makes the server refuse (409) a status meant for a deleted object of the same name.
         metadata = {"name": name, "namespace": namespace, "uid": uid} | ({"resourceVersion": version} if version else {})

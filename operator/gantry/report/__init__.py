@@ -1,8 +1,8 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
 `parse_findings` reads what an application wrote, `build_masks` makes SEGs, `build_report` SRs, `build_not_performed` the one of a Run that failed,
-`build_key_objects` ties them together, `validate_report` checks any SR, `read_report` says what one says, `check_object`, `conform`, `credited`
-and `reidentify` take further DICOM files.
+`build_alternatives` the same for a PACS without Comprehensive 3D SR, `build_key_objects` ties them together, `validate_report` checks any SR,
+`read_report` says what one says, `check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
@@ -10,6 +10,7 @@ from gantry.findings import Findings, findings_schema
 
 from .absence import build_not_performed
 from .algorithms import without_findings
+from .alternative import build_alternatives, for_comprehensive
 from .build import build_report, refused
 from .conformance import conform
 from .context import BuiltObject, Predecessor, ReportContext
@@ -39,6 +40,7 @@ __all__ = [
     "Rule",
     "UnacceptedObject",
     "WrongPatient",
+    "build_alternatives",
     "build_key_objects",
     "build_masks",
     "build_not_performed",
@@ -48,6 +50,7 @@ __all__ = [
     "count_findings",
     "credited",
     "findings_schema",
+    "for_comprehensive",
     "mark",
     "origin",
     "parse_findings",

@@ -66,15 +66,15 @@ CAUSES: dict[RunReason, Cause] = {
 """Every reason for which a Run fails for good, but for those that leave nothing to report on (StudyGone) or are no failure."""
 
 
-def build_not_performed(reason: RunReason, source: Sequence[Dataset], context: ReportContext) -> BuiltObject:
-    """The SR. `source`: headers of at least one image; `context` names the algorithm and what it looks for.
+def build_not_performed(reason: RunReason, source: Sequence[Dataset], context: ReportContext, *, role: str = ROLE) -> BuiltObject:
+    """The SR. `source`: headers of at least one image; `context` names the algorithm and what it looks for; `role` is part of its UIDs.
 
     Raises InvalidReport when it does not, or when the images are of no kind a report could be about.
     """
     if context.algorithm is None or not context.evaluated_for:
         raise InvalidReport("report.onFailure NotPerformed needs report.algorithm and report.evaluatedFor")
     named = context.series_description or f"AI {context.algorithm.name} {context.algorithm.version}"
-    own = replace(context, role=ROLE, series_description=f"NOT PERFORMED: {named}"[:64])
+    own = replace(context, role=role, series_description=f"NOT PERFORMED: {named}"[:64])
     (built,) = build_report(_statement(CAUSES[reason], reason, context.algorithm, context), source, own)
     return built
 

@@ -51,6 +51,8 @@ class ReportContext:
     """The pipeline is in mode Shadow: the report is not for the care of the patient, and says so."""
     role: str = "sr"
     """What the Run's reports are, as part of their UIDs: that nothing was analysed is another document than what was found."""
+    key_objects_role: str = "ko"
+    """The same of the key object selection."""
     predecessors: tuple[Predecessor, ...] = ()
     """SRs of the Run that this one supersedes (PS3.3 C.17.2, Predecessor Documents Sequence)."""
 

@@ -48,8 +48,8 @@ def build_key_objects(
 
 
 def _add_series(result: Dataset, description: str, context: ReportContext) -> None:
-    result.SOPClassUID, result.SOPInstanceUID = UID(SOP_CLASS), UID(context.uid("ko"))
-    result.Modality, result.SeriesInstanceUID = "KO", context.uid("ko-series")
+    result.SOPClassUID, result.SOPInstanceUID = UID(SOP_CLASS), UID(context.uid(context.key_objects_role))
+    result.Modality, result.SeriesInstanceUID = "KO", context.uid(f"{context.key_objects_role}-series")
     result.SeriesNumber, result.InstanceNumber = context.series_number + AFTER, 1
     result.SeriesDescription = marked(description) if context.shadow else description
     result.Manufacturer = result.ManufacturerModelName = "Gantry"

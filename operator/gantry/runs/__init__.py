@@ -6,6 +6,7 @@ It must not call the API server or read a clock.
 from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, Plan
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
+from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
 from .fetching import ENDLESS, NOTHING, holds_for
 from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import NOTICE_SECONDS, Installation, UnfitRun, job, notice_job
@@ -14,7 +15,7 @@ from .notice import under_way as tells_failure
 from .observed import HISTORY, Limits, Observed
 from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
-from .task import Predecessor, Task
+from .task import NO_PREDECESSORS, Predecessor, Predecessors, Task
 from .telling import Telling, to_be_told, told
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
@@ -22,9 +23,12 @@ __all__ = [
     "ENDLESS",
     "FINDINGS_ATTACHMENT",
     "HISTORY",
+    "MOST_REPORTS",
     "NOTHING",
     "NOTICE_SECONDS",
     "NOT_KNOWN",
+    "NOT_PERFORMED",
+    "NO_PREDECESSORS",
     "ORPHANS",
     "URGENCY",
     "Action",
@@ -48,6 +52,7 @@ __all__ = [
     "Plan",
     "PodView",
     "Predecessor",
+    "Predecessors",
     "PublishReceipt",
     "RunView",
     "StepEnd",
@@ -55,6 +60,7 @@ __all__ = [
     "Telling",
     "UnfitRun",
     "Waiting",
+    "alternative_role",
     "decode_fetch",
     "decode_publish",
     "earlier",
@@ -66,10 +72,12 @@ __all__ = [
     "job",
     "job_name",
     "keeper",
+    "known_to_take",
     "notice_job",
     "notice_name",
     "plan",
     "repeat_name",
+    "replaced_by_alternatives",
     "result_uid",
     "run_name",
     "tells_failure",

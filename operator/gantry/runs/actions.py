@@ -43,6 +43,7 @@ class Deliver:
 
     destinations: tuple[str, ...]
     results: tuple[Result, ...]
+    alternatives: tuple[Result, ...]
     deliveries: tuple[DeliveryStatus, ...]
     deadline: datetime
 

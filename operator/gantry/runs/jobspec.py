@@ -12,9 +12,10 @@ from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
 from gantry.api.run import InferenceRun, RunSpec
 
 from .after import Earlier
+from .alternatives import wants_alternatives
 from .contracts import Contract, contract_of
 from .names import job_name, notice_name
-from .task import VARIABLE, Predecessor, Task
+from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
 from .view import BridgeView, RunView
 
 USER = 1000
@@ -52,7 +53,7 @@ class Installation:
 
 
 def job(
-    run: RunView, bridge: BridgeView, installation: Installation, *, after: Earlier | None = None, predecessors: tuple[Predecessor, ...] = ()
+    run: RunView, bridge: BridgeView, installation: Installation, *, after: Earlier | None = None, predecessors: Predecessors = NO_PREDECESSORS
 ) -> dict[str, Any]:
     """The Job to POST. `after`: the Run that spec.after names; `predecessors`: reports of the Run that spec.supersedes names.
 
@@ -209,9 +210,10 @@ def _worker_environment(
     bridge: BridgeView,
     installation: Installation,
     after: Earlier | None = None,
-    predecessors: tuple[Predecessor, ...] = (),
+    predecessors: Predecessors = NO_PREDECESSORS,
     not_performed: RunReason | None = None,
 ) -> list[dict[str, Any]]:
+    alternatives = wants_alternatives(spec, bridge.spec, bridge.decided)
     task = Task(
         installation=installation.identity,
         namespace=run.namespace,
@@ -221,7 +223,9 @@ def _worker_environment(
         connections=bridge.spec.limits.connections_per_fetch,
         spec=spec,
         after=after,
-        predecessors=predecessors,
+        predecessors=predecessors.reports,
+        alternatives=alternatives,
+        alternative_predecessors=predecessors.alternatives if alternatives else (),
         not_performed=not_performed,
     ).model_dump_json(by_alias=True, exclude_none=True)
     if len(task.encode()) > TASK_LIMIT:

@@ -326,7 +326,7 @@ def _deliver(seen: Observed, status: RunStatus) -> Plan:
         return Plan(status=words.unsuccessful(seen, failed(RunReason.DELIVERY_FAILED, message), status=status))
     if seen.deliveries is not None or seen.bridge is None:
         return Plan(status=status)
-    return Plan((Deliver(places, tuple(status.results or ()), deliveries, deadline),), status)
+    return Plan((Deliver(places, tuple(status.results or ()), tuple(status.alternatives or ()), deliveries, deadline),), status)
 
 
 def _receipt(seen: Observed) -> PublishReceipt | None:

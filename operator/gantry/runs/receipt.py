@@ -68,6 +68,8 @@ class PublishReceipt(Receipt):
     """What publish did. Without it a Run never succeeds."""
 
     results: tuple[Result, ...] = ()
+    alternatives: tuple[Result, ...] = ()
+    """What stands for the reports at destinations that refuse their class."""
     steps: tuple[StepEnd, ...] = ()
     """Every step that began. Eight of them leave room for seven results."""
     findings: FindingCounts | None = None

@@ -67,6 +67,7 @@ def reported(seen: Observed, receipt: PublishReceipt) -> RunStatus:
         "usage": accounting.usage(seen),
         "findings": receipt.findings,
         "results": list(receipt.results) or None,
+        "alternatives": list(receipt.alternatives) or None,
         "warnings": list(receipt.warnings) or None,
     }
     return status.model_copy(update=facts)
@@ -119,7 +120,8 @@ def told(seen: Observed, receipt: PublishReceipt) -> RunStatus:
     """The report that the analysis was not performed is in Orthanc."""
     message = "a report that says that the analysis was not performed is in Orthanc, read back and equal"
     changed = _with(seen, seen.run.status or RunStatus(), Word("Reported", True, RunReason.NOT_PERFORMED, message))
-    return changed.model_copy(update={"state": "Delivering", "results": list(receipt.results) or None})
+    left = {"results": list(receipt.results) or None, "alternatives": list(receipt.alternatives) or None}
+    return changed.model_copy(update={"state": "Delivering", **left})
 
 
 def failed_and_told(seen: Observed, status: RunStatus, *, lost: str = "") -> RunStatus:

@@ -4,6 +4,7 @@ Written by `jobspec`, read by `worker`. It holds no credentials (those come from
 but Orthanc's ids.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -26,6 +27,18 @@ class Predecessor(BaseModel):
     series_instance_uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class Predecessors:
+    """What a Run's reports take the place of."""
+
+    reports: tuple[Predecessor, ...] = ()
+    alternatives: tuple[Predecessor, ...] = ()
+    """Of its alternatives: those of the earlier Run, or its reports when it has none."""
+
+
+NO_PREDECESSORS = Predecessors()
+
+
 class Task(BaseModel):
     """One Run, as its pod sees it."""
 
@@ -43,5 +56,9 @@ class Task(BaseModel):
     """The Run that this one follows (spec.after), with what it left in Orthanc."""
     predecessors: tuple[Predecessor, ...] = ()
     """Of the Run named in spec.supersedes, when it had reported."""
+    alternatives: bool = False
+    """Comprehensive SRs are to be made beside the reports, for a destination that may refuse those."""
+    alternative_predecessors: tuple[Predecessor, ...] = ()
+    """What these take the place of."""
     not_performed: RunReason | None = None
     """The Run failed for this reason, and the pod is to report that; in every other pod absent."""

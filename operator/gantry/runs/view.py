@@ -7,14 +7,14 @@ most passes never look into it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
 from typing import Any, get_args
 
 from gantry.api import labels, parse_timestamp
-from gantry.api.bridge import BridgeSpec
+from gantry.api.bridge import BridgeSpec, DestinationStatus
 from gantry.api.matching import Priority
 from gantry.api.run import RunSpec, RunStatus
 
@@ -279,11 +279,15 @@ class BridgeView:
     uid: str
     generation: int
     spec: BridgeSpec
+    decided: Mapping[str, DestinationStatus] = field(default_factory=dict)
+    """What is known of its destinations, by name."""
 
     @classmethod
     def from_object(cls, obj: Object) -> "BridgeView":
         """Reads what the API server sent. Raises ValidationError when a newer version wrote fields this one does not know."""
-        return cls(obj["metadata"]["uid"], obj["metadata"].get("generation", 1), BridgeSpec.model_validate(obj["spec"]))
+        known = (DestinationStatus.model_validate(one) for one in (obj.get("status") or {}).get("destinations") or ())
+        decided = {one.name: one for one in known}
+        return cls(obj["metadata"]["uid"], obj["metadata"].get("generation", 1), BridgeSpec.model_validate(obj["spec"]), decided)
 
 
 def _moment(text: str | None) -> datetime | None:

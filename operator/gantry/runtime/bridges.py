@@ -184,7 +184,8 @@ class Bridges:
             metrics=self._metrics,
             unauthorized=lambda: self.doubt(key),
         )
-        host.status = before or record.status
+        known = before or record.status
+        host.status = known.model_copy(update={"destinations": None}) if known else None  # those are not the Follower's
         follower = Follower(
             namespace=key.namespace,
             name=key.name,

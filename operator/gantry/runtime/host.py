@@ -55,7 +55,7 @@ class BridgeHost:
         return True
 
     async def write_status(self, status: BridgeStatus) -> None:
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"destinations"})  # `destinations.py` writes those
         written = await self._kube.apply_status(BRIDGES, self._bridge.namespace, self._bridge.name, body, uid=self._uid)
         self.status = status
         self._store.observe(BRIDGES.plural, written, quiet=True)

@@ -11,16 +11,16 @@ from typing import Any
 from gantry.api import RunReason
 from gantry.api.run import RunStatus
 from gantry.kube import RUNS, Kube, NotFound
-from gantry.runs import Earlier, Predecessor, RunView, UnfitRun, earlier
+from gantry.runs import Earlier, Predecessor, Predecessors, RunView, UnfitRun, earlier
 
 CHAIN = 20
 """Runs back at most: a study whose images come in more than twenty parts, none of them analysed in time, is not known to exist."""
 
 
-async def predecessors(kube: Kube, run: RunView) -> tuple[Predecessor, ...]:
+async def predecessors(kube: Kube, run: RunView) -> Predecessors:
     """Empty when there is none any more. Raises KubeError when the API server does not say."""
     name, passed = run.supersedes, {run.name}
-    found: tuple[Predecessor, ...] = ()
+    found = Predecessors()
     while name is not None and name not in passed and len(passed) <= CHAIN:
         passed.add(name)
         try:
@@ -29,8 +29,8 @@ async def predecessors(kube: Kube, run: RunView) -> tuple[Predecessor, ...]:
             return found  # deleted after its history
         if older["spec"]["study"]["orthancID"] != run.study:
             return found
-        if (older["spec"].get("mode") == "Shadow") == run.shadow and (reports := _reports(older)):
-            found += reports
+        if (older["spec"].get("mode") == "Shadow") == run.shadow and (reports := _reports(older, "results")):
+            found = Predecessors(found.reports + reports, found.alternatives + (_reports(older, "alternatives") or reports))
             if not _was_not_performed(older):
                 return found
         name = (older["spec"].get("supersedes") or {}).get("name")
@@ -60,8 +60,8 @@ def _was_not_performed(run: dict[str, Any]) -> bool:
     return any(one["type"] == "Reported" and one["reason"] == RunReason.NOT_PERFORMED for one in conditions)
 
 
-def _reports(run: dict[str, Any]) -> tuple[Predecessor, ...]:
-    results = (run.get("status") or {}).get("results") or ()
+def _reports(run: dict[str, Any], where: str) -> tuple[Predecessor, ...]:
+    results = (run.get("status") or {}).get(where) or ()
     return tuple(
         Predecessor(sop_class_uid=one["sopClassUID"], sop_instance_uid=one["sopInstanceUID"], series_instance_uid=one["seriesInstanceUID"])
         for one in results

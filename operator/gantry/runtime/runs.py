@@ -12,7 +12,7 @@ import structlog
 from gantry import runs
 from gantry.api import RunReason, labels, parse_duration
 from gantry.api.run import RunStatus
-from gantry.delivery import Courier, Errand, Terms
+from gantry.delivery import Cargo, Courier, Errand, Terms
 from gantry.kube import JOBS, PODS, RUNS, AlreadyExists, Conflict, Kube, NotFound, Rejected
 from gantry.runs import (
     URGENCY,
@@ -33,6 +33,7 @@ from gantry.runs import (
 
 from .audit import EVENT, delivery_record
 from .bridges import Bridges
+from .destinations import Destinations
 from .metrics import Metrics
 from .predecessors import left_by_first, predecessors
 from .records import Key
@@ -65,6 +66,7 @@ class RunReconciler:
     ) -> None:
         self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
         self._installation, self._limits = installation, limits
+        self._destinations = Destinations(kube=kube, store=store, clock=clock)
         self._metrics, self._wake_after, self._clock = metrics, wake_after, clock
 
     async def reconcile(self, key: Key) -> None:
@@ -206,15 +208,25 @@ class RunReconciler:
         terms = Terms(errand.deadline, chosen.storage_commitment)
         progress = await self._courier.advance(
             orthanc,
-            Errand(who=key, order=order, bridge=bridge, results=errand.results, terms=terms),
-            targets=targets_of(bridge, seen.bridge.spec, self._bridges.logins(bridge), seen.run.parsed.sender),
+            Errand(who=key, order=order, bridge=bridge, cargo=self._cargo(seen, errand), terms=terms),
+            targets=targets_of(bridge, seen.bridge, self._bridges.logins(bridge), seen.run.parsed.sender),
             deliveries=errand.deliveries,
         )
+        if progress.found:
+            await self._destinations.write(bridge, progress.found)
         if any(one.reason == "Unauthorized" for one in progress.deliveries):
             self._bridges.doubt(bridge)
         if progress.again_after is not None:
             self._wake_after(key, progress.again_after)
         return replace(seen, now=self._clock(), deliveries=progress.deliveries)
+
+    def _cargo(self, seen: Observed, errand: Deliver) -> Cargo:
+        run, alternatives = seen.run, errand.alternatives
+        if not alternatives:
+            return Cargo(errand.results)
+        installation = self._installation.identity
+        replaced = runs.replaced_by_alternatives(errand.results, installation=installation, namespace=run.namespace, run=run.name)
+        return Cargo(errand.results, alternatives, replaced)
 
     async def _write(self, key: Key, seen: Observed, status: RunStatus) -> None:
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)

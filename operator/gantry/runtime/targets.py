@@ -5,20 +5,21 @@ Pure. Whether Orthanc has them is `bridge/destinations.py`'s.
 
 from collections.abc import Mapping
 
-from gantry.api.bridge import RETURN_TO_SENDER, BridgeSpec, Destination
+from gantry.api.bridge import RETURN_TO_SENDER, BridgeSpec, Destination, DestinationStatus, destination_place
 from gantry.bridge import Login, node_of, sender_node, server_of
-from gantry.delivery import Target, ToModality, ToPeer, ToServer, Unusable
+from gantry.delivery import Place, Target, ToModality, ToPeer, ToServer, Unusable
 from gantry.orthanc import modality_name, sender_name
+from gantry.runs import BridgeView, known_to_take
 
 from .records import Key
 
 UNKNOWN = "the application entity that stored the images is not known (they did not come by C-STORE), so nothing can go back to it"
 
 
-def targets_of(bridge: Key, spec: BridgeSpec, logins: Mapping[str, Login], sender: str | None) -> dict[str, Target | Unusable]:
+def targets_of(bridge: Key, view: BridgeView, logins: Mapping[str, Login], sender: str | None) -> dict[str, Target | Unusable]:
     """By the destination's name. `sender`: who stored the images of the Run."""
-    targets = {one.name: _target(bridge, one, logins.get(one.name)) for one in spec.destinations}
-    return {**targets, RETURN_TO_SENDER: _way_back(bridge, spec, sender)}
+    targets = {one.name: _target(bridge, one, logins.get(one.name), view.decided.get(one.name)) for one in view.spec.destinations}
+    return {**targets, RETURN_TO_SENDER: _way_back(bridge, view.spec, sender)}
 
 
 def _way_back(bridge: Key, spec: BridgeSpec, sender: str | None) -> Target | Unusable:
@@ -30,17 +31,27 @@ def _way_back(bridge: Key, spec: BridgeSpec, sender: str | None) -> Target | Unu
     return Target(ToModality(sender_name(bridge.namespace, bridge.name, sender), node))
 
 
-def _target(bridge: Key, destination: Destination, login: Login | None) -> Target | Unusable:
+def _target(bridge: Key, destination: Destination, login: Login | None, found: DestinationStatus | None) -> Target | Unusable:
     name = modality_name(bridge.namespace, bridge.name, destination.name)
-    options = (destination.accept, destination.verify == "Query", destination.max_active)
     if destination.dicom_web is not None:
         server = server_of(destination.dicom_web, login)
-        return Unusable(server) if isinstance(server, str) else Target(ToServer(name, server), *options)
+        return Unusable(server) if isinstance(server, str) else _with_options(ToServer(name, server), destination, found)
     if destination.orthanc_peer is not None:
-        return Target(ToPeer(destination.orthanc_peer), *options)
+        return _with_options(ToPeer(destination.orthanc_peer), destination, found)
     if destination.orthanc_modality is not None:
-        return Target(ToModality(destination.orthanc_modality, None), *options)
-    return Target(ToModality(name, node_of(destination)), *options)
+        return _with_options(ToModality(destination.orthanc_modality, None), destination, found)
+    return _with_options(ToModality(name, node_of(destination)), destination, found)
+
+
+def _with_options(place: Place, destination: Destination, found: DestinationStatus | None) -> Target:
+    return Target(
+        place,
+        accept=destination.accept,
+        verify=destination.verify == "Query",
+        size=destination.max_active,
+        fallback=destination.sr_fallback == "ComprehensiveSR",
+        takes=known_to_take(destination_place(destination), found),
+    )
 
 
 def gives_receipt(destination: Destination) -> bool:

@@ -1,8 +1,17 @@
 """What a report must know of its Run, from the task: the same for what was found and for what could not be done."""
 
-from gantry import __version__
-from gantry.report import Predecessor, ReportContext
+from gantry import __version__, runs
+from gantry.report import Predecessor, ReportContext, for_comprehensive
 from gantry.runs import Task
+
+
+def alternative_context(task: Task, context: ReportContext) -> ReportContext:
+    """The same for the reports that stand for them."""
+    return for_comprehensive(context, _known(task.alternative_predecessors))
+
+
+def _known(predecessors: tuple[runs.Predecessor, ...]) -> tuple[Predecessor, ...]:
+    return tuple(Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in predecessors)
 
 
 def report_context(task: Task) -> ReportContext:
@@ -21,5 +30,5 @@ def report_context(task: Task) -> ReportContext:
         series_description=settings.series_description,
         product_version=__version__,
         shadow=task.spec.mode == "Shadow",
-        predecessors=tuple(Predecessor(one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid) for one in task.predecessors),
+        predecessors=_known(task.predecessors),
     )

@@ -20,14 +20,14 @@ from gantry.api.run import Result
 from gantry.orthanc import InstanceFiles, InstanceResource, NotFound, Orthanc, OrthancError, Permanent
 from gantry.report import BuiltObject, Predecessor, ReportContext, ReportError, build_not_performed, require_valid
 from gantry.report.context import SOP_CLASS_UIDS
-from gantry.runs import PublishReceipt, Task
+from gantry.runs import MOST_REPORTS, NOT_PERFORMED, PublishReceipt, Task, alternative_role
 
-from .context import report_context
+from .context import alternative_context, report_context
 from .log import tell
 from .marking import mark_results
 from .outcome import Stop
 from .patience import persistently
-from .publish import REPORTS, Sink
+from .publish import Sink
 from .upload import Object, store
 
 SERIES = 5
@@ -44,18 +44,21 @@ def report_not_performed(task: Task, sink: Sink) -> PublishReceipt:
     try:
         context = report_context(task)
         headers, left = asyncio.run(_seen(task, context, sink))
-        report = build_not_performed(task.not_performed, headers, replace(context, predecessors=left))
-        require_valid([report], headers)
+        reports = [build_not_performed(task.not_performed, headers, replace(context, predecessors=left))]
+        if task.alternatives:
+            other = alternative_context(task, replace(context, predecessors=()))
+            reports.append(build_not_performed(task.not_performed, headers, other, role=alternative_role(NOT_PERFORMED)))
+        require_valid(reports, headers)
     except NotFound as error:
         raise Stop(RunReason.STUDY_GONE, "the study is no longer in Orthanc", step="publish") from error
     except OrthancError as error:
         raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
     except ReportError as error:
         raise Stop(error.reason, str(error), step="publish") from error
-    (result,) = asyncio.run(_store(report, sink, shadow=task.spec.mode == "Shadow"))
+    results = asyncio.run(_store(reports, sink, shadow=task.spec.mode == "Shadow"))
     seconds = round(time.monotonic() - begin, 3)
     tell("reported that the analysis was not performed", {"reason": task.not_performed, "seconds": seconds})
-    return PublishReceipt(results=(result,), seconds=seconds)
+    return PublishReceipt(results=results[:1], alternatives=results[1:], seconds=seconds)
 
 
 async def _seen(task: Task, context: ReportContext, sink: Sink) -> tuple[list[pydicom.Dataset], tuple[Predecessor, ...]]:
@@ -80,7 +83,7 @@ async def _headers(orthanc: Orthanc, task: Task, sink: Sink) -> list[pydicom.Dat
 async def _left_behind(orthanc: Orthanc, context: ReportContext, sink: Sink) -> tuple[Predecessor, ...]:
     """Reports that an attempt of this Run stored before it failed. Nobody was told of them, but who looks into Orthanc may see them."""
     found = []
-    for place in range(REPORTS):
+    for place in range(MOST_REPORTS):
         uid = context.uid("sr", place)
         with contextlib.suppress(Permanent):  # a proxy that lets only some paths through: it is told without
             if await persistently(partial(orthanc.holds, uid), sink.patience):
@@ -106,11 +109,13 @@ async def _downloaded(one: InstanceResource, sink: Sink) -> pydicom.Dataset:
         return pydicom.dcmread(path, stop_before_pixels=True, force=True)
 
 
-async def _store(report: BuiltObject, sink: Sink, *, shadow: bool) -> tuple[Result, ...]:
-    one = Object(report.kind, report.sop_class_uid, report.sop_instance_uid, report.series_instance_uid, partial(bytes, report.dicom))
+async def _store(reports: Sequence[BuiltObject], sink: Sink, *, shadow: bool) -> tuple[Result, ...]:
+    objects = [
+        Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom)) for one in reports
+    ]
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
-        results = await store(orthanc, [one], sink.patience, username=username)
+        results = await store(orthanc, objects, sink.patience, username=username)
         if shadow:
             await mark_results(orthanc, results, sink.patience)
         return results

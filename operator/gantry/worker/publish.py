@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from gantry.api import RunReason
 from gantry.api.run import Failure, FindingCounts, Result
 from gantry.orthanc import Credentials, Orthanc
-from gantry.runs import PublishReceipt, Task
+from gantry.runs import MOST_REPORTS, PublishReceipt, Task
 from gantry.runs.receipt import LIMIT, StepEnd
 
 from .log import peak_memory, tell
@@ -32,6 +32,8 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+    from gantry.report import BuiltObject, Findings, ReportContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,15 @@ class _Prepared:
     source: "tuple[Dataset, ...]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What will be stored, in this order."""
+
+    objects: Sequence[Object]
+    alternatives: Sequence[Object]
+    """For destinations that refuse the class of the reports."""
+
+
 def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
     """The receipt, of failure too: it holds the end of every step that began."""
     ends: list[StepEnd] = []
@@ -66,7 +77,7 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
             tell("step ended", {"step": step.name, "code": end.code, "seconds": end.seconds})
             if stop := judge(step.name, record, timeout=step.timeout):
                 raise stop
-        results, findings, warnings = _publish_outputs(task, workspace, sink, prepared)
+        results, alternatives, findings, warnings = _publish_outputs(task, workspace, sink, prepared)
     except Stop as stop:
         return PublishReceipt(steps=tuple(ends), failure=_discreet(stop.failure, prepared), seconds=_since(begin))
     except Exception as error:  # noqa: BLE001 - the steps' times must reach the operator also when Gantry itself fails
@@ -75,7 +86,9 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
         threads.shutdown(wait=False, cancel_futures=True)
     tell("published", {"results": len(results), "seconds": _since(begin), "peakBytes": peak_memory()})
     discreet = tuple(_without_identifiers(warning, prepared) for warning in warnings)
-    return PublishReceipt(results=results, steps=tuple(ends), findings=findings, warnings=discreet, seconds=_since(begin))
+    return PublishReceipt(
+        results=results, alternatives=alternatives, steps=tuple(ends), findings=findings, warnings=discreet, seconds=_since(begin)
+    )
 
 
 def _prepare(workspace: Workspace) -> _Prepared:
@@ -91,15 +104,16 @@ def _prepare(workspace: Workspace) -> _Prepared:
 
 def _publish_outputs(
     task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]
-) -> tuple[tuple[Result, ...], FindingCounts | None, tuple[str, ...]]:
+) -> tuple[tuple[Result, ...], tuple[Result, ...], FindingCounts | None, tuple[str, ...]]:
     last = task.spec.template.steps[-1].name
     ready = prepared.result()
     outputs = collect(workspace.output(last), step=last, limits=Limits(objects=_room(task)))
     _require_something(outputs, task)
-    objects, findings, warnings = _build(task, workspace, outputs, ready)
+    made, findings, warnings = _build(task, workspace, outputs, ready)
     for warning in warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
-    return asyncio.run(_store_all(sink, objects, outputs.findings, shadow=task.spec.mode == "Shadow")), findings, warnings
+    results, alternatives = asyncio.run(_store_all(sink, made, outputs.findings, shadow=task.spec.mode == "Shadow"))
+    return results, alternatives, findings, warnings
 
 
 def _require_something(outputs: Outputs, task: Task) -> None:
@@ -111,12 +125,12 @@ def _require_something(outputs: Outputs, task: Task) -> None:
     raise Stop(RunReason.NO_OUTPUT, f"step {step.name} ended with 0 but left {nothing}", step=step.name)
 
 
-REPORTS = 3
-"""SRs of one Run at most: findings with regions, with segments, with neither (report/build.py)."""
-
-
 def _room(task: Task) -> int:
-    return objects_that_fit(len(task.spec.template.steps)) - task.spec.template.report.key_objects
+    """Beside what Gantry makes; alternatives take as much again, and their UIDs are short, so that reports always fit."""
+    made, key_objects = 0, int(task.spec.template.report.key_objects)
+    if task.alternatives:
+        made = MOST_REPORTS + key_objects
+    return max(0, objects_that_fit(len(task.spec.template.steps)) - key_objects - made)
 
 
 def objects_that_fit(steps: int) -> int:
@@ -124,10 +138,10 @@ def objects_that_fit(steps: int) -> int:
 
     In bytes: 340 a result with every UID at its longest, 175 a step, 150 for the counts and the rest.
     """
-    return (LIMIT - 150 - 175 * steps) // 340 - REPORTS
+    return (LIMIT - 150 - 175 * steps) // 340 - MOST_REPORTS
 
 
-def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[list[Object], FindingCounts | None, tuple[str, ...]]:
+def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[_Made, FindingCounts | None, tuple[str, ...]]:
     """Everything that will be stored, or nothing."""
     from gantry.report import (
         ReportError,
@@ -159,16 +173,34 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
         require_valid(built, ready.source, objects.values())
         if task.spec.template.report.key_objects and len(objects) + len(built) > 1:
             built = (*built, build_key_objects(findings, built, tuple(objects.values()), ready.source, context))
+        others = _alternatives(task, findings, ready.source, context, objects, key_objects=built[-1].kind == "KO") if reported else ()
         counts = count_findings(findings, context) if reported else None
     except ReportError as error:
         raise Stop(error.reason, str(error), step=step) from error
     tell("built", {"reports": len(built), "objects": len(accepted), "masks": len(drawn), "otherFiles": outputs.other})
     passed = [_object(one.kind, one.dataset, encoder(one.dataset)) for one in accepted]
     passed += [_object("SEG", dataset, encoder(dataset)) for dataset in drawn.values()]
-    reports = [
-        Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom)) for one in built
-    ]
-    return [*passed, *reports], counts, tuple(fault for one in accepted for fault in one.faults)
+    made = _Made([*passed, *map(_built, built)], [_built(one) for one in others])
+    return made, counts, tuple(fault for one in accepted for fault in one.faults)
+
+
+def _alternatives(
+    task: Task, findings: "Findings", source: "Sequence[Dataset]", context: "ReportContext", objects: "dict[str, Dataset]", *, key_objects: bool
+) -> "tuple[BuiltObject, ...]":
+    """What stands for the reports, when a destination may refuse those."""
+    from gantry.report import build_alternatives, require_valid
+
+    from .context import alternative_context
+
+    if not task.alternatives:
+        return ()
+    built = build_alternatives(findings, source, alternative_context(task, context), objects, key_objects=key_objects)
+    require_valid([one for one in built if one.kind == "SR"], source, objects.values())
+    return built
+
+
+def _built(one: "BuiltObject") -> Object:
+    return Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom))
 
 
 def _require_room(count: int, task: Task) -> None:
@@ -182,16 +214,16 @@ def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Objec
     return Object(kind, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID), encode)
 
 
-async def _store_all(sink: Sink, objects: Sequence[Object], findings: bytes | None, *, shadow: bool) -> tuple[Result, ...]:
+async def _store_all(sink: Sink, made: _Made, findings: bytes | None, *, shadow: bool) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
     """Results first: findings.json is kept with one of them, for Runs that follow, and Orthanc is told which are shadow."""
     async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
-        results = await store(orthanc, objects, sink.patience, username=username)
+        results = await store(orthanc, made.objects, sink.patience, username=username)
         if findings is not None:
             await keep_findings(orthanc, results, findings, sink.patience)
         if shadow:
             await mark_results(orthanc, results, sink.patience)
-        return results
+        return results, await store(orthanc, made.alternatives, sink.patience, username=username)
 
 
 _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")

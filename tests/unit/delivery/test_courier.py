@@ -10,7 +10,7 @@ from tests.builders import pending
 from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
 
 from gantry.api.run import DeliveryStatus, Result
-from gantry.delivery import Courier, Errand, Progress, Target, Terms, ToModality, ToPeer, ToServer, Unusable
+from gantry.delivery import Cargo, Courier, Errand, Progress, Target, Terms, ToModality, ToPeer, ToServer, Unusable
 from gantry.delivery.places import ALL
 from gantry.orthanc import DicomWebServer, Modality
 
@@ -35,7 +35,7 @@ class Delivery:
         self.targets = {"pacs": Target(ToModality("gantry_pacs", PACS))} if targets is None else targets
         self.woken: list[float] = []
         self.courier = Courier(clock=self.fake.clock, jitter=lambda: 1.0, wake=lambda who, seconds: self.woken.append(seconds))
-        self.errand = Errand("run", (2, START), "bridge", [self.result], Terms(DEADLINE, commitment))
+        self.errand = Errand("run", (2, START), "bridge", Cargo([self.result]), Terms(DEADLINE, commitment))
         self.last = Progress(pending(*(destinations or ("pacs",))), 0.0)
 
     async def step(self) -> DeliveryStatus:
@@ -190,7 +190,7 @@ async def test_one_destination_that_is_away_does_not_hold_another() -> None:
 async def test_a_run_without_results_has_nothing_to_send() -> None:
     delivery = Delivery()
     async with delivery.fake.client() as orthanc:
-        nothing = replace(delivery.errand, results=[])
+        nothing = replace(delivery.errand, cargo=Cargo([]))
         progress = await delivery.courier.advance(orthanc, nothing, targets=delivery.targets, deliveries=pending("pacs"))
     assert (progress.deliveries[0].state, progress.again_after) == ("Sent", None)
     assert delivery.fake.calls == []

@@ -9,7 +9,7 @@ from tests.fake_orthanc import START, Clock, FakeOrthanc
 from tests.unit.delivery.test_courier import RESULT
 
 from gantry.api.run import DeliveryStatus
-from gantry.delivery import Courier, Errand, Target, Terms, ToModality
+from gantry.delivery import Cargo, Courier, Errand, Target, Terms, ToModality
 from gantry.delivery.lanes import CALLED, HELD, Lane
 from gantry.orthanc import Modality
 
@@ -124,7 +124,7 @@ async def test_a_dead_destination_gets_one_send_at_a_time_and_drains_in_order_wh
             fake.clock.now = max(fake.clock.now, moment)
             assert isinstance(who, int)
             result = RESULT.model_copy(update={"orthanc_id": f"run {who}"})
-            errand = Errand(who, (0 if who % 10 == 0 else 2, START + timedelta(seconds=who)), "bridge", [result], Terms(deadline))
+            errand = Errand(who, (0 if who % 10 == 0 else 2, START + timedelta(seconds=who)), "bridge", Cargo([result]), Terms(deadline))
             progress = await courier.advance(orthanc, errand, targets=targets, deliveries=[state[who]])
             state[who] = progress.deliveries[0]
             if progress.again_after is not None:

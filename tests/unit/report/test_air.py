@@ -256,7 +256,8 @@ def test_row_17_a_failure_is_no_negative_result() -> None:
 
 
 def test_row_18_delivery_by_both_transactions_is_tested_on_real_servers() -> None:
-    tests = {name: (ROOT / "tests" / "component" / name).read_text(encoding="utf-8") for name in ("test_delivery_orthanc.py", "test_delivery_places.py")}
+    folder = ROOT / "tests" / "component" / "delivery"
+    tests = {name: (folder / name).read_text(encoding="utf-8") for name in ("test_delivery_orthanc.py", "test_delivery_places.py")}
     assert "def test_" in tests["test_delivery_orthanc.py"], "RAD-43"
     assert "dicomWeb" in tests["test_delivery_places.py"], "RAD-108"
 

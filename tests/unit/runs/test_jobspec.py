@@ -7,7 +7,7 @@ import pytest
 from kubernetes.aio.client.models.v1_job import V1Job
 from tests.builders_runs import A_BRIDGE, NAME, RUN_UID, RunBuilder, a_run
 
-from gantry.runs import BridgeView, Installation, Predecessor, Task, UnfitRun, job
+from gantry.runs import BridgeView, Installation, Predecessor, Predecessors, Task, UnfitRun, job
 
 INSTALLATION = Installation(identity="hospital-a", worker_image="gantry/worker@sha256:1", worker_pull_policy="IfNotPresent")
 
@@ -252,10 +252,10 @@ def test_the_pods_priority_class(priority: str, classes: dict[str, Any], want: s
 
 def test_the_reports_it_takes_the_place_of_are_in_the_task() -> None:
     report = Predecessor(sop_class_uid="1.2.3", sop_instance_uid="2.25.1", series_instance_uid="2.25.2")
-    body = job(a_run().view(), BridgeView.from_object(A_BRIDGE), INSTALLATION, predecessors=(report,))
+    body = job(a_run().view(), BridgeView.from_object(A_BRIDGE), INSTALLATION, predecessors=Predecessors((report,)))
     (fetch,) = body["spec"]["template"]["spec"]["initContainers"]
     task = Task.model_validate_json(next(e["value"] for e in fetch["env"] if e["name"] == "GANTRY_TASK").replace("$$", "$"))
-    assert task.predecessors == (report,)
+    assert (task.predecessors, task.alternatives, task.alternative_predecessors) == ((report,), False, ())
 
 
 def test_resources_are_written_as_text() -> None:

@@ -158,7 +158,7 @@ REPORT = Predecessor(sop_class_uid="1.2.1", sop_instance_uid="2.25.1", series_in
 
 
 async def asked(archive: Archive, run: RunView = NEWEST) -> tuple[Predecessor, ...]:
-    return await predecessors(archive, run)  # type: ignore[arg-type]
+    return (await predecessors(archive, run)).reports  # type: ignore[arg-type]
 
 
 async def test_reports_only_are_predecessors() -> None:

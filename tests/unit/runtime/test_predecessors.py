@@ -50,7 +50,7 @@ CHAINS = {
 
 @pytest.mark.parametrize(("chain", "uids"), CHAINS.values(), ids=CHAINS)
 async def test_a_report_names_everything_it_takes_the_place_of(chain: tuple[str, ...], uids: list[str]) -> None:
-    found = await predecessors(Kube(*chain), a_run().superseding(chain[0]).view())  # type: ignore[arg-type]
+    found = (await predecessors(Kube(*chain), a_run().superseding(chain[0]).view())).reports  # type: ignore[arg-type]
     assert [one.sop_instance_uid for one in found] == uids
 
 

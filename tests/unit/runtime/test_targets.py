@@ -8,6 +8,7 @@ from tests.builders import BRIDGE, changed
 from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Target, ToModality, ToPeer, ToServer, Unusable
 from gantry.orthanc import Credentials, DicomWebServer, Modality
+from gantry.runs import BridgeView
 from gantry.runtime.records import Key
 from gantry.runtime.targets import targets_of
 
@@ -20,6 +21,10 @@ def spec(*destinations: dict[str, Any], senders: list[dict[str, Any]] | None = N
     return BridgeSpec.model_validate(raw["spec"])
 
 
+def view(of: BridgeSpec) -> BridgeView:
+    return BridgeView("uid", 1, of)
+
+
 def test_each_kind_has_its_way() -> None:
     bridge = spec(
         {"name": "pacs", "dicom": {"aet": "PACS", "host": "pacs", "port": 104, "tls": True}, "verify": "Query", "maxActive": 2, "accept": ["SR"]},
@@ -27,7 +32,7 @@ def test_each_kind_has_its_way() -> None:
         {"name": "second", "orthancPeer": "peer"},
         {"name": "old", "orthancModality": "OLDPACS"},
     )
-    found = targets_of(KEY, bridge, {"vna": Credentials("user", "secret")}, None)
+    found = targets_of(KEY, view(bridge), {"vna": Credentials("user", "secret")}, None)
     assert found["pacs"] == Target(ToModality("gantry_radiology_main_pacs", Modality("PACS", "pacs", 104, tls=True)), ["SR"], True, 2)
     assert isinstance(found["vna"], Target)
     assert found["vna"].place == ToServer("gantry_radiology_main_vna", DicomWebServer("https://vna/dicom-web/", "user", "secret"))
@@ -39,8 +44,8 @@ def test_each_kind_has_its_way() -> None:
 
 def test_a_missing_secret_is_said() -> None:
     bridge = spec({"name": "vna", "dicomWeb": {"url": "https://vna/dicom-web", "credentialsSecretRef": {"name": "vna"}}})
-    assert targets_of(KEY, bridge, {"vna": "secret vna does not exist"}, None)["vna"] == Unusable("secret vna does not exist")
-    assert targets_of(KEY, bridge, {}, None)["vna"] == Unusable("secret vna was not read yet")
+    assert targets_of(KEY, view(bridge), {"vna": "secret vna does not exist"}, None)["vna"] == Unusable("secret vna does not exist")
+    assert targets_of(KEY, view(bridge), {}, None)["vna"] == Unusable("secret vna was not read yet")
 
 
 BACK: dict[str, tuple[list[dict[str, Any]], str | None, Target | Unusable]] = {
@@ -57,7 +62,7 @@ BACK: dict[str, tuple[list[dict[str, Any]], str | None, Target | Unusable]] = {
 
 @pytest.mark.parametrize(("senders", "sender", "want"), BACK.values(), ids=BACK.keys())
 def test_the_way_back(senders: list[dict[str, Any]], sender: str | None, want: Target | Unusable) -> None:
-    found = targets_of(KEY, spec(senders=senders), {}, sender)["sender"]
+    found = targets_of(KEY, view(spec(senders=senders)), {}, sender)["sender"]
     if isinstance(want, Target):
         assert isinstance(found, Target)
         assert isinstance(found.place, ToModality)

@@ -5,11 +5,11 @@ import pytest
 from gantry.api import RunReason
 from gantry.api.run import FindingCounts, Result
 from gantry.orthanc import Unreachable
-from gantry.runs import PublishReceipt, failed
+from gantry.runs import MOST_REPORTS, PublishReceipt, failed
 from gantry.runs.receipt import StepEnd
 from gantry.worker.outcome import exit_code
 from gantry.worker.patience import Patience, patience_for, persistently
-from gantry.worker.publish import REPORTS, objects_that_fit
+from gantry.worker.publish import objects_that_fit
 
 PERMANENT = {"StudyGone", "InputMismatch", "StepRejectedInput", "NoOutput", "InvalidFindings", "WrongPatient", "UnacceptedObject", "InvalidReport"}
 PASSING = {"FetchFailed", "UploadFailed", "StepFailed", "OutOfMemory", "StepTimedOut", "PublishFailed"}
@@ -33,7 +33,7 @@ def test_the_largest_receipt_fits(steps: int) -> None:
     end = StepEnd(name="s" * 40, start_time="2026-11-24T12:00:00.123Z", seconds=86399.999, code=255, max_rss_bytes=1 << 40)
     objects = objects_that_fit(steps)
     assert objects >= 4
-    receipt = PublishReceipt(results=(result,) * (objects + REPORTS), steps=(end,) * steps, findings=FindingCounts(present=10_000, absent=64), seconds=3599.999)
+    receipt = PublishReceipt(results=(result,) * (objects + MOST_REPORTS), steps=(end,) * steps, findings=FindingCounts(present=10_000, absent=64), seconds=3599.999)
     assert len(receipt.encode().encode()) <= 4096
 
 

@@ -1,12 +1,9 @@
 """Every kind of destination, with the real thing at the other end."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.component.certificates import Certificates, certificates
 from tests.component.control_plane import free_port
 from tests.component.delivering import NAME, a_result, content, delivered, node_of, same_content
@@ -16,24 +13,6 @@ from gantry.api.bridge import Destination
 from gantry.bridge.destinations import Keeper, wanted
 from gantry.delivery import Target, ToModality, ToPeer, ToServer
 from gantry.orthanc import Credentials, DicomWebServer, Modality, Orthanc
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with orthanc_server(tmp_path_factory.mktemp("orthanc")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with orthanc_server(tmp_path_factory.mktemp("pacs"), name="PACS") as started:
-        yield started
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause after a failed send: 5 s and more, here 0.1 s and more."""
-    monkeypatch.setattr("gantry.delivery.plan.FIRST_PAUSE", timedelta(seconds=0.1))
 
 
 def client(server: OrthancServer) -> Orthanc:

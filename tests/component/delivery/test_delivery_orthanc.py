@@ -1,7 +1,6 @@
 """Results on their way from a real Orthanc to real receivers."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,28 +12,10 @@ from tests.component.orthanc_server import OrthancServer, orthanc_server
 from gantry.api.run import DeliveryStatus
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with orthanc_server(tmp_path_factory.mktemp("orthanc")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with orthanc_server(tmp_path_factory.mktemp("pacs"), name="PACS") as started:
-        yield started
-
-
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
     with dicom_receiver(tmp_path / "received") as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause after a failed send: 5 s and more, here 0.1 s and more."""
-    monkeypatch.setattr("gantry.delivery.plan.FIRST_PAUSE", timedelta(seconds=0.1))
 
 
 async def test_a_result_reaches_a_pacs_whose_name_orthanc_did_not_know(server: OrthancServer, pacs: OrthancServer) -> None:

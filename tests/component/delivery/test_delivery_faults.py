@@ -1,7 +1,6 @@
 """Peers that misbehave, and what is said of each: real Orthanc, real associations, a script at the other end."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from tests.component.control_plane import free_port
 from tests.component.delivering import a_result, delivered, node_at, node_of
 from tests.component.dicom_receiver import dicom_receiver
-from tests.component.orthanc_server import OrthancServer, orthanc_server
+from tests.component.orthanc_server import OrthancServer
 from tests.component.scripted_scp import Script, ScriptedSCP, aborts, answers, forgets, full_after, scripted_scp, slowly, stores
 
 from gantry.api.run import DeliveryStatus
@@ -17,22 +16,9 @@ from gantry.delivery import Target, ToModality, ToServer
 from gantry.orthanc import DicomWebServer, Modality
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with orthanc_server(tmp_path_factory.mktemp("orthanc")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    with orthanc_server(tmp_path_factory.mktemp("pacs"), name="PACS") as started:
-        yield started
-
-
 @pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause after a failed send: 5 s and more, here 0.1 s and more; a PACS has 1 s to list what it took."""
-    monkeypatch.setattr("gantry.delivery.plan.FIRST_PAUSE", timedelta(seconds=0.1))
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PACS has 1 s to list what it took."""
     monkeypatch.setattr("gantry.delivery.plan.QUERY_PATIENCE", timedelta(seconds=1))
 
 
