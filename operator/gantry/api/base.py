@@ -36,10 +36,14 @@ DATE_TIME: dict[str, Any] = {"format": "date-time"}
 
 
 class Part(BaseModel):
-    """Base of every object in spec and status: camelCase in YAML, field docstrings become `kubectl explain`."""
+    """Base of every object in spec and status: camelCase in YAML, field docstrings become `kubectl explain`.
+
+    A Run's containers need a few of the kinds and are waited for, so each is built when it is first used, and docstrings are read by `crdgen` only:
+    pydantic's own `use_attribute_docstrings` parses the module again for each class (half of the import's time).
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", use_attribute_docstrings=True, frozen=True
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, defer_build=True
     )
 
 

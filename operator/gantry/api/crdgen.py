@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from gantry.findings.schema import Described
+
 from .backfill import InferenceBackfill
 from .base import GROUP, VERSION, Resource
 from .bridge import OrthancBridge
@@ -74,7 +76,7 @@ def _unwrapped(node: Schema) -> Schema:
 
 def crd(model: type[Resource]) -> Schema:
     """The CustomResourceDefinition of one kind, as the API server wants it."""
-    raw = model.model_json_schema(by_alias=True)
+    raw = model.model_json_schema(by_alias=True, schema_generator=Described)
     schema = structural(raw, raw.pop("$defs", {}))
     described = {
         "apiVersion": {"type": "string", "description": f"Always {GROUP}/{VERSION}."},

@@ -11,10 +11,10 @@ from pydantic.config import JsonDict
 
 
 class Part(BaseModel):
-    """Base of every object: camelCase in JSON, snake_case in Python; unknown fields are refused."""
+    """Base of every object: camelCase in JSON, snake_case in Python; unknown fields are refused. Built when first used."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", use_attribute_docstrings=True, frozen=True
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, defer_build=True
     )
 
 

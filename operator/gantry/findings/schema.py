@@ -3,14 +3,46 @@
 `schemagen` writes it to docs/reference/findings.schema.json; a test compares the two.
 """
 
-from typing import Any
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+from typing import Any, cast
 
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from .document import Findings
 
 
-class _Untitled(GenerateJsonSchema):
+class Described(GenerateJsonSchema):
+    """Schemas whose fields have as description the docstring that stands below them."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """As pydantic makes it, and the descriptions."""
+        made = super().model_schema(schema)
+        model: type[BaseModel] = schema["cls"]
+        texts = {name: text for one in reversed(model.__mro__) if one not in BaseModel.__mro__ for name, text in docstrings(one).items()}
+        for name, field in model.model_fields.items():
+            place = made.get("properties", {}).get(field.alias or name)
+            if place is not None and name in texts:
+                place.setdefault("description", texts[name])
+        return made
+
+
+def docstrings(model: type) -> dict[str, str]:
+    """What stands below the fields of one class."""
+    written = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(model))).body[0])
+    return {
+        field.target.id: inspect.cleandoc(below.value.value)
+        for field, below in pairwise(written.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
+    }
+
+
+class _Untitled(Described):
     """Titles made of field names ("Sopinstanceuid") tell nobody anything."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
