@@ -36,6 +36,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         changed(PIPELINE, STEP, {"name": "spleen", "image": "localhost/spleen:1", "contract": "MAP", "args": ["-l", "DEBUG"]}),
         "args go with command: write the whole command, or leave args out",
     ),
+    "a mapping with two ways to decide": (
+        changed(PIPELINE, "spec.template.report", {"algorithm": {"name": "A", "version": "1", "manufacturer": "B"}, "mapping": [
+            {"file": "a.json", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}, "presence": {"path": "/p", "atLeast": 1, "present": ["x"]}}]}),
+        "give one of atLeast, atMost (numbers) and present (values)",
+    ),
+    "a mapping of a file that is neither JSON nor CSV": (
+        changed(PIPELINE, "spec.template.report", {"mapping": [{"file": "a.txt", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}}]}),
+        "spec.template.report.mapping[0].file",
+    ),
+    "a mapping without algorithm": (
+        changed(PIPELINE, "spec.template.report", {"mapping": [{"file": "a.json", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}}]}),
+        "mapping needs algorithm: the files it reads do not say who made them",
+    ),
     "an unknown contract": (changed(PIPELINE, f"{STEP}.contract", "Docker"), "Unsupported value"),
     "a step with Gantry's own name": (changed(PIPELINE, f"{STEP}.name", "publish"), "fetch and publish are Gantry's own containers"),
     "a requirement that needs values": (changed(PIPELINE, "spec.match.study.0.values", ...), "every other operator needs values"),

@@ -65,8 +65,8 @@ def pod(server: OrthancServer, tmp_path: Path, program: Path) -> Pod:
     return fetched(server, tmp_path, program, [STEP])
 
 
-def fetched(server: OrthancServer, root: Path, program: Path, steps: list[dict[str, Any]]) -> Pod:
-    made = Pod(root / "pod", a_task(server, template__steps=steps, template__report={"algorithm": ALGORITHM}), program)
+def fetched(server: OrthancServer, root: Path, program: Path, steps: list[dict[str, Any]], **report: Any) -> Pod:
+    made = Pod(root / "pod", a_task(server, template__steps=steps, template__report={"algorithm": ALGORITHM, **report}), program)
     made.root.mkdir()
     assert made.fetch()[0] == 0, made.log
     return made
@@ -124,3 +124,33 @@ def test_a_native_application_needs_findings_beside_its_objects(server: OrthancS
     assert receipt.failure is not None
     words = "step spleen ended with 0 but left no findings.json in GANTRY_OUTPUT"
     assert (code, receipt.failure.reason, receipt.failure.message) == (65, "NoOutput", words)
+
+
+def test_plain_json_beside_a_segmentation_becomes_a_report(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    """A package that knows nothing of Gantry: the radiologist gets a TID 1500 report of what it measured."""
+    spleen, volume = ({"scheme": "SCT", "value": value, "meaning": words} for value, words in (("78961009", "Spleen"), ("118565006", "Volume")))
+    rule = {"file": "metadata.json", "type": spleen, "measurements": [{"name": volume, "path": "/volume", "unit": "ml"}]}
+    pod = fetched(server, tmp_path, program, [STEP], mapping=[rule])
+    (pod.root / "seg.dcm").write_bytes(SEGMENTATION)
+    script = f'cp {pod.root}/seg.dcm $HOLOSCAN_OUTPUT_PATH/ && mkdir $HOLOSCAN_OUTPUT_PATH/more && echo \'{{"volume": 210.5}}\' > $HOLOSCAN_OUTPUT_PATH/more/metadata.json'
+    assert run(pod, of_1_0(script)) == 0
+    code, receipt = pod.publish()
+    assert code == 0, pod.log
+    assert [one.kind for one in receipt.results] == ["SEG", "SR"]
+    assert receipt.findings is not None
+    assert receipt.findings.present == 1
+    content = json.dumps(server.rest("GET", f"/instances/{receipt.results[-1].orthanc_id}/simplified-tags"))
+    assert "210.5" in content
+    assert "Spleen" in content
+
+
+def test_a_mapping_that_does_not_fit_fails_the_run_by_name(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    rule = {"file": "metadata.json", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}, "presence": {"path": "/score", "atLeast": 0.5}}
+    pod = fetched(server, tmp_path, program, [STEP], mapping=[rule])
+    (pod.output("spleen") / "seg.dcm").write_bytes(SEGMENTATION)
+    assert run(pod, of_1_0("echo '{}' > $HOLOSCAN_OUTPUT_PATH/metadata.json")) == 0
+    code, receipt = pod.publish()
+    assert receipt.failure is not None
+    words = "report.mapping[0].presence: metadata.json has nothing at /score"
+    assert (code, receipt.failure.reason, receipt.failure.message) == (65, "InvalidFindings", words)
+    assert receipt.results == ()

@@ -25,6 +25,7 @@ from .base import (
     rule,
 )
 from .bridge import Int64
+from .mapping import MappedFinding
 from .matching import Expression, Match, PriorityRules, SeriesSelection
 from .notification import Notification
 
@@ -147,11 +148,17 @@ class Report(Part):
             rule(
                 "self.onFailure == 'None' || (has(self.algorithm) && self.evaluatedFor.size() > 0)",
                 "onFailure NotPerformed needs algorithm and evaluatedFor: an application that failed cannot say who it is and what it looks for",
-            )
+            ),
+            rule(
+                "!has(self.mapping) || self.mapping.size() == 0 || has(self.algorithm)",
+                "mapping needs algorithm: the files it reads do not say who made them",
+            ),
         )
     }
     algorithm: Algorithm | None = None
     """Overrides what findings.json says; the image digest is always recorded."""
+    mapping: Annotated[list[MappedFinding], Field(max_length=16)] = []
+    """How JSON or CSV files of an application that writes no findings.json become findings."""
     evaluated_for: Annotated[list[Code], Field(max_length=64)] = []
     """What the application looks for. Each one without a positive finding is reported as Absent."""
     sop_class: Literal["Comprehensive3DSR", "ComprehensiveSR"] = "Comprehensive3DSR"

@@ -61,6 +61,8 @@ class PipelineReason(StrEnum):
     """Pipelines start each other in a circle; the message names it. None of them starts after another until one is changed."""
     INVALID_HISTORY = "InvalidHistory"
     """history.ttl is shorter than the bridge's lookback: a deleted Run's study would be analysed again."""
+    INVALID_MAPPING = "InvalidMapping"
+    """report.mapping names a unit that is not UCUM."""
     SUSPENDED = "Suspended"
     """spec.suspend is true: no new Runs."""
     RUNNING = "Running"

@@ -17,6 +17,7 @@ from .context import BuiltObject, Predecessor, ReportContext
 from .credit import credited, origin
 from .errors import InvalidFindings, InvalidReport, ReportError, UnacceptedObject, WrongPatient
 from .keyobjects import build_key_objects
+from .mapping import mapped
 from .masks import build_masks
 from .objects import check_object, reidentify
 from .outcome import count_findings
@@ -51,6 +52,7 @@ __all__ = [
     "credited",
     "findings_schema",
     "for_comprehensive",
+    "mapped",
     "mark",
     "origin",
     "parse_findings",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gantry.api import Condition, InferencePipeline, PipelineReason, parse_duration, timestamp
-from gantry.api.pipeline import PipelineStatus, RunCounts
+from gantry.api.pipeline import PipelineStatus, RunCounts, RunTemplate
 from gantry.bridge import Candidate
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
@@ -64,11 +64,28 @@ def judge(
             "a deleted Run's study would be analysed again; make it longer"
         )
         return Judgement(PipelineReason.INVALID_HISTORY, message)
+    if wrong := _no_units(spec.template):
+        return Judgement(PipelineReason.INVALID_MAPPING, wrong)
     if (misplaced := _misplaced(record, find)) is not None:
         return misplaced
     if spec.suspend:
         return Judgement(PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on")
     return Judgement(PipelineReason.READY, _ready(record, find), rules)
+
+
+def _no_units(template: RunTemplate) -> str:
+    """Which units of report.mapping are none; each Run would fail on them."""
+    used = [
+        (f"report.mapping[{place}].measurements[{number}].unit", one.unit)
+        for place, rule in enumerate(template.report.mapping)
+        for number, one in enumerate(rule.measurements)
+    ]
+    if not used:
+        return ""
+    from gantry.findings.units import advice, is_ucum  # loads the whole schema of findings, which few operators need
+
+    wrong = [(f'{where}: "{unit}" is not a UCUM unit', advice(unit)) for where, unit in used if not is_ucum(unit)]
+    return "; ".join(words + (f'; write "{better}"' if better else ", see https://ucum.org") for words, better in wrong)
 
 
 def _ready(record: PipelineRecord, find: Callable[[str], PipelineRecord | None]) -> str:

@@ -75,6 +75,20 @@ def collect_masks(folder: Path, names: Collection[str], *, step: str, limits: Li
     return found
 
 
+def collect_texts(folder: Path, names: Collection[str], *, step: str, limits: Limits | None = None) -> dict[str, list[bytes]]:
+    """Files of these names; a name without a slash is that of a file in any folder. Each may be as large as findings.json."""
+    reader = _Reader(step, limits or Limits())
+    found: dict[str, list[bytes]] = {}
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path, parent, name in reader.files(root, "", 1):
+            for wanted in {path, name} & set(names):
+                found.setdefault(wanted, []).append(reader.text(path, parent, name))
+    finally:
+        os.close(root)
+    return found
+
+
 class _Reader:
     def __init__(self, step: str, limits: Limits) -> None:
         self.step, self.limits = step, limits
@@ -143,6 +157,17 @@ class _Reader:
             if self.bytes > self.limits.mask_bytes:
                 raise self.refused(f"the masks have more than {self.limits.mask_bytes // MIB} MiB together; write whole numbers as .nii.gz")
             return stream.read(state.st_size)
+
+    def text(self, path: str, folder: int, name: str) -> bytes:
+        """The whole file."""
+        file = self._open(path, folder, name, os.O_NONBLOCK)
+        with os.fdopen(file, "rb") as stream:
+            state = os.fstat(file)
+            if not stat.S_ISREG(state.st_mode):
+                raise self.refused(f"{path} changed while it was read")
+            if state.st_size > self.limits.findings:
+                raise self.refused(f"{path} has {state.st_size} bytes; at most {self.limits.findings} are taken")
+            return stream.read(self.limits.findings)
 
     def _take_object(self, path: str, size: int, stream: BinaryIO) -> None:
         if len(self.objects) == self.limits.objects:

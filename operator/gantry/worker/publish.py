@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from gantry.runs.receipt import LIMIT, StepEnd
 from .log import peak_memory, tell
 from .marking import mark_results
 from .outcome import Stop, unexpected
-from .outputs import FINDINGS, Limits, Outputs, collect, collect_masks
+from .outputs import FINDINGS, Limits, Outputs, collect, collect_masks, collect_texts
 from .patience import Patience
 from .steps import judge, step_end, wait_for_end
 from .upload import Object, keep_findings, store
@@ -107,13 +107,29 @@ def _publish_outputs(
 ) -> tuple[tuple[Result, ...], tuple[Result, ...], FindingCounts | None, tuple[str, ...]]:
     last = task.spec.template.steps[-1].name
     ready = prepared.result()
-    outputs = collect(workspace.output(last), step=last, limits=Limits(objects=_room(task)))
+    outputs = _with_mapping(collect(workspace.output(last), step=last, limits=Limits(objects=_room(task))), task, workspace)
     _require_something(outputs, task)
     made, findings, warnings = _build(task, workspace, outputs, ready)
     for warning in warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
     results, alternatives = asyncio.run(_store_all(sink, made, outputs.findings, shadow=task.spec.mode == "Shadow"))
     return results, alternatives, findings, warnings
+
+
+def _with_mapping(outputs: Outputs, task: Task, workspace: Workspace) -> Outputs:
+    """An application that knows nothing of findings.json gets one made of its own files, if the pipeline says how."""
+    rules, step = task.spec.template.report.mapping, task.spec.template.steps[-1].name
+    if not rules or outputs.findings is not None:
+        return outputs
+    from gantry.report import ReportError, mapped
+
+    from .context import report_context
+
+    files = collect_texts(workspace.output(step), {rule.file for rule in rules}, step=step)
+    try:
+        return replace(outputs, findings=mapped(rules, files, report_context(task)))
+    except ReportError as error:
+        raise Stop(error.reason, str(error), step=step) from error
 
 
 def _require_something(outputs: Outputs, task: Task) -> None:

@@ -56,6 +56,13 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
         a_record(), BridgeView.from_object(changed(A_BRIDGE, "spec.destinations", [])), RULES,
         PipelineReason.DESTINATION_UNKNOWN, "the bridge has no destination pacs; it has: none",
     ),
+    "a mapping with a unit that is none": (
+        a_record(spec__template__report={"algorithm": {"name": "A", "version": "1", "manufacturer": "B"}, "mapping": [{
+            "file": "volume.json", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"},
+            "measurements": [{"name": {"scheme": "SCT", "value": "118565006", "meaning": "Volume"}, "path": "/v", "unit": "millilitres"}],
+        }]}), BRIDGE, RULES,
+        PipelineReason.INVALID_MAPPING, 'report.mapping[0].measurements[0].unit: "millilitres" is not a UCUM unit; write "ml"',
+    ),
     "a way back to nobody": (
         a_record(spec__template__delivery__returnToSender=True), BRIDGE, RULES,
         PipelineReason.NO_SENDERS,
