@@ -108,9 +108,17 @@ def fetch(server: OrthancServer, folder: Path) -> Iterator[Figure]:
 
 
 def publish(server: OrthancServer, folder: Path) -> Iterator[Figure]:
-    """The publish container's process from start to exit, 10 findings, and its upload beside one bare POST."""
-    task = a_task(server)
-    pod = Pod(folder / "publish-pod", task, launcher(folder))
+    """The publish container's process from start to exit, 10 findings, alone and with the overview of 10 key images."""
+    imports = median([timed("-c", "import highdicom") for _ in range(ROUNDS)])
+    for overview, words in ((False, ""), (True, " and an overview")):
+        seconds = published(server, folder / f"publish-pod{words.replace(' ', '-')}", overview=overview)
+        name = f"publish from start to exit, 10 findings{words}, 300-slice source, median"
+        yield Figure(name, seconds, "s", 3, peer="python, import highdicom", peer_value=imports)
+
+
+def published(server: OrthancServer, folder: Path, *, overview: bool) -> float:
+    task = a_task(server, template__report={"overview": overview})
+    pod = Pod(folder, task, launcher(folder.parent))
     pod.root.mkdir()
     code, _ = pod.fetch()
     assert code == 0, pod.log
@@ -125,8 +133,7 @@ def publish(server: OrthancServer, folder: Path) -> Iterator[Figure]:
         seconds.append(time.perf_counter() - begin)
         assert code == 0, pod.log
         assert receipt.results
-    imports = median([timed("-c", "import highdicom") for _ in range(ROUNDS)])
-    yield Figure("publish from start to exit, 10 findings, 300-slice source, median", median(seconds), "s", 3, peer="python, import highdicom", peer_value=imports)
+    return median(seconds)
 
 
 def timed(*arguments: str) -> float:

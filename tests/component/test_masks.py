@@ -15,14 +15,15 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
-from tests.builders_dicom import an_image, as_file, ct_series
-from tests.builders_findings import a_context, a_document, a_finding, code, image_uid, parsed
+from tests.builders_dicom import a_pdf, an_image, as_file, ct_series
+from tests.builders_findings import a_context, a_document, a_finding, code, image_uid, negative, parsed
 from tests.builders_masks import Labels, asymmetric, nifti, numpy_file, oblique, placed, rearranged
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.sr_validators import complaints, dciodvfy, dsrdump
 from tests.component.worker_pod import Pod, a_task, launcher
 
-from gantry.report import build_key_objects, build_masks, build_report
+from gantry.report import build_key_objects, build_masks, build_overview, build_report
+from gantry.report.display import displayed
 
 SOURCE = ct_series(20)
 LUNG = {"category": code("SCT", "123037004", "Anatomical Structure"), "type": code("SCT", "39607008", "Lung")}
@@ -78,6 +79,18 @@ def test_validators_take_the_key_object_selection(tmp_path: Path) -> None:
     assert (dciodvfy(path), dsrdump(path)) == ([], [])
 
 
+@pytest.mark.parametrize("found", [True, False], ids=["several pages", "a negative result"])
+def test_validators_take_the_overview_and_the_report_that_names_it(tmp_path: Path, found: bool) -> None:
+    content = {"m.nii.gz": nifti(asymmetric(20, 128, 128), placed(SOURCE))}
+    findings, drawn = build_masks(parsed(document(labelled())), SOURCE, a_context(), content) if found else (parsed(negative()), {})
+    overview = build_overview(findings, SOURCE, a_context(), drawn, displayed)
+    paths = [tmp_path / "sc.dcm", tmp_path / "sr.dcm"]
+    report = build_report(findings, SOURCE, a_context(), {**drawn, "x.pdf": a_pdf(SOURCE[0])}, overview)[0]
+    for path, one in zip(paths, (overview, report), strict=True):
+        path.write_bytes(one.dicom)
+    assert (dciodvfy(paths[0]), complaints(paths[1])) == ([], [])
+
+
 def independently_read(path: Path, folder: Path) -> Iterator[tuple[Labels, Labels]]:
     """Values and affine of each segment, by dcmqi."""
     program = Path(sys.executable).parent / "segimage2itkimage"
@@ -116,13 +129,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return launcher(tmp_path_factory.mktemp("launcher"))
 
 
-@pytest.mark.parametrize("key_objects", [False, True], ids=["alone", "with a key object selection"])
-def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_path: Path, key_objects: bool) -> None:
+@pytest.mark.parametrize("further", [False, True], ids=["alone", "with an overview and a key object selection"])
+def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_path: Path, further: bool) -> None:
     source = ct_series(pixels=True)
     for study in server.studies():
         server.rest("DELETE", f"/studies/{study}")
     server.upload(*(as_file(one) for one in source))
-    pod = Pod(tmp_path, a_task(server, template__report={"keyObjects": key_objects}), program)
+    pod = Pod(tmp_path, a_task(server, template__report={"overview": further, "keyObjects": further}), program)
     pod.fetch()
     pod.output("detect").mkdir(parents=True, exist_ok=True)
     (pod.output("detect") / "findings.json").write_text(json.dumps(document(labelled())))
@@ -130,10 +143,14 @@ def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_p
     pod.step("detect")
     status, receipt = pod.publish()
     assert status == 0, pod.log
-    assert [result.kind for result in receipt.results] == ["SEG", "SR", "KO"][: 2 + key_objects]
+    assert [result.kind for result in receipt.results] == (["SEG", "SC", "SR", "KO"] if further else ["SEG", "SR"])
     files = [server.rest("GET", f"/instances/{result.orthanc_id}/file") for result in receipt.results]
     assert [hashlib.md5(file).hexdigest() for file in files] == [result.md5 for result in receipt.results]
-    segmentation, report, *selection = (pydicom.dcmread(io.BytesIO(file)) for file in files)
-    assert all(str(one.SOPInstanceUID) in str(selection[0]) for one in (segmentation, report) if selection)
+    made = {result.kind: pydicom.dcmread(io.BytesIO(file)) for result, file in zip(receipt.results, files, strict=True)}
+    segmentation, report = made["SEG"], made["SR"]
+    if further:
+        assert all(str(one.SOPInstanceUID) in str(made["KO"]) for one in (segmentation, report, made["SC"]))
+        assert str(made["SC"].SOPInstanceUID) in str(report.CurrentRequestedProcedureEvidenceSequence)
+        assert made["SC"].NumberOfFrames == 2, "words, and the slice on which the segment is largest"
     assert str(segmentation.SegmentSequence[0].TrackingUID) in str(report)
     assert f"'{50 * 4 * 0.49 * 5:g}'" in str(report) or f"{50 * 4 * 0.49 * 5:g}" in str(report)

@@ -173,6 +173,8 @@ class Report(Part):
     """Further DICOM objects the application may hand over. PM: Parametric Map."""
     conformance: Literal["Strict", "Repair"] = "Repair"
     """Their faults against the standard. Repair: what has one answer is mended, the rest told in status.warnings. Strict: refused."""
+    overview: bool = False
+    """Whether a Secondary Capture shows the findings drawn on their key images, for a PACS that shows no SR."""
     key_objects: bool = False
     """Whether a Key Object Selection names all objects of a Run that has more than one."""
     on_failure: Literal["None", "NotPerformed"] = "None"

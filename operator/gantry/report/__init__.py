@@ -1,8 +1,8 @@
 """Pure: findings become a DICOM SR; checks of that and of what applications hand over.
 
-`parse_findings` reads what an application wrote, `build_masks` makes SEGs, `build_report` SRs, `build_not_performed` the one of a Run that failed,
-`build_alternatives` the same for a PACS without Comprehensive 3D SR, `build_key_objects` ties them together, `validate_report` checks any SR,
-`read_report` says what one says, `check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
+`parse_findings` reads what an application wrote, `build_masks` makes SEGs, `build_overview` a picture, `build_report` SRs, `build_not_performed` the
+one of a Run that failed, `build_alternatives` the same for a PACS without Comprehensive 3D SR, `build_key_objects` ties them together,
+`validate_report` checks any SR, `read_report` says what one says, `check_object`, `conform`, `credited` and `reidentify` take further DICOM files.
 The only room that uses highdicom and pydicom to build; it must not read a clock, a file or the network.
 """
 
@@ -21,6 +21,7 @@ from .mapping import mapped
 from .masks import build_masks
 from .objects import check_object, reidentify
 from .outcome import count_findings
+from .overview import build_overview
 from .parse import parse_findings
 from .proof import require_valid
 from .reader import NotAReport, Report, read_report
@@ -45,6 +46,7 @@ __all__ = [
     "build_key_objects",
     "build_masks",
     "build_not_performed",
+    "build_overview",
     "build_report",
     "check_object",
     "conform",

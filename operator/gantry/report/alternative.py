@@ -45,6 +45,7 @@ def build_alternatives(
     source: Sequence[Dataset],
     context: ReportContext,
     objects: dict[str, Dataset],
+    overview: BuiltObject | None = None,
     *,
     key_objects: bool,
 ) -> tuple[BuiltObject, ...]:
@@ -54,10 +55,11 @@ def build_alternatives(
     """
     with tolerated():
         reduced = on_images(findings, source)
-    built = build_report(reduced, source, context, objects)
+    built = build_report(reduced, source, context, objects, overview)
     if not key_objects:
         return built
-    return (*built, build_key_objects(reduced, built, tuple(objects.values()), source, context))
+    named = (overview, *built) if overview else built
+    return (*built, build_key_objects(reduced, named, tuple(objects.values()), source, context))
 
 
 def on_images(findings: Findings, source: Sequence[Dataset]) -> Findings:

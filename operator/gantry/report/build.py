@@ -16,11 +16,11 @@ from gantry.findings.shapes import Planar
 
 from .algorithms import contributing_equipment, identities
 from .context import SOP_CLASS_UIDS, BuiltObject, ReportContext
-from .document import Series, document, encoded
+from .document import Reference, Series, document, encoded
 from .errors import InvalidReport
 from .groups import GroupWriter
 from .outcome import absent, require_a_statement
-from .references import References
+from .references import Further, References, further
 from .regions import RegionWriter, Slices, region_place, spatial_regions
 from .shadow import marked
 from .source import Source, index
@@ -33,9 +33,13 @@ _SORTS = ("regions", "in space", "segments", "no region")
 
 
 def build_report(
-    findings: Findings, source: Sequence[Dataset], context: ReportContext, objects: Mapping[str, Dataset] | None = None
+    findings: Findings,
+    source: Sequence[Dataset],
+    context: ReportContext,
+    objects: Mapping[str, Dataset] | None = None,
+    overview: BuiltObject | None = None,
 ) -> tuple[BuiltObject, ...]:
-    """The SRs of a Run, in the order they are stored.
+    """The SRs of a Run, in the order they are stored. The first names all other objects of the Run.
 
     `source` are the input images, headers are enough; `objects` the accepted DICOM files by name, with the UIDs they will be stored under.
     Raises InvalidFindings when the findings say nothing, InvalidReport when they do not fit the images.
@@ -45,8 +49,18 @@ def build_report(
         images = index(source)
         slices = Slices(images)
         parts = _parts(findings, slices)
+        others = further((objects or {}).values(), [overview] if overview else []) + _siblings(len(parts), context)
         return tuple(
-            _build(findings, part, position=position, source=images, slices=slices, context=context, objects=objects or {})
+            _build(
+                findings,
+                part,
+                position=position,
+                source=images,
+                slices=slices,
+                context=context,
+                objects=objects or {},
+                others=() if position else others,
+            )
             for position, part in enumerate(parts)
         )
 
@@ -98,6 +112,7 @@ def _build(
     slices: Slices,
     context: ReportContext,
     objects: Mapping[str, Dataset],
+    others: Sequence[Further],
 ) -> BuiltObject:
     sort, members = part
     vocabulary, references, algorithms = Vocabulary(), References(source), identities(findings, context)
@@ -114,6 +129,7 @@ def _build(
         source=source,
         algorithms=algorithms,
         vocabulary=vocabulary,
+        further=references.without_those_named(others),
     )
     series = _series(context, algorithms[0].algorithm.name, algorithms[0].algorithm.version, position=position, sort=sort)
     dataset = document(
@@ -123,11 +139,21 @@ def _build(
         equipment=[contributing_equipment(each, context, vocabulary) for each in algorithms],
         series=series,
         context=context,
+        further=[each.reference for each in references.without_those_named(others)],
         own_codes=vocabulary.has_own_codes,
     )
     return BuiltObject(
         "SR", SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid, encoded(dataset, context), sort or "negative"
     )
+
+
+def _siblings(count: int, context: ReportContext) -> tuple[Further, ...]:
+    """The Run's other SRs, as the first one names them."""
+    references = (
+        Reference(context.uid(f"{context.role}-series", place), SOP_CLASS_UIDS[context.sop_class], context.uid(context.role, place))
+        for place in range(1, count)
+    )
+    return tuple(Further(each, is_image=False) for each in references)
 
 
 def _only_statements(findings: Findings, writer: GroupWriter, context: ReportContext) -> list[ContentItem]:

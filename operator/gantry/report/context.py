@@ -65,7 +65,7 @@ class ReportContext:
 class BuiltObject:
     """A DICOM file, ready to be stored."""
 
-    kind: Literal["SR", "KO"]
+    kind: Literal["SR", "KO", "SC"]
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str

@@ -3,6 +3,7 @@
 Pure: takes a dataset with its pixels. The order is the standard's (PS3.3 C.11, PS3.4 N.2): rescale, window or VOI LUT, then MONOCHROME1 is inverted.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,16 @@ class NotDisplayable(ValueError):
 
 def displayed(dataset: Dataset, frame: int | None = None) -> Picture:
     """Rows x columns x 3. `frame` counts from 1. Raises NotDisplayable."""
+    if "PixelData" not in dataset:
+        raise NotDisplayable("the file has no pixels")
+    return shown(dataset, frame, lambda: pixel_array(dataset, index=(frame or 1) - 1))
+
+
+def shown(dataset: Dataset, frame: int | None, decode: Callable[[], NDArray[Any]]) -> Picture:
+    """The same of a header whose pixels lie elsewhere: `decode` gives those of the frame."""
     with tolerated():
-        if "PixelData" not in dataset:
-            raise NotDisplayable("the file has no pixels")
         try:
-            values = pixel_array(dataset, index=(frame or 1) - 1)
+            values = decode()
             return _colour(values, dataset) if (integer(dataset, "SamplesPerPixel") or 1) > 1 else _grey(values, dataset, frame)
         except Exception as error:  # every decoder has errors of its own
             syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")

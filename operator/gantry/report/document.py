@@ -93,6 +93,7 @@ def document(
     equipment: Iterable[Dataset],
     series: Series,
     context: ReportContext,
+    further: Sequence[Reference] = (),
     own_codes: bool = False,
 ) -> Dataset:
     """The SR as a dataset."""
@@ -106,7 +107,7 @@ def document(
         result.ReferencedRequestSequence = requests
     study = text(reference, "StudyInstanceUID")
     named = [Reference(text(each, "SeriesInstanceUID"), text(each, "SOPClassUID"), text(each, "SOPInstanceUID")) for each in evidence]
-    result.CurrentRequestedProcedureEvidenceSequence = [by_series(study, named)]
+    result.CurrentRequestedProcedureEvidenceSequence = [by_series(study, [*named, *further])]
     if context.predecessors:
         result.PredecessorDocumentsSequence = [by_series(study, [_predecessor(each) for each in context.predecessors])]
     if own_codes:

@@ -13,7 +13,8 @@ from gantry.findings import Findings
 
 from .algorithms import contributing_equipment, identities
 from .context import BuiltObject, ReportContext
-from .document import Reference, begun, by_series, encoded, requested
+from .document import begun, by_series, encoded, requested
+from .references import Further, further
 from .shadow import STATEMENT, marked
 from .source import index
 from .verbatim import text, tolerated
@@ -28,22 +29,20 @@ _CONTAINS = RelationshipTypeValues.CONTAINS
 def build_key_objects(
     findings: Findings, reports: Sequence[BuiltObject], objects: Sequence[Dataset], source: Sequence[Dataset], context: ReportContext
 ) -> BuiltObject:
-    """Names the reports and the further objects of a Run, in the order they are stored."""
+    """Names the overview, the reports and the further objects of a Run, in the order they are stored."""
     with tolerated():
         reference, vocabulary, makers = index(source).reference, Vocabulary(), identities(findings, context)
         result = begun(reference, context)
         name = f"AI {makers[0].algorithm.name} {makers[0].algorithm.version}".replace("\\", "/")
         _add_series(result, f"{name[:52]} key objects", context)
-        named = [Reference(text(each, "SeriesInstanceUID"), text(each, "SOPClassUID"), text(each, "SOPInstanceUID")) for each in objects]
-        named += [Reference(each.series_instance_uid, each.sop_class_uid, each.sop_instance_uid) for each in reports]
-        images = {text(each, "SOPInstanceUID") for each in objects if "Rows" in each}
+        named = further(objects, reports)
         result.ReferencedPerformedProcedureStepSequence = []
         requests = requested(reference)
         if requests:
             result.ReferencedRequestSequence = requests
-        result.CurrentRequestedProcedureEvidenceSequence = [by_series(text(reference, "StudyInstanceUID"), named)]
+        result.CurrentRequestedProcedureEvidenceSequence = [by_series(text(reference, "StudyInstanceUID"), [each.reference for each in named])]
         result.ContributingEquipmentSequence = [contributing_equipment(each, context, vocabulary) for each in makers]
-        _add_content(result, f"Results of {name}." + (f" {STATEMENT}" if context.shadow else ""), named, images, vocabulary)
+        _add_content(result, f"Results of {name}." + (f" {STATEMENT}" if context.shadow else ""), named, vocabulary)
         return BuiltObject("KO", SOP_CLASS, str(result.SOPInstanceUID), str(result.SeriesInstanceUID), encoded(result, context))
 
 
@@ -57,7 +56,7 @@ def _add_series(result: Dataset, description: str, context: ReportContext) -> No
     result.SoftwareVersions = context.product_version
 
 
-def _add_content(result: Dataset, words: str, named: Sequence[Reference], images: set[str], vocabulary: Vocabulary) -> None:
+def _add_content(result: Dataset, words: str, named: Sequence[Further], vocabulary: Vocabulary) -> None:
     template = Dataset()
     template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
     result.ValueType, result.ContinuityOfContent = "CONTAINER", "SEPARATE"
@@ -66,8 +65,8 @@ def _add_content(result: Dataset, words: str, named: Sequence[Reference], images
     purpose = vocabulary.code("260753009", "SCT", "Source")
     content: list[ContentItem] = [TextContentItem(vocabulary.dcm("113012", "Key Object Description"), words, _CONTAINS)]
     for each in named:
-        kind = ImageContentItem if each.sop_instance in images else CompositeContentItem
-        item = kind(purpose, each.sop_class, each.sop_instance, relationship_type=_CONTAINS)
+        kind = ImageContentItem if each.is_image else CompositeContentItem
+        item = kind(purpose, each.reference.sop_class, each.reference.sop_instance, relationship_type=_CONTAINS)
         del item.ConceptNameCodeSequence  # TID 2010: references have no name
         content.append(item)
     result.ContentSequence = content

@@ -13,9 +13,13 @@ from .errors import InvalidReport
 from .validate import validate_report
 
 
-def require_valid(reports: Iterable[BuiltObject], source: Sequence[Dataset], objects: Iterable[Dataset] = ()) -> None:
+def require_valid(
+    reports: Iterable[BuiltObject], source: Sequence[Dataset], objects: Iterable[Dataset] = (), overview: BuiltObject | None = None
+) -> None:
     """Raises InvalidReport with the first problem and the number of further ones."""
     delivered = list(objects)
+    if overview:
+        delivered.append(dcmread(BytesIO(overview.dicom), stop_before_pixels=True))
     for number, report in enumerate(reports, 1):
         problems = validate_report(dcmread(BytesIO(report.dicom)), source, delivered)
         if problems:

@@ -5,8 +5,27 @@ from dataclasses import dataclass, field
 
 from pydicom import Dataset
 
+from .context import BuiltObject
+from .document import Reference
 from .source import Source, find, has_pixels
 from .verbatim import text
+
+
+@dataclass(frozen=True)
+class Further:
+    """Another object of the Run."""
+
+    reference: Reference
+    is_image: bool
+
+
+def further(objects: Iterable[Dataset], built: Iterable[BuiltObject]) -> tuple[Further, ...]:
+    """Objects the application made, and such that Gantry has built."""
+    made = [
+        Further(Reference(text(each, "SeriesInstanceUID"), text(each, "SOPClassUID"), text(each, "SOPInstanceUID")), has_pixels(each))
+        for each in objects
+    ]
+    return (*made, *(Further(Reference(each.series_instance_uid, each.sop_class_uid, each.sop_instance_uid), each.kind == "SC") for each in built))
 
 
 @dataclass
@@ -30,6 +49,10 @@ class References:
     def add_object(self, dataset: Dataset) -> None:
         """Remembers another object of the study."""
         self._objects[text(dataset, "SOPInstanceUID")] = dataset
+
+    def without_those_named(self, others: Iterable[Further]) -> tuple[Further, ...]:
+        """Those of the others that the content does not refer to anyway."""
+        return tuple(each for each in others if each.reference.sop_instance not in self._objects)
 
     @property
     def images(self) -> tuple[Dataset, ...]:

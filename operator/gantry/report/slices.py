@@ -81,7 +81,10 @@ class Stack:
         if not self.slices:
             return None
         distances = np.abs(np.einsum("ij,ij->i", point - self.origin, np.cross(self.across, self.down)))
-        beside = [not self._inside(index, self.planar(index, point[None, :])) for index in range(len(self.slices))]
+        away = point - self.origin
+        column, row = (np.einsum("ij,ij->i", away, axis) / self.spacing[:, at] + 0.5 for axis, at in ((self.across, 1), (self.down, 0)))
+        planar, end = np.column_stack([column, row]), self.size[:, ::-1] + AT_BORDER
+        beside = ((planar < -AT_BORDER) | (planar > end)).any(axis=1)
         return int(np.lexsort((distances, beside))[0])
 
     def height(self, index: int, points: Points) -> Points:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from highdicom.sr import (
     CodeContentItem,
     CodedConcept,
+    CompositeContentItem,
     ContainerContentItem,
     ContentItem,
     ContentSequence,
@@ -25,7 +26,7 @@ from gantry.findings import Concept, Findings, NotEvaluable
 
 from .algorithms import Identity, observer
 from .groups import answer, quality, site_item
-from .references import References
+from .references import Further, References
 from .regions import CONTAINS
 from .shadow import STATEMENT
 from .source import Source
@@ -41,6 +42,7 @@ from .vocabulary import (
     PLAIN_LANGUAGE,
     PRESENCES,
     PROCEDURES,
+    RESULT_OBJECT,
     Vocabulary,
 )
 
@@ -60,6 +62,7 @@ def measurement_report(
     source: Source,
     algorithms: Sequence[Identity],
     vocabulary: Vocabulary,
+    further: Sequence[Further] = (),
 ) -> ContainerContentItem:
     """The root container. `drawn`: whether every finding is drawn on an image.
 
@@ -79,8 +82,16 @@ def measurement_report(
     content.extend([*_procedures(findings, source, vocabulary), _image_library(references.images, vocabulary), measurements])
     if len(statements) > 0:
         content.append(_container(vocabulary.code("C0034375", "UMLS", "Qualitative Evaluations"), statements))
+    content.extend(_result_object(each, vocabulary) for each in further)
     root.ContentSequence = content
     return root
+
+
+def _result_object(each: Further, vocabulary: Vocabulary) -> ContentItem:
+    """Not in the image library, which is for what was analysed. TID 1500 is extensible; its containers take no references."""
+    kind = ImageContentItem if each.is_image else CompositeContentItem
+    name = vocabulary.code(*RESULT_OBJECT)
+    return kind(name, each.reference.sop_class, each.reference.sop_instance, relationship_type=CONTAINS)
 
 
 def _container(name: CodedConcept, content: ContentSequence) -> ContainerContentItem:

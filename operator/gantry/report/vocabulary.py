@@ -59,6 +59,7 @@ CHANGE = ("CHANGE", OWN_SCHEME, "Change since earlier finding")
 MEASUREMENT_REPORT = ("126000", "DCM", "Imaging Measurement Report")
 FINDINGS_REPORT = ("FINDINGS-REPORT", OWN_SCHEME, "Imaging Findings Report")
 """Titles (CID 7021, extensible). OHIF draws the regions of every report with the first, and shows nothing at all when a group has none."""
+RESULT_OBJECT = ("RESULT-OBJECT", OWN_SCHEME, "Further object of this result")
 PLAIN_LANGUAGE = ("PLAIN-LANGUAGE", OWN_SCHEME, "Impression in plain language")
 MODALITIES = {
     "CR": "Computed Radiography",

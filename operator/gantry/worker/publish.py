@@ -142,19 +142,19 @@ def _require_something(outputs: Outputs, task: Task) -> None:
 
 
 def _room(task: Task) -> int:
-    """Beside what Gantry makes; alternatives take as much again, and their UIDs are short, so that reports always fit."""
-    made, key_objects = 0, int(task.spec.template.report.key_objects)
+    """Beside what Gantry makes; alternatives take as much again but for the report in space, and their UIDs are short, so that reports always fit."""
+    made, settings = 0, task.spec.template.report
     if task.alternatives:
-        made = MOST_REPORTS + key_objects
-    return max(0, objects_that_fit(len(task.spec.template.steps)) - key_objects - made)
+        made = MOST_REPORTS - 1 + settings.key_objects
+    return max(0, objects_that_fit(len(task.spec.template.steps)) - settings.key_objects - settings.overview - made)
 
 
 def objects_that_fit(steps: int) -> int:
-    """DICOM files of an application that a receipt has room for, beside the reports and the ends of the steps: 8 with one step, 4 with eight.
+    """DICOM files of an application that a receipt has room for, beside the reports and the ends of the steps: 7 with one step, 4 with eight.
 
-    In bytes: 340 a result with every UID at its longest, 175 a step, 150 for the counts and the rest.
+    In bytes: 315 a result (309 measured: Gantry's UIDs have 44 letters at most), 155 a step, 200 for the counts and the rest.
     """
-    return (LIMIT - 150 - 175 * steps) // 340 - MOST_REPORTS
+    return (LIMIT - 200 - 155 * steps) // 315 - MOST_REPORTS
 
 
 def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[_Made, FindingCounts | None, tuple[str, ...]]:
@@ -163,6 +163,7 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
         ReportError,
         build_key_objects,
         build_masks,
+        build_overview,
         build_report,
         count_findings,
         mark,
@@ -173,8 +174,9 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
 
     from .context import report_context
     from .objects import accept, encoder
+    from .pixels import shown_from
 
-    context, step = report_context(task), task.spec.template.steps[-1].name
+    context, step, settings = report_context(task), task.spec.template.steps[-1].name, task.spec.template.report
     try:
         reported = outputs.findings is not None
         findings = parse_findings(outputs.findings) if outputs.findings is not None else without_findings(context)
@@ -185,11 +187,13 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
         objects = {one.name: one.dataset for one in accepted} | drawn
         for dataset in objects.values() if context.shadow else ():
             mark(dataset)
-        built = build_report(findings, ready.source, context, objects) if reported else ()
-        require_valid(built, ready.source, objects.values())
-        if task.spec.template.report.key_objects and len(objects) + len(built) > 1:
+        overview = build_overview(findings, ready.source, context, objects, shown_from(workspace)) if settings.overview and reported else None
+        built = build_report(findings, ready.source, context, objects, overview) if reported else ()
+        require_valid(built, ready.source, objects.values(), overview)
+        built = (overview, *built) if overview else built
+        if settings.key_objects and len(objects) + len(built) > 1:
             built = (*built, build_key_objects(findings, built, tuple(objects.values()), ready.source, context))
-        others = _alternatives(task, findings, ready.source, context, objects, key_objects=built[-1].kind == "KO") if reported else ()
+        others = _alternatives(task, findings, ready.source, context, objects, overview, key_objects=built[-1].kind == "KO") if reported else ()
         counts = count_findings(findings, context) if reported else None
     except ReportError as error:
         raise Stop(error.reason, str(error), step=step) from error
@@ -201,7 +205,14 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
 
 
 def _alternatives(
-    task: Task, findings: "Findings", source: "Sequence[Dataset]", context: "ReportContext", objects: "dict[str, Dataset]", *, key_objects: bool
+    task: Task,
+    findings: "Findings",
+    source: "Sequence[Dataset]",
+    context: "ReportContext",
+    objects: "dict[str, Dataset]",
+    overview: "BuiltObject | None",
+    *,
+    key_objects: bool,
 ) -> "tuple[BuiltObject, ...]":
     """What stands for the reports, when a destination may refuse those."""
     from gantry.report import build_alternatives, require_valid
@@ -210,8 +221,8 @@ def _alternatives(
 
     if not task.alternatives:
         return ()
-    built = build_alternatives(findings, source, alternative_context(task, context), objects, key_objects=key_objects)
-    require_valid([one for one in built if one.kind == "SR"], source, objects.values())
+    built = build_alternatives(findings, source, alternative_context(task, context), objects, overview, key_objects=key_objects)
+    require_valid([one for one in built if one.kind == "SR"], source, objects.values(), overview)
     return built
 
 

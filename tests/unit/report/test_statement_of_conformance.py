@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gantry.report import absence, keyobjects, segmentation, vocabulary
+from gantry.report import absence, keyobjects, overview, segmentation, vocabulary
 from gantry.report.context import SOP_CLASS_UIDS
 from gantry.report.objects import KINDS
 
@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "conformance" / "dicom.md").read_text(encoding="utf-8")
 
 
 def test_the_classes_of_made_objects_are_named() -> None:
-    made = {*SOP_CLASS_UIDS.values(), segmentation.SOP_CLASS, keyobjects.SOP_CLASS}
+    made = {*SOP_CLASS_UIDS.values(), segmentation.SOP_CLASS, keyobjects.SOP_CLASS, overview.ONE_PAGE, overview.PAGES}
     assert set(re.findall(r"\| (1\.2\.840\.10008\.5\.1\.4\.1\.1\.[0-9.]+) \|", PAGE)) == made
 
 

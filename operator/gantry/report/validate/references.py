@@ -12,7 +12,7 @@ from ..verbatim import integer, items, text
 from .content import coordinates
 from .items import Item, reference
 from .problems import Problem, Rule
-from .templates import LIBRARY, SEGMENT
+from .templates import FURTHER, LIBRARY, SEGMENT
 
 SLACK = 0.01
 """Pixels a coordinate may lie outside its image: SCOORD holds single precision, which is that coarse at 100,000."""
@@ -94,6 +94,8 @@ def _check_reference(item: Item, referred: Dataset, evidence: Mapping[str, str],
     if not facts.objects or not uid:
         return
     known_object = facts.objects.get(uid)
+    if known_object is None and item.name == FURTHER and item.kind == "COMPOSITE":
+        return  # another report of the Run, which comes after this one
     if known_object is None:
         yield Problem(Rule.REFERENCE, item.place, "refers to an object that is neither in the input nor delivered", "refer to one that is")
     elif text(known_object, "SOPClassUID") != sop_class:

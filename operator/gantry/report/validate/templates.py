@@ -15,6 +15,8 @@ from .problems import Problem, Rule
 MEASUREMENTS, GROUP, STATEMENTS, LIBRARY, LIBRARY_GROUP = "126010", "125007", "C0034375", "111028", "126200"
 DRAWN, AS_TEXT = "126000", "FINDINGS-REPORT"
 REGION, SURFACE, SEGMENT = "111030", "121231", "121191"
+FURTHER = "RESULT-OBJECT"
+"""Another object of the Run, named by its first report."""
 
 
 @dataclass(frozen=True)
