@@ -14,15 +14,15 @@ class Certificates:
     key: Path
 
 
-def certificates(folder: Path, name: str = "orthanc") -> Certificates:
-    """A new authority and one certificate of it."""
+def certificates(folder: Path, name: str = "orthanc", *, days: int = 2) -> Certificates:
+    """A new authority and one certificate of it; `days` -1: it ended yesterday."""
     folder.mkdir(parents=True, exist_ok=True)
     authority, authority_key = folder / "ca.pem", folder / "ca.key"
     certificate, key, request = folder / "node.pem", folder / "node.key", folder / "node.csr"
     rsa = ("-newkey", "rsa:2048", "-nodes")
     _openssl("req", "-x509", *rsa, "-keyout", authority_key, "-out", authority, "-subj", f"/CN=Test CA of {name}", "-days", "2")
     _openssl("req", *rsa, "-keyout", key, "-out", request, "-subj", "/CN=127.0.0.1")
-    _openssl("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-out", certificate, "-days", "2")
+    _openssl("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-out", certificate, "-days", days)
     return Certificates(authority, certificate, key)
 
 

@@ -26,8 +26,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a destination with the name of the way back": (changed(BRIDGE, "spec.destinations.0.name", "sender"), "sender is the name of delivery.returnToSender"),
     "credentials in the url of a DICOMweb server": (
         changed(BRIDGE, "spec.destinations.0", {"name": "web", "dicomWeb": {"url": "https://user:pw@vna/dicom-web"}}),
-        "put those into credentialsSecretRef",
+        "put credentials into credentialsSecretRef",
     ),
+    "a rate of none": (changed(BRIDGE, "spec.destinations.0.maxPerMinute", 0), "greater than or equal to 1"),
     "a destination that accepts nothing": (changed(BRIDGE, "spec.destinations.0.accept", []), "at least 1 items"),
     "a pipeline without steps": (changed(PIPELINE, "spec.template.steps", []), "at least 1 items"),
     "a step without command": (changed(PIPELINE, f"{STEP}.command", ...), "command is needed: the launcher starts it in place of the image's entrypoint"),

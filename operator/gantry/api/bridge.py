@@ -58,6 +58,23 @@ class Limits(Part):
     """HTTP connections one fetch container opens. More than 4 is slower on most servers."""
 
 
+ServiceURL = Annotated[
+    str,
+    Field(
+        min_length=8,
+        max_length=512,
+        pattern=r"^https?://",
+        json_schema_extra=cel(
+            rule(
+                "isURL(self) && !self.contains('@') && !self.contains('?')",
+                "url is http(s)://host[:port][/path] without credentials or query; put credentials into credentialsSecretRef",
+            )
+        ),
+    ),
+]
+"""Where a service begins; credentials have a secret of their own."""
+
+
 class DicomNode(Part):
     """A DICOM application entity reached by C-STORE. The operator keeps it in Orthanc's modalities."""
 
@@ -74,20 +91,7 @@ class DicomNode(Part):
 class DicomWebNode(Part):
     """A DICOMweb server reached by STOW-RS. The operator keeps it in the servers of Orthanc's DICOMweb plugin."""
 
-    url: Annotated[
-        str,
-        Field(
-            min_length=8,
-            max_length=512,
-            pattern=r"^https?://",
-            json_schema_extra=cel(
-                rule(
-                    "isURL(self) && !self.contains('@') && !self.contains('?')",
-                    "url is http(s)://host[:port]/root of the DICOMweb service, without credentials; put those into credentialsSecretRef",
-                )
-            ),
-        ),
-    ]
+    url: ServiceURL
     """Root of the service, for example https://vna.example/dicom-web, as Orthanc reaches it."""
     credentials_secret_ref: Reference | None = None
     """Secret of type kubernetes.io/basic-auth (keys username, password). Read again each minute."""
@@ -138,6 +142,8 @@ class Destination(Part):
     instead, which are then made beside the reports; status.destinations says what it takes. Only for dicom and orthancModality."""
     max_active: Annotated[int, Field(ge=1, le=32)] = 8
     """Sends to it at once; further ones wait, the most urgent Run first, then the oldest."""
+    max_per_minute: Annotated[int, Field(ge=1, le=6000)] | None = None
+    """Sends to it begun in a minute, evenly spread. Absent: as many as it takes."""
 
 
 def destination_place(one: Destination) -> str:
@@ -159,20 +165,7 @@ class Sender(Part):
 class BridgeSpec(Part):
     """What the bridge follows and where results can go."""
 
-    url: Annotated[
-        str,
-        Field(
-            min_length=8,
-            max_length=512,
-            pattern=r"^https?://",
-            json_schema_extra=cel(
-                rule(
-                    "isURL(self) && !self.contains('@') && !self.contains('?')",
-                    "url is http(s)://host[:port][/prefix] without credentials or query; put credentials into credentialsSecretRef",
-                )
-            ),
-        ),
-    ]
+    url: ServiceURL
     """Base address of Orthanc's REST API, for example http://orthanc:8042."""
     credentials_secret_ref: Reference | None = None
     """Secret of type kubernetes.io/basic-auth (keys username, password) for Orthanc. Strongly advised."""

@@ -14,9 +14,9 @@ from gantry.api.run import DeliveryStatus, Receipt
 from gantry.orthanc import JobState, NotFound, Orthanc, OrthancError, ServerFault
 
 from .alternatives import Cargo, begun, learnt
-from .faults import MISSING, ORTHANC, RESULTS_GONE, WHOLE, Fault
+from .faults import MISSING, ORTHANC, RESULTS_GONE, STORE_FAILED, STOW_FAILED, UNREACHABLE, WHOLE, Fault
 from .lanes import ASKS, Lane, Order
-from .places import PlaceMissing, Target, Unusable
+from .places import PlaceMissing, Target, ToPeer, ToServer, Unusable
 from .plan import (
     LONGEST_PAUSE,
     NO_DESTINATION,
@@ -42,6 +42,9 @@ from .plan import (
 from .receipts import Silent, ask, receipt_of
 
 GONE = "Orthanc does not have the results any more"
+SILENT_SERVER = "it answers no query either: no connection, no trust in its certificate, or it is in trouble; Orthanc's log says which"
+REFUSING_SERVER = "it answers queries and did not take the objects; Orthanc's log says with which status"
+REFUSING_PEER = "it answered with an error; Orthanc's log says with which status"
 NOTHING_FOR_IT = "the destination takes none of these kinds; see its accept"
 ASK_PAUSE = 0.3
 """Seconds until somebody asks for a receipt who found others asking."""
@@ -130,6 +133,7 @@ class Courier:
         if lane is None:
             lane = self._lanes[errand.bridge, destination] = Lane(self._wake, lambda n: pause_after(n, jitter=self._jitter()), size)
         lane.size = size
+        lane.interval = target.interval if isinstance(target, Target) else lane.interval
         return lane
 
     def _pause(self, step: _Step, after: DeliveryStatus, now: datetime) -> float:
@@ -188,7 +192,7 @@ class Courier:
             return delivery  # Orthanc is away, which says nothing of its job; the bridge's condition tells it
         if seen is not None and not seen.unknown_place:
             awaits = receipt_of(target, errand.terms.commitment) if isinstance(target, Target) else None
-            after = after_job(delivery, seen, self._clock(), awaits=awaits)
+            after = await self._explained(step, after_job(delivery, seen, self._clock(), awaits=awaits))
             if after.state != "Sending":
                 self._learn(step, after if seen.state is JobState.FAILURE else None)
                 if isinstance(target, Target):
@@ -197,6 +201,22 @@ class Courier:
         if isinstance(target, Unusable):
             return failed_once(delivery, MISSING, target.words, self._clock())
         return await self._send(step, target, mend=seen is not None)
+
+    async def _explained(self, step: _Step, after: DeliveryStatus) -> DeliveryStatus:
+        """Over HTTP Orthanc has the same words for a server that is away and for one object that it refuses: a query tells them apart."""
+        place = step.target.place if isinstance(step.target, Target) else None
+        if after.reason not in (STOW_FAILED.reason, UNREACHABLE.reason) or "libCURL" in (after.message or ""):
+            return after
+        if isinstance(place, ToPeer):  # it answered, with an HTTP status that is none of success
+            return failed_once(step.before, STORE_FAILED, REFUSING_PEER, self._clock())
+        if not isinstance(place, ToServer):
+            return after
+        try:
+            answers = await step.orthanc.server_answers(place.name)
+        except OrthancError:
+            return after
+        fault, words = (STOW_FAILED, REFUSING_SERVER) if answers else (UNREACHABLE, SILENT_SERVER)
+        return failed_once(step.before, fault, words, self._clock())
 
     async def _ask(self, step: _Step, target: Target, receipt: Receipt) -> DeliveryStatus:
         delivery, lane, now = step.before, step.lane, self._clock()

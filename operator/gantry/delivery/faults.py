@@ -31,6 +31,8 @@ OBJECT_REFUSED = Fault("ObjectRefused", permanent=True)
 OUT_OF_RESOURCES = Fault("OutOfResources", whole=True)
 STORE_FAILED = Fault("StoreFailed")
 ABORTED = Fault("Aborted")
+UNREACHABLE = Fault("Unreachable", whole=True)
+STOW_FAILED = Fault("StowFailed")
 MISSING = Fault("DestinationMissing", whole=True)
 ORTHANC = Fault("OrthancFault", whole=True)
 NOT_STORED = Fault("NotStored")
@@ -51,13 +53,14 @@ _WORDS: tuple[tuple[re.Pattern[str], Fault], ...] = tuple(
         (r"DIMSE status 0xA7", OUT_OF_RESOURCES),
         (r"DIMSE status", STORE_FAILED),
         (r"association rejected", Fault("AssociationRejected", whole=True)),
-        (r"unknown host", Fault("UnknownHost", whole=True)),
+        (r"plugin engine", STOW_FAILED),  # all that the DICOMweb plugin says, from no trust to one object refused
+        (r"unknown host|resolve host", Fault("UnknownHost", whole=True)),
         (r"\b(TLS|SSL|certificate)\b", Fault("TLSFailed", whole=True)),
         (r"bad credentials", Fault("Unauthorized", whole=True)),
-        (r"connecting to AET|libCURL", Fault("Unreachable", whole=True)),
+        (r"connecting to AET|libCURL", UNREACHABLE),
         (r"aborted association", ABORTED),
         (r"^unknown resource$", Fault("WrongURL", whole=True)),
-        (r"^error in the network protocol$", Fault("Unreachable", whole=True)),  # of DICOMweb servers and peers no more is said
+        (r"^error in the network protocol$", UNREACHABLE),  # of DICOMweb servers and peers no more is said
     )
 )
 

@@ -29,11 +29,15 @@ class Lane:
     wake: Callable[[Hashable, float], None]
     pause: Callable[[int], timedelta]
     size: int
+    interval: timedelta = timedelta(0)
+    """From one send that begins to the next, at least."""
     failures: int = 0
     """Probes that failed in a row; 0: it is not away."""
     probe_at: datetime | None = None
     reason: str = ""
     """Why it is away, in one word."""
+    next_at: datetime | None = None
+    """Nobody is called before."""
     asking: int = 0
     ask_at: datetime | None = None
     """Until then nobody asks for a receipt: the last who did got no answer."""
@@ -92,6 +96,7 @@ class Lane:
             heapq.heappop(self._heap)
             del self._waiting[who]
             self._called[who] = now + CALLED
+            self.next_at = now + self.interval if self.interval else None
             called = True
             if who != here:
                 self.wake(who, 0.0)
@@ -99,10 +104,14 @@ class Lane:
             return
         if self.probe_at is not None and now < self.probe_at:
             self.wake(first, (self.probe_at - now).total_seconds())
+        elif self.next_at is not None and now < self.next_at:
+            self.wake(first, (self.next_at - now).total_seconds())
         elif called:
             self.wake(first, (CALLED + timedelta(seconds=1)).total_seconds())  # should nobody come who was called
 
     def _has_room(self, now: datetime) -> bool:
+        if self.next_at is not None and now < self.next_at:
+            return False
         busy = len(self._held) + len(self._called)
         if not self.away:
             return busy < self.size

@@ -5,6 +5,7 @@ It starts sends and mends what Orthanc forgot; when to send and what came of it 
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gantry.api.bridge import ReportClass
 from gantry.api.run import Result
@@ -100,6 +101,8 @@ class Target:
     """It is asked for them afterwards."""
     size: int = 8
     """Sends to it at once."""
+    interval: timedelta = timedelta(0)
+    """From one send to the next, at least."""
     fallback: bool = False
     """It gets Comprehensive SRs when it refuses Comprehensive 3D SR."""
     takes: ReportClass | None = None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from . import models
-from .errors import NotFound, Refused
+from .errors import NotFound, Refused, ServerFault
 from .http import Connection
 from .modalities import DicomWebServer, Modality, encode_modality, encode_server, parse_modality, parse_server
 
@@ -137,6 +137,15 @@ class Places:
         }
         answer = await self._http.send_json("POST", f"{await self._web()}/servers/{part(server)}/get", question)
         return models.parse_qido_instances(answer.json() if answer.content else [])
+
+    async def server_answers(self, server: str) -> bool:
+        """Whether a DICOMweb server answers a query (QIDO-RS) at all."""
+        question = {"Uri": "/studies", "Arguments": {"limit": "1"}, "HttpHeaders": {"Accept": "application/dicom+json"}}
+        try:
+            await self._http.send_json("POST", f"{await self._web()}/servers/{part(server)}/get", question)
+        except ServerFault:
+            return False
+        return True
 
     async def study_uid_of(self, instance: str) -> str:
         """StudyInstanceUID of an instance."""

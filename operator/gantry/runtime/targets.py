@@ -4,6 +4,7 @@ Pure. Whether Orthanc has them is `bridge/destinations.py`'s.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from gantry.api.bridge import RETURN_TO_SENDER, BridgeSpec, Destination, DestinationStatus, destination_place
 from gantry.bridge import Login, node_of, sender_node, server_of
@@ -49,6 +50,7 @@ def _with_options(place: Place, destination: Destination, found: DestinationStat
         accept=destination.accept,
         verify=destination.verify == "Query",
         size=destination.max_active,
+        interval=timedelta(minutes=1) / destination.max_per_minute if destination.max_per_minute else timedelta(0),
         fallback=destination.sr_fallback == "ComprehensiveSR",
         takes=known_to_take(destination_place(destination), found),
     )

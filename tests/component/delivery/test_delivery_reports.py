@@ -93,3 +93,12 @@ async def test_without_an_alternative_the_refusal_is_told_and_final(server: Orth
         end = await delivered(server, an_object(server, "only 3D", COMPREHENSIVE_3D), to(scp, server))
     assert (end.state, end.reason, end.attempts) == ("Failed", "SOPClassRefused", 2)
     assert "Cannot transcode from … to one of [ ]" in (end.message or "")
+
+
+async def test_a_pacs_that_takes_only_implicit_vr_gets_everything_in_it(server: OrthancServer) -> None:
+    """Orthanc transcodes what an association accepted; nothing has to be said of it in the spec."""
+    with scripted_scp(stores, syntaxes=["1.2.840.10008.1.2"]) as scp:
+        whole = cargo(server, "implicit")
+        end = await delivered(server, whole, to(scp, server))
+    assert (end.state, end.attempts) == ("Sent", 1)
+    assert scp.stored == uids(whole.results)

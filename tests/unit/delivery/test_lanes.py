@@ -142,3 +142,18 @@ async def test_a_dead_destination_gets_one_send_at_a_time_and_drains_in_order_wh
     rest = [number for number in order if number % 10]
     assert sum(abs(rest.index(number) - place) for place, number in enumerate(sorted(rest))) < 4 * len(rest), "then the old ones"
     assert courier.away() == {}
+
+
+def test_sends_begin_evenly_spread_when_the_destination_has_a_rate() -> None:
+    """Ten a second, twenty places, five in the queue: one each tenth of a second, in their order, and none is woken before."""
+    woken: list[tuple[object, float]] = []
+    lane = Lane(lambda who, seconds: woken.append((who, seconds)), lambda n: timedelta(seconds=5), 20, interval=timedelta(seconds=0.1))
+    now, begun = START, []
+    assert [lane.enter(who, (2, START + timedelta(seconds=who)), now) for who in range(5)] == [True, False, False, False, False]
+    while len(begun) < 4:
+        who, seconds = woken[-1]
+        assert 0 < seconds <= 0.1
+        now += timedelta(seconds=seconds)
+        assert lane.enter(who, (2, START + timedelta(seconds=int(str(who)))), now)
+        begun.append(((now - START).total_seconds(), who))
+    assert begun == [(0.1, 1), (0.2, 2), (0.3, 3), (0.4, 4)]
