@@ -8,7 +8,7 @@ SEED ?= 1
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-viewer test-e2e check bench cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-viewer test-e2e check chaos bench cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -77,6 +77,11 @@ bench: $(BIN)/.installed
 	@$(BIN)/python -m tests.bench.operator_core
 	@$(BIN)/python -m tests.bench.catching_up
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
+
+## chaos: every fault under a stream of studies, nothing lost and nothing twice; SEED=, FAULTS="orthanc,pacs", STUDIES=, LONG=yes, MUTANTS=yes
+chaos: $(BIN)/.installed
+	@cluster/prepare component
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --faults "$(FAULTS)" --studies "$(or $(STUDIES),0)" $(if $(LONG),--long) $(if $(MUTANTS),--mutants)
 
 ## cluster: the demo's cluster with all images; leaves build/kubeconfig
 cluster: $(BIN)/.installed

@@ -201,6 +201,7 @@ class Operator:
     hospital: Hospital
     environment: dict[str, str]
     port: int = field(default_factory=free_port)
+    module: str = "gantry.runtime"
     process: "subprocess.Popen[bytes] | None" = None
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=5, trust_env=False))
 
@@ -217,7 +218,7 @@ class Operator:
             **self.environment,
         }
         with (folder / f"operator-{self.port}.log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-W", "error", "-m", "gantry.runtime"], stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen([sys.executable, "-W", "error", "-m", self.module], stdout=log, stderr=log, env=environment)
         if ready:
             wait(lambda: self.probe("readyz") == 200, "the operator is ready", tell=lambda: self.log[-5000:])
 
@@ -286,7 +287,7 @@ def service_account(hospital: Hospital) -> Path:
     subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
     api.create(bindings, namespace, {"apiVersion": rbac.api_version, "kind": "RoleBinding", **name, "subjects": [subject], "roleRef": reference})
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 6 * 3600}}
     token = api.call("POST", accounts.path(namespace, "operator", "token"), asked)["status"]["token"]
     made = json.loads(hospital.plane.kubeconfig.read_text())
     made["users"] = [{"name": "admin", "user": {"token": token}}]

@@ -71,6 +71,10 @@ class Cursor:
         before = self.waiting.get(study)
         return before is not None and before.count >= ATTEMPTS - 1
 
+    def hurried(self, now: datetime) -> "Cursor":
+        """The clock was put back: what was due later than `now` is due."""
+        return replace(self, waiting={study: replace(one, due=min(one.due, now)) for study, one in self.waiting.items()})
+
     def settled(self, study: str) -> "Cursor":
         """The study is decided, gone or given up."""
         return replace(self, waiting={one: attempt for one, attempt in self.waiting.items() if one != study})

@@ -104,6 +104,7 @@ class Follower:
         self._keeper, self._logins = Keeper(orthanc), logins
         self._kept = Kept(managed=tuple(before.managed_modalities or ()), servers=tuple(before.managed_servers or ()))
 
+        self._began: datetime | None = None
         self._connected = False
         self._fault: OrthancError | None = None
         self._system: SystemInfo | None = None
@@ -118,6 +119,9 @@ class Follower:
         failures, longest = 0, ORTHANC_PAUSE
         while True:
             began = self._clock()
+            if self._began is not None and began < self._began - SKEW_NOTICED:
+                self._clock_was_put_back(began)
+            self._began = began
             try:
                 if not self._connected:
                     await self._connect()
@@ -133,7 +137,8 @@ class Follower:
             if failures:
                 pause = min(longest, FIRST_PAUSE * 2 ** min(failures - 1, 10)) * (0.5 + self._jitter() / 2)
             else:
-                pause = max(0.0, (began + self._poll_interval - self._clock()).total_seconds())
+                rest = (began + self._poll_interval - self._clock()).total_seconds()
+                pause = min(max(0.0, rest), self._poll_interval.total_seconds())  # more: the clock was put back meanwhile
             await self._sleep(pause)
 
     async def _hold(self) -> None:
@@ -143,6 +148,13 @@ class Follower:
         if status != self._written:
             await self._write(status, now)
         await self._sleep(STATUS_INTERVAL.total_seconds())
+
+    def _clock_was_put_back(self, now: datetime) -> None:
+        """What was to be done at a time would wait for the clock to be as late again: it is due, and a new contact looks for the rest."""
+        log.warning("the clock was put back; looking at everything anew", bridge=self._name, now=now.isoformat())
+        self._connected, self._written_at = False, None
+        self._cursor = self._cursor.hurried(now)
+        self._recovery.hurry()
 
     # -- contact -------------------------------------------------------------------------------------------------------
 
@@ -182,7 +194,9 @@ class Follower:
         self._begin_scan(self._first_contact or self._clock())
 
     def _begin_scan(self, first_contact: datetime) -> None:
-        window = Window(self._clock(), parse_duration(self._spec.watch.lookback), first_contact, self._from_beginning, self._skew)
+        now = self._clock()
+        first_contact = min(first_contact, now)  # later: by a clock that was put back since
+        window = Window(now, parse_duration(self._spec.watch.lookback), first_contact, self._from_beginning, self._skew)
         self._recovery.begin_scan(window, newest_first=self._has("ExtendedFind"))
 
     def _has(self, feature: str) -> bool:

@@ -8,7 +8,7 @@ then UNKNOWN_AGE stands. Guessing too short costs a Run on half a study when Ort
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gantry.orthanc import Change
@@ -73,6 +73,10 @@ class MissedStable:
 
     def later(self, suspect: Suspect, due: datetime) -> None:
         self._open[suspect.id] = Suspect(suspect.id, suspect.level, due)
+
+    def hurry(self, now: datetime) -> None:
+        """The clock was put back: nothing is due later than one that is opened now."""
+        self._open = {name: replace(one, due=min(one.due, now + self.quiet)) for name, one in self._open.items()}
 
     def forget(self, resource: str) -> None:
         self._open.pop(resource, None)

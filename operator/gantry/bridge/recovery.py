@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 MEMORY_MARGIN = timedelta(hours=1)
 """How long a decision is remembered beyond lookback, behind which no scan looks."""
 
+PUT_BACK = timedelta(seconds=5)
+"""An image that came later than now came by a clock that was put back since; two clocks with whole seconds differ by less."""
+
 
 class Take(Protocol):
     """Has one study or series decided; see `intake.py`."""
@@ -73,6 +76,11 @@ class Recovery:
         self.missed.clear()
         self._backlog.clear()
         self._decided.clear()
+        self._aside.clear()
+
+    def hurry(self) -> None:
+        """The clock was put back: times that were set by it lie further away than was meant."""
+        self.missed.hurry(self._clock())
         self._aside.clear()
 
     def pipelines_now(self) -> frozenset[tuple[str, int]]:
@@ -177,7 +185,8 @@ class Recovery:
         """When a study or series will have been quiet for long enough, by our clock."""
         if last_update is None or self._window is None:
             return now
-        return last_update - self._window.skew + self.missed.quiet
+        came = last_update - self._window.skew
+        return now if came > now + PUT_BACK else came + self.missed.quiet
 
     def _is_decided(self, resource: str, last_update: datetime | None) -> bool:
         return self._decided.get(resource) == _Decided(last_update, self.pipelines_now())

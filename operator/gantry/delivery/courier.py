@@ -48,6 +48,8 @@ REFUSING_PEER = "it answered with an error; Orthanc's log says with which status
 NOTHING_FOR_IT = "the destination takes none of these kinds; see its accept"
 ASK_PAUSE = 0.3
 """Seconds until somebody asks for a receipt who found others asking."""
+PUT_BACK = timedelta(seconds=2)
+"""A clock that is earlier than it was by more than this was put back; less is NTP at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,13 @@ class Courier:
     ) -> None:
         self._clock, self._jitter, self._wake = clock, jitter, wake
         self._lanes: dict[tuple[Hashable, str], Lane] = {}
+        self._latest: datetime | None = None
 
     async def advance(
         self, orthanc: Orthanc, errand: Errand, *, targets: Mapping[str, Target | Unusable], deliveries: Sequence[DeliveryStatus]
     ) -> Progress:
         """One step of each delivery. Never raises for faults of Orthanc or a destination: they become the delivery's message."""
+        self._mind_the_clock()
         moved: list[DeliveryStatus] = []
         pauses: list[float] = []
         found: dict[str, ReportClass] = {}
@@ -122,6 +126,13 @@ class Courier:
                 left = max(0.0, (errand.terms.deadline - now).total_seconds())
                 pauses.append(min(left, self._pause(step, after, now)))
         return Progress(tuple(moved), min(pauses, default=None), found)
+
+    def _mind_the_clock(self) -> None:
+        """A clock that was put back would leave a destination unprobed until it is again as late: the lanes begin anew, as after a restart."""
+        now = self._clock()
+        if self._latest is not None and now < self._latest - PUT_BACK:
+            self._lanes.clear()
+        self._latest = now
 
     def away(self) -> dict[str, int]:
         """Destinations that are away, and how many probes failed."""

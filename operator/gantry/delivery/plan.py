@@ -97,8 +97,9 @@ def next_action(delivery: DeliveryStatus, *, known: bool, now: datetime, deadlin
     # The least pause of all Runs, so that a Run woken early by another destination still waits; `again_after` spreads them.
     if at_once(delivery):
         return Send()
-    left = (_since(delivery, now) + pause_after(delivery.attempts, jitter=0.0) - now).total_seconds()
-    return Wait(left) if delivery.attempts and left > 0 else Send()
+    pause = pause_after(delivery.attempts, jitter=0.0).total_seconds()
+    left = (_since(delivery, now) - now).total_seconds() + pause
+    return Wait(left) if delivery.attempts and 0 < left <= pause else Send()  # more: the clock was put back since
 
 
 def at_once(delivery: DeliveryStatus) -> bool:

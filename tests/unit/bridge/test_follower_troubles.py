@@ -8,7 +8,7 @@ import pytest
 from tests.bridge_turns import Bridge
 from tests.fake_orthanc import FakeOrthanc, identifier
 
-from gantry.bridge import Drop, Dropped, Faulted
+from gantry.bridge import Drop, Dropped, Faulted, Polled
 
 
 async def test_while_orthanc_is_away_it_says_so_waits_and_goes_on() -> None:
@@ -167,3 +167,33 @@ async def test_polls_that_take_longer_than_their_interval_do_not_starve_the_scan
 
     await bridge.run(1, cleared, 80)
     assert [run["spec"]["trigger"] for run in bridge.runs] == ["Reconcile"]
+
+
+async def test_a_clock_that_is_put_back_in_the_midst_of_a_turn_makes_no_pause_longer() -> None:
+    """Found by chaos: the rest of a poll's interval was counted by the wall clock, so a clock put back by two hours stopped the bridge for two hours."""
+    bridge = Bridge()
+    record = bridge.host.record
+
+    def jumps(observation: Any) -> None:
+        record(observation)
+        if len(bridge.host.seen(Polled)) == 3:
+            bridge.clock.pass_by(-7200)
+
+    bridge.host.record = jumps  # type: ignore[method-assign]
+    await bridge.run(4, lambda: bridge.fake.arrived("a"), 2)
+    assert max(bridge.clock.slept) <= 1
+    assert len(bridge.runs) == 1
+
+
+async def test_what_waits_for_a_time_does_not_wait_longer_when_the_clock_is_put_back() -> None:
+    """A study on which Orthanc failed, and a lost stable event, whose times lay hours away then."""
+    bridge = Bridge()
+    failing = f"/studies/{identifier('a')}"
+
+    def back() -> None:
+        bridge.fake.up()
+        bridge.fake.restarted()
+        bridge.clock.pass_by(-7200)
+
+    await bridge.run(1, lambda: bridge.fake.fails(failing), lambda: bridge.fake.arrived("a"), lambda: bridge.fake.images("b"), 1, back, 60)
+    assert len(bridge.runs) == 2

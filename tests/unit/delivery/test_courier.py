@@ -168,6 +168,19 @@ async def test_while_orthanc_is_away_nothing_is_lost_and_pauses_grow() -> None:
     assert (await delivery.to_the_end()).state == "Sent"
 
 
+async def test_a_clock_that_is_put_back_keeps_nobody_from_a_destination_that_is_back() -> None:
+    """The next probe's time would lie two hours away."""
+    delivery = Delivery()
+    delivery.fake.down()
+    await delivery.step()
+    assert delivery.courier.away()
+    delivery.fake.clock.pass_by(-7200)
+    delivery.fake.up()
+    began = delivery.fake.clock.now
+    assert (await delivery.to_the_end()).state == "Sent"
+    assert delivery.fake.clock.now - began < timedelta(minutes=6)
+
+
 async def test_a_destination_the_bridge_does_not_have_is_waited_for() -> None:
     delivery = Delivery(targets={})
     first = await delivery.step()

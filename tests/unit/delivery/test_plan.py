@@ -39,6 +39,7 @@ NEXT: dict[str, tuple[DeliveryStatus, bool, datetime, Action]] = {
     "one whose job was never recorded is sent": (a_delivery("Sending"), True, START, Send()),
     "one that failed just now waits": (a_delivery(attempts=1), True, START, Wait(2.5)),
     "one that failed twice waits longer": (a_delivery(attempts=2), True, START, Wait(5.0)),
+    "one whose failure is of a clock that was put back since is sent": (a_delivery(attempts=1, since=-7200), True, START, Send()),
     "one that waited is sent": (a_delivery(attempts=1, since=5), True, START, Send()),
     "one without a destination waits": (a_delivery(), False, START, Wait(30.0)),
     "one that was sent is done": (a_delivery("Sent"), True, START, Nothing()),

@@ -1,0 +1,69 @@
+"""The PACS: away, refusing, slow, full, breaking off. Deliveries wait and go on; nothing else is held up."""
+
+from tests.chaos.fault import Fault
+from tests.chaos.journal import Stage
+from tests.chaos.stream import Study
+
+
+class Unwell(Fault):
+    stages = (Stage.SENT, Stage.RUN, Stage.STEP, Stage.PUBLISH)
+    times = 1
+    lasts = (5.0, 12.0)
+
+    def falls_ill(self) -> None:
+        raise NotImplementedError
+
+    def strike(self, study: Study) -> None:
+        self.falls_ill()
+        self.struck += 1
+
+    def heal(self) -> None:
+        self.world.pacs.well()
+
+
+class Away(Unwell):
+    name = "PACS away"
+
+    def falls_ill(self) -> None:
+        self.world.pacs.away()
+
+
+class AwayLong(Away):
+    name = "PACS away for 5 min"
+    lasts = (300.0, 300.0)
+    long = True
+
+
+class RefusesAssociation(Unwell):
+    name = "PACS refuses the association"
+
+    def falls_ill(self) -> None:
+        self.world.pacs.refuses_association()
+
+
+class RefusesClass(Unwell):
+    name = "PACS refuses the SOP class"
+
+    def falls_ill(self) -> None:
+        self.world.pacs.refuses_class()
+
+
+class SlowPacs(Unwell):
+    name = "PACS slow (3 s an object)"
+
+    def falls_ill(self) -> None:
+        self.world.pacs.slow(3.0)
+
+
+class Full(Unwell):
+    name = "PACS out of resources (A700)"
+
+    def falls_ill(self) -> None:
+        self.world.pacs.full()
+
+
+class Aborts(Unwell):
+    name = "PACS aborts in the midst of an object"
+
+    def falls_ill(self) -> None:
+        self.world.pacs.aborts()

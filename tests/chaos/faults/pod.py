@@ -1,0 +1,104 @@
+"""The pods of Runs and their node: containers killed, drained, evicted, deleted by hand."""
+
+import signal
+import threading
+
+from tests.chaos.fault import Fault
+from tests.chaos.journal import Stage
+from tests.chaos.kubelet import Slot
+from tests.chaos.stream import Study
+from tests.component.waiting import LIMIT
+
+from gantry.kube import PODS
+
+
+class ContainerKilled(Fault):
+    """SIGKILL to a container, a drawn time after its start; one that had ended by then is not counted, and the next takes its place."""
+
+    container: str
+    within: tuple[float, float]
+    stages = (Stage.SENT,)
+    lasts = (0.0, 0.0)
+
+    def prepare(self) -> None:
+        self._hit, self._armed = threading.Event(), False
+        self.world.kubelet.observers.append(self._seen)
+
+    def _seen(self, what: str, slot: Slot, name: str) -> None:
+        if what == "started" and name == self.container and self._armed:
+            self._armed = False
+            threading.Timer(self.rng.uniform(*self.within), self._kill, (slot,)).start()
+
+    def _kill(self, slot: Slot) -> None:
+        if slot.containers[self.container].send(signal.SIGKILL):
+            self.struck += 1
+            self._hit.set()
+        else:
+            self._armed = True
+
+    def strike(self, study: Study) -> None:
+        self._hit.clear()
+        self._armed = True
+        self._hit.wait(LIMIT)
+
+    def clean(self) -> None:
+        self.world.kubelet.observers.remove(self._seen)
+
+
+class FetchKilled(ContainerKilled):
+    name = "fetch killed (kill -9)"
+    container = "fetch"
+    within = (0.0, 0.03)
+
+
+class StepKilled(ContainerKilled):
+    name = "step killed (kill -9)"
+    container = "detect"
+    within = (0.0, 0.4)
+
+
+class PublishKilled(ContainerKilled):
+    name = "publish killed (kill -9)"
+    container = "publish"
+    within = (0.3, 0.9)
+
+
+class NodeDrained(Fault):
+    """Every pod is evicted by the API, as `kubectl drain` does it."""
+
+    name = "node drained (eviction API)"
+    stages = (Stage.FETCH, Stage.STEP, Stage.PUBLISH)
+    times = 3
+
+    def strike(self, study: Study) -> None:
+        for slot in self.world.kubelet.working():
+            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": slot.name, "namespace": self.world.hospital.namespace}}
+            made = self.world.api.call("POST", PODS.path(self.world.hospital.namespace, slot.name, "eviction"), body, ok=False)
+            self.struck += made.get("status") == "Success"
+
+
+class DiskFull(Fault):
+    """The kubelet evicts the pod: an emptyDir is over its limit. The words are the kubelet's own (the real one: level `cluster`)."""
+
+    name = "pod evicted by the kubelet (emptyDir limit)"
+    stages = (Stage.STEP,)
+    times = 2
+
+    def strike(self, study: Study) -> None:
+        for slot in self.world.kubelet.working()[:1]:
+            self.world.kubelet.evict(slot, 'Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi". ')
+            self.struck += 1
+
+
+class PodDeleted(Fault):
+    """`kubectl delete pod`, half of them with --force. It does not count as an attempt."""
+
+    name = "pod deleted by hand"
+    stages = (Stage.FETCH, Stage.STEP)
+    times = 2
+
+    def strike(self, study: Study) -> None:
+        for slot in self.world.kubelet.working()[:1]:
+            grace = {"gracePeriodSeconds": 0} if self.rng.random() < 0.5 else {}
+            self.world.api.call("DELETE", PODS.path(self.world.hospital.namespace, slot.name), grace, ok=False)
+            self.struck += 1
