@@ -94,6 +94,7 @@ class RunBuilder:
     now: datetime = T0 + timedelta(seconds=10)
     ttl: timedelta = HISTORY
     successor: str | None = None
+    newer: str | None = None
     predecessor_ends: bool = False
     held: Held | None = None
     refusal: str | None = None
@@ -147,6 +148,10 @@ class RunBuilder:
 
     def superseded_by(self, name: str) -> "RunBuilder":
         return replace(self, successor=name)
+
+    def followed_by(self, name: str) -> "RunBuilder":
+        """A newer Run of the same pipeline and study, which does not name this one."""
+        return replace(self, newer=name)
 
     def before_its_predecessor_ended(self) -> "RunBuilder":
         return replace(self, predecessor_ends=True)
@@ -337,6 +342,7 @@ class RunBuilder:
             ttl=self.ttl,
             limits=Limits(),
             successor=self.successor,
+            newer=self.newer,
             predecessor_ends=self.predecessor_ends,
             held=self.held,
             refusal=self.refusal,

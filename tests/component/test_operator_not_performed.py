@@ -13,7 +13,7 @@ from tests.component.operator_process import Hospital, a_hospital, ended, named,
 
 from gantry.api import RunReason
 from gantry.kube import JOBS, PODS
-from gantry.runs import PublishReceipt, Task, failed, notice_name
+from gantry.runs import FetchReceipt, PublishReceipt, Task, failed, notice_name
 
 A_BRIDGE = changed(changed(BRIDGE, "spec.url", "http://127.0.0.1:9"), "spec.credentialsSecretRef", ...)
 REPORT = {
@@ -114,6 +114,26 @@ def test_a_run_whose_image_is_missing_is_reported(hospital: Hospital) -> None:
         its_pod_ends(hospital, "a", TOLD)
         hospital.says("a", "Failed", "True/ImagePullFailed")
         assert hospital.condition("a", "Reported") == "True/NotPerformed"
+
+
+@pytest.mark.parametrize("names_it", [False, True], ids=["onLateImages Rerun", "onLateImages Supersede"])
+def test_a_run_that_late_images_overtook_is_not_reported(hospital: Hospital, names_it: bool) -> None:
+    """Its images changed under it. The operator is killed while it waits for the newer Run, and finds both."""
+    with hospital.operator() as operator:
+        hospital.apply(named(A_RUN, "a"))
+        changed_images = FetchReceipt(failure=failed(RunReason.INPUT_MISMATCH, "Orthanc holds other images now", step="fetch"))
+        hospital.container_states(hospital.pod("a"), phase="Failed", fetch=ended(65, changed_images.encode()))
+        hospital.says("a", "Reported", "False/NotPerformed")
+        operator.settled()
+        assert hospital.api.get(JOBS, hospital.namespace, notice_name("a")) is None
+        operator.kill()
+        newer = named(A_RUN, "b")
+        hospital.apply(changed(newer, "spec.supersedes", {"name": "a"}) if names_it else newer)
+        operator.start()
+        hospital.says("a", "Failed", "True/Superseded" if names_it else "True/InputMismatch")
+        hospital.has_job("b")
+        operator.settled()
+        assert hospital.api.get(JOBS, hospital.namespace, notice_name("a")) is None
 
 
 def test_a_rerun_gets_to_know_the_report_of_the_failure(hospital: Hospital) -> None:

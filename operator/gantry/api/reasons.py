@@ -51,6 +51,8 @@ class PipelineReason(StrEnum):
     """delivery.returnToSender is true and the bridge lists no senders: nobody's address is known."""
     NO_RECEIPT = "NoReceipt"
     """delivery.storageCommitment is Required and a destination can give no receipt: a peer, or a DICOMweb server without `verify: Query`."""
+    DICOM_WEB_MISSING = "DicomWebMissing"
+    """input.content is Metadata and the bridge's Orthanc has no DICOMweb plugin, which alone gives DICOM JSON: every Run would fail. Load it."""
     INVALID_REQUIREMENT = "InvalidRequirement"
     """A requirement cannot be compiled: a tag that does not exist or a pattern RE2 refuses."""
     INVALID_EXPRESSION = "InvalidExpression"

@@ -9,7 +9,7 @@ from .backfill_status import Problem, over, suspended_status
 from .completeness import age_and_count, age_of, gives_up
 from .condition import CHECK, findings_document, findings_refusal
 from .destinations import Login, node_of, sender_node, server_of
-from .facts import Inquiry, inquire, is_own
+from .facts import Inquiry, asks_series_one_by_one, inquire, is_own
 from .follower import Follower
 from .host import (
     Candidate,
@@ -62,6 +62,7 @@ __all__ = [
     "Unsettled",
     "age_and_count",
     "age_of",
+    "asks_series_one_by_one",
     "findings_document",
     "findings_refusal",
     "gives_up",

@@ -80,6 +80,13 @@ def is_own(series: SeriesResource) -> bool:
     return is_result_uid(series.tags.get("SeriesInstanceUID", ""))
 
 
+def asks_series_one_by_one(rules: Rules) -> bool:
+    """Whether a study costs these rules a request for each series in question, unless the server has ExtendedFind or DICOMweb."""
+    needs = rules.needs.beyond(LISTED)
+    series = needs.series - {TRANSFER_SYNTAX}
+    return bool(series) and not needs.instance and all(keyword_of(tag) for tag in series | needs.study)
+
+
 async def inquire(
     orthanc: Orthanc,
     study: StudyResource,

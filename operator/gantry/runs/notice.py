@@ -2,10 +2,11 @@
 
 Pure. The failure is written into the status first and stays the Run's, whatever becomes of the report; then a Job of one container makes the SR.
 Nothing is remembered of that Job: it makes the same bytes under the same UIDs, so one that is gone is made again until its time is over.
+Before a failure is told that late images may have caused, a newer Run is waited for: its report must not be preceded by one that denies it.
 It must not deliver: `plan` does, as it does every report.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gantry.api import RunReason, parse_timestamp
 from gantry.api.run import Failure, RunStatus
@@ -18,12 +19,15 @@ from .observed import Observed
 
 NOTHING_TO_TELL = frozenset({RunReason.CANCELLED, RunReason.SUPERSEDED, RunReason.STUDY_GONE, RunReason.DELIVERY_FAILED})
 """Ends from outside; no study to put a report into; a report is in Orthanc."""
+OVERTAKEN = frozenset({RunReason.INPUT_MISMATCH, RunReason.FETCH_FAILED})
+"""What images that come, or go, under a Run lead to; the newer set of images gets a Run of its own."""
 AGAIN = timedelta(seconds=2)
 
 
 def wanted(seen: Observed, failure: Failure) -> bool:
     """Whether a report is to say that the analysis was not performed. Of a shadow Run nobody waits for one."""
-    return not seen.run.shadow and seen.run.parsed.template.report.on_failure == "NotPerformed" and failure.reason not in NOTHING_TO_TELL
+    asked = not seen.run.shadow and seen.run.parsed.template.report.on_failure == "NotPerformed"
+    return asked and failure.reason not in NOTHING_TO_TELL and not (seen.newer and _may_be_overtaken(seen, failure))
 
 
 def under_way(seen: Observed) -> bool:
@@ -48,6 +52,11 @@ def next_step(seen: Observed) -> Plan:
     job, left = seen.own_notice, _left(seen)
     if job is not None and job.ended and not seen.notice_pods and not seen.looked:
         return Plan(actions=(LookUp(),))
+    if job is None and (waits := _patience_left(seen)) is not None:
+        if seen.newer:
+            return Plan(status=words.failed_and_untold(seen, f"Run {seen.newer} of the same pipeline and study is newer, and reports instead"))
+        if waits > timedelta():
+            return Plan(again_after=waits)
     if why := _hopeless(seen, left):
         return Plan(end(seen), words.failed_and_untold(seen, why))
     if seen.run.status is None or seen.run.status.failure is None or job is not None or seen.bridge is None:
@@ -57,10 +66,33 @@ def next_step(seen: Observed) -> Plan:
     return Plan((CreateNotice(RunReason(seen.run.status.failure.reason)),), again_after=left)
 
 
+def waits_for_newer(seen: Observed, failure: Failure) -> timedelta:
+    """How long a newer Run is waited for from the failure on; nothing where none can be meant."""
+    return seen.limits.newer_run if _may_be_overtaken(seen, failure) else timedelta()
+
+
+def _may_be_overtaken(seen: Observed, failure: Failure) -> bool:
+    """A Run made by hand is nobody's: nothing follows it."""
+    return failure.reason in OVERTAKEN and seen.run.pipeline is not None
+
+
+def _patience_left(seen: Observed) -> timedelta | None:
+    """How long a newer Run is still waited for; None when that could not be."""
+    failure = seen.run.status.failure if seen.run.status else None
+    if failure is None or not _may_be_overtaken(seen, failure):
+        return None
+    return _since(seen) + seen.limits.newer_run - seen.now
+
+
 def _left(seen: Observed) -> timedelta:
+    failure = seen.run.status.failure if seen.run.status else None
+    patience = waits_for_newer(seen, failure) if failure else timedelta()
+    return _since(seen) + patience + seen.limits.notice - seen.now
+
+
+def _since(seen: Observed) -> datetime:
     begun = words.condition(seen.run.status, "Reported")
-    since = parse_timestamp(begun.last_transition_time) if begun else seen.now
-    return since + seen.limits.notice - seen.now
+    return parse_timestamp(begun.last_transition_time) if begun else seen.now
 
 
 def _hopeless(seen: Observed, left: timedelta) -> str:

@@ -32,6 +32,9 @@ class Limits:
     """A failed Run's Job: its logs are what tells why."""
     notice: timedelta = timedelta(minutes=35)
     """The report that a Run failed (`notice_job`): a little longer than its Job may take; then the Run ends without it."""
+    newer_run: timedelta = timedelta(minutes=10)
+    """The Run for late images, before a failure that such images may have caused is reported: they must come to an end, and Orthanc waits for
+    StableAge (60 s by default) and the bridge for completeness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Observed:
     limits: Limits = Limits()
     successor: str | None = None
     """The newer Run that names this one in spec.supersedes."""
+    newer: str | None = None
+    """A newer Run of the same pipeline and study, whether or not it names this one."""
     predecessor_ends: bool = False
     """The Run this one supersedes has not finished yet."""
     held: Held | None = None

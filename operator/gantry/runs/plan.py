@@ -349,7 +349,7 @@ def _fail(seen: Observed, failure: Failure, *, end_job: bool = False) -> Plan:
     """The end of a Run that did not succeed, if nobody is to be told. Its Job stays for the logs, unless it would go on."""
     actions = _end_job(seen) if end_job else ()
     if notice.wanted(seen, failure):
-        return Plan(actions, words.failing(seen, failure), again_after=timedelta())
+        return Plan(actions, words.failing(seen, failure, patience=notice.waits_for_newer(seen, failure)), again_after=timedelta())
     return Plan(actions, words.unsuccessful(seen, failure))
 
 

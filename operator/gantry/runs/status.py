@@ -6,6 +6,7 @@ what is left out. It must not decide which place a Run has reached: `plan` does.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from gantry.api import Condition, RunReason, parse_timestamp, timestamp
@@ -109,10 +110,14 @@ def unsuccessful(seen: Observed, failure: Failure, *, status: RunStatus | None =
     return _over(seen, _with(seen, changed, *_failed(failure)), ENDED_FROM_OUTSIDE.get(failure.reason, "Failed"))
 
 
-def failing(seen: Observed, failure: Failure) -> RunStatus:
-    """It failed for good; that the analysis was not performed is still to be reported."""
+def failing(seen: Observed, failure: Failure, *, patience: timedelta) -> RunStatus:
+    """It failed for good; that the analysis was not performed is still to be reported, after a newer Run was waited for."""
     changed = _missed(seen, failure, None)
-    told_soon = Word("Reported", False, RunReason.NOT_PERFORMED, "a report that says that the analysis was not performed is being made")
+    message = "a report that says that the analysis was not performed is being made"
+    if patience:
+        minutes = f"{patience.total_seconds() / 60:g} minutes"
+        message += f", unless a newer Run of the same pipeline and study comes within {minutes}: the images may have changed under this one"
+    told_soon = Word("Reported", False, RunReason.NOT_PERFORMED, message)
     return _with(seen, changed, told_soon).model_copy(update={"state": "Running"})
 
 

@@ -51,6 +51,14 @@ class Lineage:
         rightful = [one for one in self.naming(key) if self._takes_place(one, key)]
         return max(rightful, key=lambda one: (self._runs[one].created, one), default=None)
 
+    def newer(self, key: Key, run: RunView, *, alone: bool) -> Key | None:
+        """The newest later Run of the same pipeline and study. `alone`: series are decided one by one, so it must share one with this Run."""
+        kin = self.of_study(run.namespace, run.pipeline, run.study) if run.pipeline else ()
+        later = [one for one in kin if (self._runs[one].created, one) > (run.created, key) and (run.shadow or not self._runs[one].shadow)]
+        if alone:
+            later = [one for one in later if _share_a_series(run, self._runs[one])]
+        return max(later, key=lambda one: (self._runs[one].created, one), default=None)
+
     def predecessor_ends(self, key: Key, run: RunView) -> bool:
         """Whether the Run whose place this one takes has not finished yet."""
         older = _named(run)
@@ -63,6 +71,13 @@ class Lineage:
         if one.shadow and not other.shadow:
             return False  # its pipeline was active before: what goes to a radiologist is not ended for what does not
         return one.study == other.study and one.created >= other.created and _named(other) != newer
+
+
+def _share_a_series(run: RunView, other: RunView) -> bool:
+    """Of a finished Run the series are not known any more: it is taken for another's."""
+    if run.spec is None or other.spec is None:
+        return False
+    return not set(run.parsed.study.series_ids).isdisjoint(other.parsed.study.series_ids)
 
 
 def _study(run: RunView) -> Study | None:

@@ -3,13 +3,13 @@
 `judge` and `status_of` are pure; `Pipelines` keeps compiled rules, one compilation a generation, and writes the status when it differs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from gantry.api import Condition, InferencePipeline, PipelineReason, parse_duration, timestamp
 from gantry.api.pipeline import PipelineStatus, RunCounts, RunTemplate
-from gantry.bridge import Candidate
+from gantry.bridge import Candidate, asks_series_one_by_one
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
 from gantry.runs import BridgeView
@@ -18,6 +18,9 @@ from .records import Key, PipelineRecord
 from .store import Store
 from .tallies import Tally
 from .targets import gives_receipt
+
+DICOM_WEB, EXTENDED_FIND = "DicomWeb", "ExtendedFind"
+"""Of an Orthanc's features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,16 @@ class Judgement:
 
 
 def judge(
-    record: PipelineRecord, bridge: BridgeView | None, rules: Rules | InvalidRules, *, find: Callable[[str], PipelineRecord | None]
+    record: PipelineRecord,
+    bridge: BridgeView | None,
+    rules: Rules | InvalidRules,
+    *,
+    find: Callable[[str], PipelineRecord | None],
+    features: Sequence[str] | None = None,
 ) -> Judgement:
     """The first that does not hold is the reason; suspension comes last, so that a suspended pipeline still tells what else is wrong.
 
-    `find`: the pipelines of the namespace, by name.
+    `find`: the pipelines of the namespace, by name; `features`: of the bridge's Orthanc (status.orthanc), None while it was never reached.
     """
     spec = record.spec
     if bridge is None:
@@ -66,11 +74,23 @@ def judge(
         return Judgement(PipelineReason.INVALID_HISTORY, message)
     if wrong := _no_units(spec.template):
         return Judgement(PipelineReason.INVALID_MAPPING, wrong)
+    if spec.template.input.content == "Metadata" and features is not None and DICOM_WEB not in features:
+        message = (
+            f"input.content is Metadata, and the Orthanc of bridge {spec.bridge_ref.name} has no DICOMweb plugin, which it comes through: "
+            "install it (Debian: orthanc-dicomweb), name it in Orthanc's Plugins, set DicomWeb.Enable and restart Orthanc"
+        )
+        return Judgement(PipelineReason.DICOM_WEB_MISSING, message)
     if (misplaced := _misplaced(record, find)) is not None:
         return misplaced
     if spec.suspend:
         return Judgement(PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on")
-    return Judgement(PipelineReason.READY, _ready(record, find), rules)
+    words = _ready(record, find)
+    if features is not None and not {DICOM_WEB, EXTENDED_FIND} & set(features) and asks_series_one_by_one(rules):
+        words += (
+            "; the rules ask for elements that Orthanc does not keep in its database, so each series of a study costs a request: "
+            "Orthanc's DICOMweb plugin, or Orthanc 1.12.5 or newer, gives them all in one"
+        )
+    return Judgement(PipelineReason.READY, words, rules)
 
 
 def _no_units(template: RunTemplate) -> str:
@@ -173,7 +193,7 @@ class Pipelines:
         are judged when a pipeline of the namespace or the bridge has changed."""
         record, namespace = self._store.bridges.get(bridge), bridge.namespace
         state = (
-            record and (record.uid, record.generation),
+            record and (record.uid, record.generation, record.features),
             [(key, one.uid, one.generation) for key, one in self._store.pipelines.items() if key.namespace == namespace],
         )
         known = self._candidates.get(bridge)
@@ -225,7 +245,8 @@ class Pipelines:
         def find(name: str) -> PipelineRecord | None:
             return self._store.pipelines.get(Key("pipeline", key.namespace, name))
 
-        return judge(record, bridge.view if bridge else None, self._rules(key, record), find=find)
+        features = bridge.features if bridge else None
+        return judge(record, bridge.view if bridge else None, self._rules(key, record), find=find, features=features)
 
     def _watch_readiness(self, key: Key, record: PipelineRecord, *, ready: bool) -> None:
         if not ready:

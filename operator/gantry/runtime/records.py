@@ -1,11 +1,11 @@
-"""What the store keeps of pipelines, bridges and backfills: few objects, so their specs are kept whole. Values only."""
+"""Where the store keeps an object, and what it keeps of pipelines, bridges and backfills: few, so their specs are kept whole. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gantry.api import parse_timestamp
+from gantry.api import labels, parse_timestamp
 from gantry.api.backfill import BackfillSpec, BackfillStatus
 from gantry.api.bridge import BridgeStatus
 from gantry.api.pipeline import PipelineSpec, PipelineStatus
@@ -18,6 +18,14 @@ class Key(NamedTuple):
     kind: str
     """run, pipeline, bridge or backfill."""
     namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is kept: under the key it wakes, by its own name."""
+
+    key: Key
     name: str
 
 
@@ -65,6 +73,12 @@ class BridgeRecord:
         status = BridgeStatus.model_validate(obj["status"]) if obj.get("status") else None
         return cls(view.uid, view.generation, int(obj["metadata"]["resourceVersion"]), view, status)
 
+    @property
+    def features(self) -> tuple[str, ...] | None:
+        """What its Orthanc can do, as it last said; None before it was reached."""
+        orthanc = self.status.orthanc if self.status else None
+        return tuple(orthanc.features or ()) if orthanc else None
+
 
 @dataclass(frozen=True, slots=True)
 class BackfillRecord:
@@ -87,3 +101,15 @@ class BackfillRecord:
             spec=BackfillSpec.model_validate(obj["spec"]),
             status=BackfillStatus.model_validate(obj["status"]) if obj.get("status") else None,
         )
+
+
+_KINDS = {"inferenceruns": "run", "inferencepipelines": "pipeline", "orthancbridges": "bridge", "inferencebackfills": "backfill"}
+
+
+def place_of(plural: str, obj: Mapping[str, Any]) -> Place | None:
+    """Jobs and pods wake the Run they are labelled with; without the label they are not ours."""
+    meta = obj["metadata"]
+    if kind := _KINDS.get(plural):
+        return Place(Key(kind, meta["namespace"], meta["name"]), meta["name"])
+    run = (meta.get("labels") or {}).get(labels.RUN)
+    return Place(Key("run", meta["namespace"], run), meta["name"]) if run else None

@@ -105,6 +105,7 @@ class RunReconciler:
             run=run,
             now=self._clock(),
             successor=successor.name if successor else None,
+            newer=None if run.finished else self._store.newer_run(key, run),
             predecessor_ends=not run.finished and self._store.lineage.predecessor_ends(key, run),
             held=None if run.finished else self._store.held(key, run),
             job=self._store.jobs.get(key),

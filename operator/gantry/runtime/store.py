@@ -13,25 +13,16 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from gantry.api import labels
 from gantry.runs import NOTHING, ORPHANS, BridgeView, Held, JobView, Limit, PodView, RunView, holds_for, notice_name
 
 from .lineage import Lineage
-from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord
+from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord, Place, place_of
 from .tallies import Tallies
 from .turns import Turns
 
 log = structlog.get_logger(__name__)
 
 Object = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object is kept: under the key it wakes, by its own name."""
-
-    key: Key
-    name: str
 
 
 @dataclass(slots=True)
@@ -83,7 +74,7 @@ class Store:
 
     def observe(self, plural: str, obj: Object, *, deleted: bool = False, quiet: bool = False) -> None:
         """An object as a watch, a list or a write gave it. `quiet`: written by ourselves, nobody need look at it."""
-        place, uid = _place(plural, obj), obj["metadata"]["uid"]
+        place, uid = place_of(plural, obj), obj["metadata"]["uid"]
         if place is None:
             return
         census = self._censuses.get(plural)
@@ -167,6 +158,12 @@ class Store:
             return None
         return run if self.turns.may_begin(key, run) else None
 
+    def newer_run(self, key: Key, run: RunView) -> str | None:
+        """A Run of the same pipeline and images that is newer than this one."""
+        bridge = self.bridge_of(run)
+        newer = self.lineage.newer(key, run, alone=bridge is not None and bridge.spec.watch.level == "Series")
+        return newer.name if newer else None
+
     def earlier_runs(self, namespace: str, pipeline: str, study: str) -> tuple[RunView, ...]:
         """All Runs of a pipeline on a study, the oldest first. Finished ones are known once `complete`."""
         keys = self.lineage.of_study(namespace, pipeline, study)
@@ -241,6 +238,9 @@ class Store:
             return False
         self.bridges[key] = record
         self.turns.limit_changed(key)
+        if before is not None and before.features != record.features:  # in a status, which wakes nobody else
+            for pipeline, _ in self.pipelines_of_bridge(key):
+                self._changed(pipeline)
         return before is None or (before.uid, before.generation) != (record.uid, record.generation)
 
     def _put_backfill(self, key: Key, obj: Object) -> bool:
@@ -261,11 +261,20 @@ class Store:
             self._counted(pipeline)
         self.lineage.replace(key, before, after)
         self.turns.replace(key, before, after, holds=self._holds(key, after))
-        if after is not None and after.supersedes and (before is None or before.uid != after.uid):
-            self._changed_if_unfinished(Key("run", key.namespace, after.supersedes))
+        if after is not None and (before is None or before.uid != after.uid):
+            self._kin_came(key, after)
         if after is None or after.finished:
             for newer in self.lineage.naming(key):
                 self._changed_if_unfinished(newer)
+
+    def _kin_came(self, key: Key, run: RunView) -> None:
+        """Whose place it takes, and those of its study whose failure need not be reported any more."""
+        if run.supersedes:
+            self._changed_if_unfinished(Key("run", key.namespace, run.supersedes))
+        for other in self.lineage.of_study(run.namespace, run.pipeline, run.study) if run.pipeline else ():
+            status = self.runs[other].status
+            if other != key and status is not None and status.failure is not None:
+                self._changed_if_unfinished(other)
 
     def _work_changed(self, key: Key) -> None:
         """Its Job, or a pod."""
@@ -283,7 +292,8 @@ class Store:
         own = job if run is not None and job is not None and job.owner_uid == run.uid else None
         if run is None or (own is None and not run.job_made):
             return None
-        works = run.state != "Delivering"
+        told = run.status is not None and run.status.failure is not None
+        works = run.state != "Delivering" and not told  # what is left is a report: of the result, or of the failure
         fetches = works and holds_for(own, self.pods.get(key, {}).values(), self._clock()) > NOTHING
         return frozenset(kind for kind, yes in (("pipeline", works), ("bridge", fetches)) if yes)
 
@@ -353,18 +363,6 @@ class Store:
                 return ((backfill.uid, Place(key, key.name)) for key, backfill in self.backfills.items())
             case _:
                 return ((bridge.uid, Place(key, key.name)) for key, bridge in self.bridges.items())
-
-
-_KINDS = {"inferenceruns": "run", "inferencepipelines": "pipeline", "orthancbridges": "bridge", "inferencebackfills": "backfill"}
-
-
-def _place(plural: str, obj: Object) -> Place | None:
-    """Jobs and pods wake the Run they are labelled with; without the label they are not ours."""
-    meta = obj["metadata"]
-    if kind := _KINDS.get(plural):
-        return Place(Key(kind, meta["namespace"], meta["name"]), meta["name"])
-    run = (meta.get("labels") or {}).get(labels.RUN)
-    return Place(Key("run", meta["namespace"], run), meta["name"]) if run else None
 
 
 def _removed(kept: dict[Key, Any], key: Key, uid: str) -> bool:

@@ -213,6 +213,58 @@ def test_these_end_at_once_and_without_a_report(seen: RunBuilder) -> None:
     assert "NotPerformed" not in str(status.conditions)
 
 
+CHANGED = TELLS.fetch_ended(65, FetchReceipt(failure=failed(RunReason.INPUT_MISMATCH, "Orthanc holds other images now", step="fetch")))
+OVERTAKEN = CHANGED.with_status(plan(CHANGED.observed()).status)
+WAITS = "a report that says that the analysis was not performed is being made, unless a newer Run of the same pipeline and study comes within 10 minutes"
+
+PATIENCE = {
+    "a newer Run is waited for": Step(OVERTAKEN.at(70), (), timedelta(minutes=9)),
+    "also when the operator was killed and the pod is gone": Step(OVERTAKEN.without_job().at(70), (), timedelta(minutes=9)),
+    "none came: the failure is reported, and for that there is as long as ever": Step(
+        OVERTAKEN.at(10 + 600), (CreateNotice,), timedelta(minutes=35)
+    ),
+    "its Job was deleted by hand, and a newer Run did not come": Step(OVERTAKEN.at(70 + 600), (CreateNotice,), timedelta(minutes=34)),
+    "the report is being made when a newer Run comes: it is made": Step(
+        OVERTAKEN.followed_by("newer").with_notice().at(10 + 600), (), timedelta(minutes=35)
+    ),
+    "a Run made by hand is followed by nobody": Step(
+        CHANGED.made_by_hand().with_status(plan(CHANGED.made_by_hand().observed()).status), (CreateNotice,), timedelta(minutes=35)
+    ),
+    "another failure is reported at once, whoever is newer": Step(UNDER_WAY.followed_by("newer"), (CreateNotice,), timedelta(minutes=35)),
+}
+
+
+@pytest.mark.parametrize("step", PATIENCE.values(), ids=PATIENCE.keys())
+def test_where_the_images_may_have_changed(step: Step) -> None:
+    answer = plan(step.seen.observed())
+    assert (tuple(map(type, answer.actions)), answer.again_after, answer.status) == (step.want, step.want_again_after, None)
+
+
+@pytest.mark.parametrize("reason", [RunReason.INPUT_MISMATCH, RunReason.FETCH_FAILED])
+def test_a_failure_that_late_images_may_have_caused_waits_for_the_newer_run(reason: RunReason) -> None:
+    seen = TELLS.fetch_ended(65, FetchReceipt(failure=failed(reason, "other images", step="fetch")))
+    status = plan(seen.observed()).status
+    assert message(status, "Reported").startswith(WAITS)
+    end = plan(seen.with_status(status).followed_by("newer").at(70).observed())
+    assert (end.actions, end.status.state if end.status else None) == ((), "Failed")
+    assert words(end.status)["Failed"] == ("True", reason)
+    assert message(end.status, "Reported") == f"{NOBODY}Run newer of the same pipeline and study is newer, and reports instead"
+
+
+def test_a_newer_run_that_is_there_already_is_not_waited_for() -> None:
+    answer = plan(CHANGED.followed_by("newer").observed())
+    assert answer.status is not None
+    assert (answer.actions, answer.status.state) == ((), "Failed")
+    assert "Reported" not in words(answer.status)
+
+
+def test_one_that_takes_its_place_ends_it_as_ever() -> None:
+    answer = plan(OVERTAKEN.superseded_by("newer").followed_by("newer").observed())
+    assert answer.status is not None
+    assert answer.status.state == "Superseded"
+    assert CreateNotice not in map(type, answer.actions)
+
+
 def test_a_retry_that_is_left_is_tried_first() -> None:
     status = plan(a_run().telling_of_failure().with_template(retries=1).failed(7, publish=137).observed()).status
     assert status is not None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.builders import changed
-from tests.builders_runs import RunBuilder, a_run
+from tests.builders_runs import A_BRIDGE, RunBuilder, a_run
 from tests.unit.runtime.test_turns import Ward, named
 
 from gantry.kube import NotFound, Unavailable
@@ -203,3 +203,63 @@ async def test_a_shadow_report_is_no_predecessor_of_an_active_one_but_the_one_be
 async def test_an_active_report_is_no_predecessor_of_a_shadow_one() -> None:
     shadow = RunView.from_object(named("newest", born=90).superseding("new").in_shadow().run)
     assert await asked(Archive(reported(RunBuilder(changed(NEW.run, "spec.supersedes", ...)), a_result("SR", 1))), shadow) == ()
+
+
+def newer(ward: Ward, name: str) -> str | None:
+    return ward.store.newer_run(key(name), ward.store.runs[key(name)])
+
+
+def watches_series(ward: Ward) -> None:
+    ward.store.observe("orthancbridges", ward.newer(changed(changed(A_BRIDGE, "spec.watch", {"level": "Series"}), "metadata.generation", 2)))
+
+
+def of_series(builder: RunBuilder, number: int) -> RunBuilder:
+    return RunBuilder(changed(builder.run, "spec.study.seriesIDs", ["-".join([f"{number}" * 8] * 5)]))
+
+
+BESIDE = named("beside", born=60)
+NEWER = {
+    "a newer one of the pipeline and study, though it names nobody": ((OLD, BESIDE), "beside"),
+    "of the same second by name, so that one of two reports": ((OLD, named("zzz")), "zzz"),
+    "an older one is none": ((named("before", born=-60), OLD), None),
+    "one of another study is none": ((OLD, RunBuilder(changed(BESIDE.run, "spec.study.orthancID", "-".join(["11111111"] * 5)))), None),
+    "one of another pipeline is none": ((OLD, RunBuilder(changed(BESIDE.run, "spec.pipelineRef.name", "other"))), None),
+    "one in shadow is none: nobody gets its report": ((OLD, BESIDE.in_shadow()), None),
+    "of those of one study the newest": ((OLD, BESIDE, named("last", born=90)), "last"),
+}
+
+
+@pytest.mark.parametrize(("runs", "want"), NEWER.values(), ids=NEWER.keys())
+def test_which_run_is_newer(runs: tuple[RunBuilder, ...], want: str | None) -> None:
+    ward = Ward()
+    ward.sees(*runs)
+    assert newer(ward, "old") == want
+
+
+def test_where_series_are_decided_one_by_one_the_newer_run_shares_one() -> None:
+    ward = Ward()
+    watches_series(ward)
+    ward.sees(of_series(OLD, 1), of_series(BESIDE, 2))
+    assert newer(ward, "old") is None
+    ward.sees(of_series(named("again", born=90), 1))
+    assert newer(ward, "old") == "again"
+
+
+def test_a_run_that_waits_to_report_its_failure_is_woken_by_a_newer_one() -> None:
+    ward = Ward()
+    failure = {"reason": "InputMismatch", "message": "other images"}
+    ward.sees(OLD.with_status({"state": "Running", "failure": failure, "jobRef": {"name": "old-1", "uid": "1"}}))
+    ward.woken.clear()
+    ward.sees(BESIDE)
+    assert "old" in ward.woken
+
+
+def test_a_run_that_only_reports_its_failure_has_no_place() -> None:
+    ward = Ward(limit=1)
+    ward.sees(OLD, BESIDE)
+    assert ward.held("old") is None
+    ward.has_job(OLD)
+    assert ward.held("beside")
+    failure = {"reason": "InputMismatch", "message": "other images"}
+    ward.sees(OLD.with_status({"state": "Running", "failure": failure, "jobRef": {"name": "old-1", "uid": "1"}}))
+    assert ward.held("beside") is None

@@ -7,8 +7,8 @@ import pytest
 from tests.builders import PIPELINE, changed
 from tests.builders_runs import A_BRIDGE, at, told
 
-from gantry.api import PipelineReason
-from gantry.routing import InvalidExpression, InvalidRequirement
+from gantry.api import InferencePipeline, PipelineReason
+from gantry.routing import InvalidExpression, InvalidRequirement, compile_rules
 from gantry.runs import BridgeView
 from gantry.runtime.pipelines import Judgement, Pipelines, judge, status_of
 from gantry.runtime.records import Key, PipelineRecord
@@ -107,6 +107,54 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
         a_record(spec__suspend=True), BRIDGE, RULES, PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on",
     ),
 }  # fmt: skip
+
+
+NO_PLUGIN = (
+    "input.content is Metadata, and the Orthanc of bridge main has no DICOMweb plugin, which it comes through: "
+    "install it (Debian: orthanc-dicomweb), name it in Orthanc's Plugins, set DicomWeb.Enable and restart Orthanc"
+)
+COSTLY = (
+    "studies that match start Runs; the rules ask for elements that Orthanc does not keep in its database, so each series of a study costs a request: "
+    "Orthanc's DICOMweb plugin, or Orthanc 1.12.5 or newer, gives them all in one"
+)
+METADATA_ONLY = a_record(spec__template__input={"content": "Metadata", "series": {}})
+KVP = a_record(spec__template__input={"series": {"match": [{"tag": "KVP", "operator": "Gt", "values": ["100"]}]}})
+MODALITY = a_record(spec__template__input={"series": {"match": [{"tag": "Modality", "operator": "In", "values": ["CT"]}]}})
+WITH_FEATURES: dict[str, tuple[PipelineRecord, list[str] | None, PipelineReason, str]] = {
+    "metadata without the plugin": (METADATA_ONLY, ["ExtendedFind"], PipelineReason.DICOM_WEB_MISSING, NO_PLUGIN),
+    "metadata with the plugin": (METADATA_ONLY, ["DicomWeb"], PipelineReason.READY, "studies that match start Runs"),
+    "metadata, and the server was never reached": (METADATA_ONLY, None, PipelineReason.READY, "studies that match start Runs"),
+    "elements that are asked for one by one": (KVP, [], PipelineReason.READY, COSTLY),
+    "the same with the plugin": (KVP, ["DicomWeb"], PipelineReason.READY, "studies that match start Runs"),
+    "the same with a newer Orthanc": (KVP, ["ExtendedFind"], PipelineReason.READY, "studies that match start Runs"),
+    "elements that Orthanc keeps": (MODALITY, [], PipelineReason.READY, "studies that match start Runs"),
+}
+
+
+@pytest.mark.parametrize(("record", "features", "reason", "message"), WITH_FEATURES.values(), ids=WITH_FEATURES.keys())
+def test_what_the_bridges_orthanc_must_have(record: PipelineRecord, features: list[str] | None, reason: PipelineReason, message: str) -> None:
+    rules = compile_rules(record.name, InferencePipeline(spec=record.spec))
+    judgement = judge(record, BRIDGE, rules, find=OTHERS.get, features=features)
+    assert (judgement.reason, judgement.message) == (reason, message)
+    assert (judgement.rules is None) == (reason is not PipelineReason.READY)
+
+
+def test_pipelines_are_judged_anew_when_their_orthanc_has_got_the_plugin() -> None:
+    """The bridge's status says so, written by this very process."""
+    woken: list[Key] = []
+    store = Store(changed=woken.append, counted=lambda _: None, clock=lambda: at(0))
+    pipelines = Pipelines(kube=None, store=store, clock=lambda: at(0))  # type: ignore[arg-type]
+    bridge, key = Key("bridge", "default", "main"), Key("pipeline", "default", METADATA["name"])
+    for version, features in (("5", ["ExtendedFind"]), ("6", ["DicomWeb"])):
+        seen = changed(changed(A_BRIDGE, "metadata.resourceVersion", version), "status", {"orthanc": {"features": features}})
+        store.observe("orthancbridges", seen, quiet=True)
+        if version == "5":
+            body = changed(changed(PIPELINE, "metadata", METADATA), "spec.template.input.content", "Metadata")
+            store.observe("inferencepipelines", body)
+            assert pipelines.candidates(bridge) == ()
+            woken.clear()
+    assert woken == [key]
+    assert [one.name for one in pipelines.candidates(bridge)] == [key.name]
 
 
 @pytest.mark.parametrize(("record", "bridge", "rules", "reason", "message"), CASES.values(), ids=CASES.keys())
