@@ -1,6 +1,8 @@
 """What is set up wrongly says so on its own resource, and nothing tells who the patient is."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,11 @@ def test_what_is_wrong_says_so_and_the_rest_works(hospital: Hospital, study: lis
 
 
 def test_no_object_event_log_line_or_metric_tells_who_the_patient_is(hospital: Hospital, study: list[Path]) -> None:
-    apply(hospital, pipeline("good", detector()))
+    apply(hospital, pipeline("good", detector()), pipeline("mr-only", detector(), modality="MR"))
     hospital.orthanc.send(study)
-    hospital.wait_for_finished_runs(1)
+    (done,) = hospital.wait_for_finished_runs(1)
     header = dcmread(study[0], stop_before_pixels=True)
+    a_person_asks_why(hospital, done, accession=str(header.AccessionNumber))
     secrets = [str(header[name].value) for name in ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID") if header.get(name)]
     assert len(secrets) >= 4
     seen = {
@@ -72,6 +75,42 @@ def test_no_object_event_log_line_or_metric_tells_who_the_patient_is(hospital: H
         assert text.strip(), f"{where}: nothing to look at"
         assert not [secret for secret in secrets if secret in text], where
     assert "gantry_runs" in seen["metrics"]
+
+
+def a_person_asks_why(hospital: Hospital, done: dict[str, Any], *, accession: str) -> None:
+    """`gantry explain` against the cluster, as the person at the terminal runs it: pipelines, bridge and secret are read from there."""
+    chosen, way_in = done["spec"]["study"], ("--orthanc-url", f"http://127.0.0.1:{hospital.orthanc.port(8042)}")
+    code, text, error = explain(hospital, accession, *way_in)
+    assert (code, error) == (0, ""), (text, error)
+    assert text.startswith(f"Study {chosen['orthancID']}")
+    assert "\n✔ good  matched: 1 of 2 series, class Routine\n" in text, text
+    assert "wanted not a result of Gantry, is a result of Gantry" in text, "its own report is the other"
+    assert f"analysed by Run {done['metadata']['name']} of " in text
+    assert "\n✘ mr-only  not matched: ModalitiesInStudy In, wanted MR, is CT\\SR\n" in text, text
+
+    code, text, error = explain(hospital, chosen["orthancID"], *way_in, "-o", "json")
+    told = json.loads(text)
+    assert (code, error, told["study"]) == (0, "", chosen["orthancID"])
+    good, other = sorted(told["decisions"], key=lambda one: str(one["pipeline"]))
+    assert (good["pipeline"], good["matched"], good["check"]) == ("good", True, None)
+    assert [one["id"] for one in good["series"] if one["selected"]] == chosen["seriesIDs"], "it decides as the bridge did"
+    assert (other["pipeline"], other["matched"]) == ("mr-only", False)
+    assert (other["check"], other["wanted"], other["actual"]) == ("ModalitiesInStudy In", "MR", "CT\\SR")
+
+    assert explain(hospital, chosen["orthancID"], *way_in, "--pipeline", "mr-only")[0] == 1, "nobody takes it"
+    code, text, error = explain(hospital, "no-such-study", *way_in)
+    assert (code, text) == (2, "")
+    assert len(error.splitlines()) == 1
+    code, text, error = explain(hospital, chosen["orthancID"])
+    assert (code, text) == (2, ""), "the bridge's own address leads nowhere from here"
+    assert f"run `kubectl -n {hospital.namespace} port-forward svc/orthanc 8042:8042` and add --orthanc-url http://localhost:8042" in error
+
+
+def explain(hospital: Hospital, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and error of the real command."""
+    program = Path(sys.executable).parent / "gantry"
+    answer = subprocess.run([program, "explain", *arguments, "-n", hospital.namespace], capture_output=True, text=True, timeout=60, check=False)
+    return answer.returncode, answer.stdout, answer.stderr
 
 
 def test_the_operator_answers_its_probes(hospital: Hospital) -> None:
