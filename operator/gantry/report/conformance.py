@@ -20,6 +20,7 @@ from gantry.findings import Algorithm
 
 from .characters import mend_characters
 from .errors import UnacceptedObject
+from .identification import contradictions
 from .validate.content import check_item
 from .validate.items import tree
 from .verbatim import copied, items, shallow, text, tolerated
@@ -163,6 +164,7 @@ def _faults(result: Dataset, kind: str, origin: Origin) -> Iterator[str]:
     maker = text(result, "Manufacturer")
     equipment: dict[str, Answer] = {"Manufacturer": lambda _, known: maker or known.only("manufacturer"), "PurposeOfReferenceCodeSequence": _unknown}
     yield from _in_items(result, "ContributingEquipmentSequence", equipment, origin)
+    yield from contradictions(result, origin.algorithms)
     if kind == "SR":
         root = tree(result)
         for item in root.walk():

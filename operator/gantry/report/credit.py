@@ -15,6 +15,7 @@ from .characters import hold
 from .conformance import Origin
 from .context import ReportContext
 from .document import moment
+from .identification import completed
 from .verbatim import items, shallow, text, tolerated
 from .vocabulary import Vocabulary
 
@@ -22,7 +23,10 @@ _TAG = 0x0018A001
 
 
 def credited(dataset: Dataset, findings: Findings, context: ReportContext) -> Dataset:
-    """The object with an item for each algorithm that it does not name yet, and one for Gantry; the given dataset stays as it is."""
+    """The object with an item for each algorithm that it does not name yet, and one for Gantry; the given dataset stays as it is.
+
+    Segments name their algorithm, too (`identification`).
+    """
     with tolerated():
         vocabulary = Vocabulary()
         present = items(dataset, "ContributingEquipmentSequence")
@@ -30,7 +34,7 @@ def credited(dataset: Dataset, findings: Findings, context: ReportContext) -> Da
         known = identities(findings, context)
         missing = [identity for identity in known if identity.device_uid not in named]
         made = [contributing_equipment(identity, context, vocabulary) for identity in missing]
-        result = shallow(dataset)
+        result = shallow(completed(dataset, [identity.algorithm for identity in identities(findings, context)], vocabulary))
         result[_TAG] = DataElement(_TAG, "SQ", Items([*present, *made, _gantry(context, vocabulary)]))
         hold(result, [context.installation, *(word for one in known for word in _words(one.algorithm))])
         return result

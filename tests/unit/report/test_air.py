@@ -1,6 +1,7 @@
 """IHE AI Results, row by row of docs/conformance/ihe-air.md. A row that is not met has its reason in NOT_WHOLLY_MET, and a test of the part that is."""
 
 import re
+from copy import deepcopy
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 from tests.builders_corpus import Case, corpus
-from tests.builders_dicom import a_parametric_map, a_secondary_capture, a_segmentation, ct_series
+from tests.builders_dicom import a_parametric_map, a_pdf, a_secondary_capture, a_segmentation, ct_series
 from tests.builders_findings import NODULE, PNEUMOTHORAX, a_box, a_context, a_document, a_finding, a_point, a_polygon, a_segment, negative, parsed
 from tests.builders_masks import asymmetric, nifti, placed
 from tests.sr_structure import coded, evidence, groups, named, walk
@@ -20,21 +21,26 @@ from gantry.report import (
     InvalidFindings,
     ReportContext,
     Rule,
+    UnacceptedObject,
+    build_key_objects,
     build_masks,
     build_not_performed,
+    build_overview,
     build_report,
     check_object,
+    conform,
     credited,
+    origin,
     validate_report,
 )
+from gantry.report.display import displayed
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ct_series(20)
+SOURCE_WITH_PIXELS = ct_series(20, pixels=True)
 NOT_WHOLLY_MET = {
-    6: "not compared",
-    7: "Key Object Selection",
+    7: "Parametric Map is not made",
     8: "parametric maps",
-    11: "does not refer to",
     19: "AIRA",
 }
 """Words that the page says of these rows."""
@@ -139,6 +145,59 @@ def test_row_06_segmentations_and_parametric_maps_name_the_algorithms_in_contrib
         ]
 
 
+def by_another(**changes: Any) -> Dataset:
+    """A segmentation whose Algorithm Identification says something else; None: nothing."""
+    made = a_segmentation(SOURCE_WITH_PIXELS)
+    (segment,) = made.SegmentSequence
+    for keyword, value in changes.items():
+        if value is None:
+            del segment[keyword]
+        else:
+            setattr(segment.SegmentationAlgorithmIdentificationSequence[0], keyword, value)
+    return made
+
+
+@pytest.mark.parametrize("changes", [{"SegmentationAlgorithmIdentificationSequence": None}, {"AlgorithmSource": ""}], ids=["nothing is there", "part of it"])
+def test_row_06_what_a_segmentation_lacks_is_what_contributing_equipment_says(changes: dict[str, Any]) -> None:
+    original = by_another(**changes)
+    before = deepcopy(original.SegmentSequence)
+    result = credited(original, parsed(negative()), a_context())
+    (named,) = result.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    equipment = next(one for one in result.ContributingEquipmentSequence if one.get("DeviceUID"))
+    assert (named.AlgorithmName, named.AlgorithmVersion, named.AlgorithmSource) == (
+        equipment.ManufacturerModelName, equipment.SoftwareVersions, equipment.Manufacturer
+    )  # fmt: skip
+    assert named.AlgorithmFamilyCodeSequence[0].CodeValue == "123110"
+    assert original.SegmentSequence == before, "the given one stays as it is"
+
+
+def test_row_06_what_agrees_stays_and_a_segment_drawn_by_hand_gets_no_algorithm() -> None:
+    whole = by_another(AlgorithmSource="ACME AI")
+    assert credited(whole, parsed(negative()), a_context()).SegmentSequence == whole.SegmentSequence
+    by_hand = by_another(SegmentationAlgorithmIdentificationSequence=None)
+    by_hand.SegmentSequence[0].SegmentAlgorithmType = "MANUAL"
+    assert "SegmentationAlgorithmIdentificationSequence" not in credited(by_hand, parsed(negative()), a_context()).SegmentSequence[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"AlgorithmVersion": "1.0"}, "AlgorithmVersion: is not what Contributing Equipment says of this algorithm"),
+        ({"AlgorithmSource": "Somebody"}, "AlgorithmSource: is not what Contributing Equipment says of this algorithm"),
+        ({"AlgorithmName": "Another"}, "AlgorithmName: is that of no algorithm of the findings and so not in Contributing Equipment"),
+    ],
+    ids=["version", "source", "name"],
+)
+def test_row_06_a_contradiction_is_told_and_left_and_refused_when_strict(changes: dict[str, str], told: str) -> None:
+    made, known = by_another(**changes), origin(parsed(negative()), SOURCE, a_context())
+    mended, faults = conform(made, kind="SEG", name="x.dcm", origin=known, strict=False)
+    assert faults == (f"x.dcm: SegmentSequence[1].SegmentationAlgorithmIdentificationSequence[1].{told}",)
+    (left,) = credited(mended, parsed(negative()), a_context()).SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert [left.get(keyword) for keyword in changes] == list(changes.values())
+    with pytest.raises(UnacceptedObject, match="Algorithm"):
+        conform(made, kind="SEG", name="x.dcm", origin=known, strict=True)
+
+
 def test_row_06_a_segmentation_that_is_made_names_the_algorithm_in_both_places() -> None:
     made, _ = a_mask()
     (equipment,) = made.ContributingEquipmentSequence
@@ -151,6 +210,13 @@ def test_row_06_a_segmentation_that_is_made_names_the_algorithm_in_both_places()
 
 def test_row_07_masks_become_segmentations() -> None:
     assert a_mask()[0].SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.4"
+
+
+def test_row_07_a_key_object_selection_is_made() -> None:
+    findings = parsed(a_document(a_finding(region=a_segment())))
+    segmentation = a_segmentation(SOURCE_WITH_PIXELS)
+    reports = build_report(findings, SOURCE, a_context(), {"seg.dcm": segmentation})
+    assert build_key_objects(findings, reports, [segmentation], SOURCE, a_context()).sop_class_uid == "1.2.840.10008.5.1.4.1.1.88.59"
 
 
 def test_row_07_reports_are_comprehensive_3d_sr_and_segmentations_and_parametric_maps_are_taken() -> None:
@@ -185,6 +251,19 @@ def test_row_10_a_secondary_capture_is_never_all_there_is() -> None:
     assert check_object(a_secondary_capture(SOURCE[0]), name="x.dcm", source=SOURCE, accept=["SC"]) == "SC"
     with pytest.raises(InvalidFindings, match="findings is empty and nothing was evaluated for"):
         build_report(parsed(a_document()), SOURCE, a_context())
+
+
+def test_row_11_one_report_refers_to_every_other_object_of_the_run() -> None:
+    findings, context = parsed(a_document(a_finding(region=a_box()), a_finding("segment", region=a_segment()))), a_context()
+    objects = {"seg.dcm": a_segmentation(SOURCE_WITH_PIXELS), "map.dcm": a_parametric_map(SOURCE), "x.pdf": a_pdf(SOURCE[0]), "sc.dcm": a_secondary_capture(SOURCE[0])}
+    overview = build_overview(findings, SOURCE_WITH_PIXELS, context, objects, displayed)
+    root, *rest = build_report(findings, SOURCE, context, objects, overview)
+    others = {*(str(one.SOPInstanceUID) for one in objects.values()), overview.sop_instance_uid, *(one.sop_instance_uid for one in rest)}
+    assert len(others) == 6
+    assert others <= set(evidence(read(root.dicom)))
+    in_content = {str(one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for one in walk(read(root.dicom)) if "ReferencedSOPSequence" in one}
+    assert others <= in_content
+    assert not others & set(evidence(read(build_report(parsed(negative()), SOURCE, context)[0].dicom)))
 
 
 def test_row_11_the_report_refers_to_the_segmentation() -> None:

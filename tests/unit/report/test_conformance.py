@@ -45,6 +45,12 @@ def segment(**changes: object) -> Dataset:
     return dataset
 
 
+def another_version() -> Dataset:
+    dataset = read_back(SEGMENTATION)
+    dataset.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion = "1.9"
+    return dataset
+
+
 def an_invalid_date(dataset: Dataset, keyword: str) -> Dataset:
     dataset[Tag(keyword)] = DataElement(Tag(keyword), "DA", "2026-11-20", validation_mode=config.IGNORE)
     return dataset
@@ -85,6 +91,7 @@ CASES: dict[str, tuple[Callable[[], Dataset], str, list[str]]] = {
         ],
     ),
     "a segment drawn by hand, which has no algorithm": (lambda: segment(SegmentAlgorithmName=None, SegmentAlgorithmType="MANUAL"), "SEG", []),
+    "a segment whose algorithm is of another version": (another_version, "SEG", ["x.dcm: SegmentSequence[1].SegmentationAlgorithmIdentificationSequence[1].AlgorithmVersion: is not what Contributing Equipment says of this algorithm"]),
     "a segment of nobody knows what": (lambda: segment(SegmentedPropertyTypeCodeSequence=None), "SEG", ["x.dcm: SegmentSequence[1].SegmentedPropertyTypeCodeSequence: is missing"]),
     "an empty manufacturer": (lambda: changed(read_back(SEGMENTATION), Manufacturer=""), "SEG", ["x.dcm: Manufacturer: is empty; Gantry wrote the algorithm's"]),
     "a serial number only the maker knows": (lambda: changed(read_back(SEGMENTATION), DeviceSerialNumber=None), "SEG", ["x.dcm: DeviceSerialNumber: is missing"]),
