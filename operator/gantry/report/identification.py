@@ -83,8 +83,10 @@ def _filled(item: Dataset, algorithm: Algorithm | None, vocabulary: Vocabulary) 
         return item
     result = shallow(item)
     if not items(item, "AlgorithmFamilyCodeSequence"):
-        result.AlgorithmFamilyCodeSequence = [vocabulary.optional(algorithm.family) or vocabulary.dcm("123110", "Artificial Intelligence")]
+        family = vocabulary.optional(algorithm.family) or vocabulary.dcm("123110", "Artificial Intelligence")
+        result[Tag("AlgorithmFamilyCodeSequence")] = DataElement(Tag("AlgorithmFamilyCodeSequence"), "SQ", Items([family]))
     for keyword, word in _SAME.items():
         if not text(item, keyword):
-            setattr(result, keyword, getattr(algorithm, word))
+            # a new element: assigning to the old one would change the given dataset, too
+            result[Tag(keyword)] = DataElement(Tag(keyword), "LO", getattr(algorithm, word))
     return result
