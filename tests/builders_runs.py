@@ -206,10 +206,10 @@ class RunBuilder:
         made.job["metadata"]["ownerReferences"][0].update(kind=kind, name=name, uid="99999999-0000-0000-0000-000000000000")
         return made
 
-    def job_ended(self, kind: str, reason: str = "", *, failed_pods: int = 0) -> "RunBuilder":
+    def job_ended(self, kind: str, reason: str = "", *, failed_pods: int = 0, ended: float | None = None) -> "RunBuilder":
         made = self if self.job else self.with_job()
         assert made.job is not None
-        condition = {"type": kind, "status": "True", "reason": reason, "message": ""}
+        condition = {"type": kind, "status": "True", "reason": reason, "message": ""} | ({} if ended is None else {"lastTransitionTime": told(ended)})
         return replace(made, job={**made.job, "status": {"conditions": [condition], "failed": failed_pods}})
 
     # ---- the report that it failed ----

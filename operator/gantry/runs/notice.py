@@ -1,6 +1,7 @@
 """The report that a Run failed (report.onFailure NotPerformed): whether there is to be one, and what its Job needs next.
 
-Pure. The failure is written into the status first and stays the Run's, whatever becomes of the report; then a Job of one container makes the SR.
+Pure. The failure is written into the status first and stays the Run's, whatever becomes of the report (unless the analysis proves to have published
+before this began); then a Job of one container makes the SR.
 Nothing is remembered of that Job: it makes the same bytes under the same UIDs, so one that is gone is made again until its time is over.
 Before a failure is told that late images may have caused, a newer Run is waited for: its report must not be preceded by one that denies it.
 It must not deliver: `plan` does, as it does every report.
@@ -13,7 +14,7 @@ from gantry.api.run import Failure, RunStatus
 
 from . import status as words
 from .actions import Action, CreateNotice, DeleteJob, LookUp, Plan
-from .failure import failure_of, success_of
+from .failure import PUBLISH, failure_of, success_of
 from .names import notice_name
 from .observed import Observed
 
@@ -63,6 +64,8 @@ def next_step(seen: Observed) -> Plan:
         return Plan(again_after=left)
     if seen.notice is not None:
         return Plan(again_after=min(left, AGAIN))  # of an earlier Run of this name; it is being removed
+    if _may_still_publish(seen):
+        return Plan(again_after=min(left, AGAIN))
     return Plan((CreateNotice(RunReason(seen.run.status.failure.reason)),), again_after=left)
 
 
@@ -91,8 +94,15 @@ def _left(seen: Observed) -> timedelta:
 
 
 def _since(seen: Observed) -> datetime:
+    """When the failure was written down."""
     begun = words.condition(seen.run.status, "Reported")
     return parse_timestamp(begun.last_transition_time) if begun else seen.now
+
+
+def _may_still_publish(seen: Observed) -> bool:
+    """A pod of the failed Job is being ended: what it leaves in Orthanc must not come after the report that there is nothing."""
+    at_work = any(not pod.over and pod.container(PUBLISH).state == "running" for pod in seen.own_pods)
+    return at_work and seen.now < _since(seen) + seen.limits.ending
 
 
 def _hopeless(seen: Observed, left: timedelta) -> str:

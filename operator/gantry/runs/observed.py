@@ -30,6 +30,8 @@ class Limits:
     """A cancelled or superseded Run's Job is deleted with it; what is there a minute later was asked for and not yet seen then."""
     keep_failed_job: timedelta = timedelta(hours=24)
     """A failed Run's Job: its logs are what tells why."""
+    ending: timedelta = timedelta(minutes=2)
+    """A pod that is being ended may still publish (5 s of grace); on a node that does not answer it never ends."""
     notice: timedelta = timedelta(minutes=35)
     """The report that a Run failed (`notice_job`): a little longer than its Job may take; then the Run ends without it."""
     newer_run: timedelta = timedelta(minutes=10)

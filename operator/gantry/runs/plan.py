@@ -98,6 +98,8 @@ def failure_is_told(seen: Observed) -> Plan | None:
     if not notice.under_way(seen):
         return None
     told = notice.told(seen)
+    if told is None and seen.own_notice is None and _receipt(seen):
+        return None  # the pod had its results in Orthanc after all, and nobody has been told anything else
     return _deliver(seen, told) if told else notice.next_step(seen)
 
 
@@ -201,6 +203,8 @@ def deadline_exceeded(seen: Observed) -> Plan | None:
     if job is None or job.ended != "Failed" or job.reason != "DeadlineExceeded":
         return None
     pod = seen.pod
+    if pod is not None and not pod.over and job.ended_at is not None and seen.now < job.ended_at + seen.limits.ending:
+        return Plan(again_after=job.ended_at + seen.limits.ending - seen.now)  # publish may be at its last request: then there is a result
     at_work = next((c.name for c in pod.containers if c.state == "running" or c.exit_code in (137, 143)), None) if pod else None
     before = words.condition(seen.run.status, "Executed")
     where = f"{at_work} was at work" if at_work else before.message if before else "the pod had not started"
@@ -219,7 +223,8 @@ def attempt_failed(seen: Observed) -> Plan | None:
         # Preempted or drained: not the Run's fault, not counted (podFailurePolicy: Ignore), as often as it takes.
         return Plan(status=words.executing(seen, "Queued", failure.reason, f"{failure.message}; the Job makes another pod"))
     count = max(job.failed, sum(1 for one in seen.own_pods if failure_of(one, seen.run) and not (one.disrupted and one.reason != "Evicted")))
-    if job.ended == "Failed" or is_permanent(pod) or never_started(pod) or count > retries:
+    # A pod that succeeded without a receipt: the Job is complete, and makes no other.
+    if job.ended or pod.phase == "Succeeded" or is_permanent(pod) or never_started(pod) or count > retries:
         # The Job does not know by itself that it is over: publish waits for a step that never starts; evictions are not counted by it.
         return _fail(seen, failure, end_job=not job.ended and (never_started(pod) or bool(pod.disrupted)))
     return Plan(status=words.executing(seen, "Queued", failure.reason, f"attempt {count} of {retries + 1} failed: {failure.message}"))
@@ -300,7 +305,8 @@ def finished_due(seen: Observed) -> datetime | None:
 
 
 def _keep(seen: Observed) -> timedelta:
-    if seen.run.state in words.ENDED_FROM_OUTSIDE.values():
+    """One that still works after its Run has ended works for nobody: an operator made it that had not heard of the end."""
+    if seen.run.state in words.ENDED_FROM_OUTSIDE.values() or (seen.own_job is not None and not seen.own_job.ended):
         return seen.limits.keep_ended_job
     return seen.limits.keep_job if seen.run.state == "Succeeded" else seen.limits.keep_failed_job
 

@@ -70,6 +70,7 @@ def reported(seen: Observed, receipt: PublishReceipt) -> RunStatus:
         "results": list(receipt.results) or None,
         "alternatives": list(receipt.alternatives) or None,
         "warnings": list(receipt.warnings) or None,
+        "failure": None,  # of a Job that was being ended when its pod had published
     }
     return status.model_copy(update=facts)
 
@@ -228,7 +229,7 @@ def _closed(seen: Observed, stages: list[Stage] | None) -> list[Stage] | None:
 def _ordered(status: RunStatus) -> RunStatus:
     update: dict[str, object] = {}
     if status.conditions:
-        update["conditions"] = sorted(status.conditions, key=lambda c: c.type)
+        update["conditions"] = sorted((c for c in status.conditions if c.type in ORDER), key=lambda c: c.type)  # others write theirs
     if status.stages:
         update["stages"] = sorted(status.stages, key=lambda s: s.name)
     if status.deliveries:

@@ -137,6 +137,8 @@ class JobView:
     """Pods that failed and count against the retries."""
     ended: str
     """Complete, Failed or empty."""
+    ended_at: datetime | None
+    """When its controller said so; pods may still be ending then."""
     reason: str
     message: str
 
@@ -161,6 +163,7 @@ class JobView:
             pods=status.get("active", 0) + status.get("succeeded", 0) + status.get("failed", 0),
             failed=status.get("failed", 0),
             ended=words[end["type"]] if end else "",
+            ended_at=_moment(end.get("lastTransitionTime")) if end else None,
             reason=end.get("reason", "") if end else "",
             message=end.get("message", "") if end else "",
         )

@@ -51,6 +51,7 @@ class Metrics:
         self.api_calls = Counter("gantry_api_calls", "Requests to the API server", ["verb", "resource", "code"], registry=made)
         self.reconciles = Histogram("gantry_reconcile_seconds", "One pass over a key", ["kind"], buckets=QUICK_BUCKETS, registry=made)
         self.failures = Counter("gantry_reconcile_failures", "Passes that failed and are tried again", ["kind", "error"], registry=made)
+        self.conflicts = Counter("gantry_status_conflicts", "Statuses not written, for the Run had changed meanwhile", registry=made)
         self.loop_lag = Gauge("gantry_loop_lag_seconds", "Longest stall of the event loop in the last 10 s", registry=made)
         self.ghosts = Counter("gantry_ghosts_dropped", "Objects a full list no longer had: deleted unseen", ["resource"], registry=made)
         self.watch_events = Counter("gantry_watch_events", "Objects the watches gave", ["resource"], registry=made)

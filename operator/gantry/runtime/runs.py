@@ -230,11 +230,16 @@ class RunReconciler:
         return Cargo(errand.results, alternatives, replaced)
 
     async def _write(self, key: Key, seen: Observed, status: RunStatus) -> None:
+        """Only onto the version that was looked at: what an operator knew late must not undo what another, or a person, has written since."""
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
-            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=seen.run.uid)
-        except (NotFound, Conflict):
-            return  # deleted meanwhile, or replaced by another of the name: the watch tells
+            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=seen.run.uid, version=str(seen.run.version))
+        except NotFound:
+            self._store.forget(seen.run)  # the watch may never tell, and a Job made for it would be collected and made again
+            return
+        except Conflict:
+            await self._read_again(key, seen)
+            return
         self._store.observe(RUNS.plural, written, quiet=True)
         run = self._store.runs.get(key)
         if run is not None and run.finished:
@@ -243,3 +248,11 @@ class RunReconciler:
             if (record := delivery_record(run, status)) is not None:
                 log.info(EVENT, **record)
             log.info("Run finished", namespace=key.namespace, run=key.name, state=status.state, reason=reason)
+
+    async def _read_again(self, key: Key, seen: Observed) -> None:
+        """The Run changed since it was looked at: the newest wakes it, without waiting for a watch that may be late."""
+        self._metrics.conflicts.inc()
+        try:
+            self._store.observe(RUNS.plural, await self._kube.get(RUNS, key.namespace, key.name))
+        except NotFound:
+            self._store.forget(seen.run)

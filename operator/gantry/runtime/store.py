@@ -88,7 +88,7 @@ class Store:
             self._changed(place.key)
 
     def forget(self, run: RunView) -> None:
-        """We deleted a finished Run: no watch tells."""
+        """It is gone, and no watch tells: we deleted it, or the API server has just said so."""
         key = Key("run", run.namespace, run.name)
         self._remove("inferenceruns", Place(key, run.name), run.uid)
 

@@ -263,8 +263,8 @@ CASES = {
         want_step="publish",
         want_code=1,
     ),
-    "publish ends with 0 and says nothing": Case(
-        NOT_FINISHED.with_pod(phase="Succeeded", fetch=an_end(0), detect=an_end(0), publish=an_end(0)),
+    "publish ends with 0 and says nothing: the Job is complete and makes no other pod": Case(
+        a_run().with_template(retries=3).with_pod(phase="Succeeded", fetch=an_end(0), detect=an_end(0), publish=an_end(0)),
         RunReason.PUBLISH_FAILED,
         f"publish ended with exit code 0 and without a receipt; {logs('publish')}",
         want_step="publish",
@@ -305,6 +305,12 @@ CASES = {
     ),
     "the Run takes too long": Case(
         a_run().running().job_ended("FailureTarget", "DeadlineExceeded"),
+        RunReason.DEADLINE_EXCEEDED,
+        "not finished after template.timeout (1h): detect was at work",
+        want_step="detect",
+    ),
+    "the Run takes too long and its node does not answer: the pod would be ending for ever": Case(
+        a_run().running().job_ended("FailureTarget", "DeadlineExceeded", ended=10).at(130),
         RunReason.DEADLINE_EXCEEDED,
         "not finished after template.timeout (1h): detect was at work",
         want_step="detect",

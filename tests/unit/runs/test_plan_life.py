@@ -183,10 +183,12 @@ CASES = {
         want="Delivered False BridgeMissing: no OrthancBridge main in namespace default; delivery waits for it",
     ),
     "a Run that is being deleted is left alone": Case(a_run().deleting()),
-    "a finished Run keeps its Job for an hour": Case(a_run().with_job().finished("Succeeded", ago=timedelta(minutes=59))),
-    "then the Job goes": Case(a_run().with_job().finished("Succeeded", ago=timedelta(hours=1)), (DeleteJob,)),
-    "a failed Run keeps its Job for a day": Case(a_run().with_job().finished("Failed", ago=timedelta(hours=23))),
-    "then it goes too": Case(a_run().with_job().finished("Failed", ago=timedelta(hours=24)), (DeleteJob,)),
+    "a finished Run keeps its Job for an hour": Case(a_run().job_ended("Complete").finished("Succeeded", ago=timedelta(minutes=59))),
+    "then the Job goes": Case(a_run().job_ended("Complete").finished("Succeeded", ago=timedelta(hours=1)), (DeleteJob,)),
+    "a failed Run keeps its Job for a day": Case(a_run().job_ended("Failed").finished("Failed", ago=timedelta(hours=23))),
+    "then it goes too": Case(a_run().job_ended("Failed").finished("Failed", ago=timedelta(hours=24)), (DeleteJob,)),
+    "a Job that still works a minute after its Run ended works for nobody": Case(a_run().with_job().finished("Failed", ago=timedelta(minutes=1)), (DeleteJob,)),
+    "until then it may be ending": Case(a_run().with_job().finished("Failed", ago=timedelta(seconds=59))),
     "a record is kept as long as the history says": Case(a_run().finished("Succeeded", ago=timedelta(hours=719))),
     "then the Run goes": Case(a_run().finished("Failed", ago=timedelta(hours=720)), (DeleteRun,)),
     "cancelling a finished Run changes nothing": Case(a_run().cancelled().finished("Succeeded", ago=timedelta(minutes=1))),
@@ -269,11 +271,12 @@ def test_the_deadline_of_delivery_counts_from_the_report() -> None:
     [
         (a_run().running(), None),
         (a_run().finished("Succeeded", ago=timedelta(0)), at(10) + timedelta(hours=720)),
-        (a_run().with_job().finished("Succeeded", ago=timedelta(0)), at(10) + timedelta(hours=1)),
-        (a_run().with_job().finished("Failed", ago=timedelta(0)), at(10) + timedelta(hours=24)),
+        (a_run().job_ended("Complete").finished("Succeeded", ago=timedelta(0)), at(10) + timedelta(hours=1)),
+        (a_run().job_ended("Failed").finished("Failed", ago=timedelta(0)), at(10) + timedelta(hours=24)),
+        (a_run().with_job().finished("Failed", ago=timedelta(0)), at(10) + timedelta(minutes=1)),
         (a_run().with_job().finished("Superseded", ago=timedelta(0)), at(10) + timedelta(minutes=1)),
     ],
-    ids=["an unfinished Run waits for events", "a record for its history", "a Job an hour", "a failed Run's Job a day", "a superseded Run's, should it be there after all, a minute"],
+    ids=["an unfinished Run waits for events", "a record for its history", "a Job an hour", "a failed Run's Job a day", "one that has not ended a minute", "a superseded Run's, should it be there after all, a minute"],
 )
 def test_when_a_finished_run_needs_something_again(seen: RunBuilder, want: object) -> None:
     assert finished_due(seen.observed()) == want

@@ -68,9 +68,11 @@ STEPS = {
     "then the Job that reports it is made": Step(UNDER_WAY, (CreateNotice,), timedelta(minutes=35)),
     "also when the pod that failed is gone": Step(UNDER_WAY.without_pods(), (CreateNotice,), timedelta(minutes=35)),
     "also when the failed Run's Job is gone": Step(UNDER_WAY.without_job(), (CreateNotice,), timedelta(minutes=35)),
-    "also when a late receipt of success comes: what is written down counts": Step(
-        UNDER_WAY.published(), (CreateNotice,), timedelta(minutes=35)
+    "a late receipt of success comes while the Job is there that says otherwise: what is written down counts": Step(
+        UNDER_WAY.published().with_notice(), (), timedelta(minutes=35)
     ),
+    "the failed Job's pod is being ended and may still publish": Step(UNDER_WAY.running(), (), timedelta(seconds=2)),
+    "on a node that does not answer its pod never ends": Step(UNDER_WAY.running().at(130), (CreateNotice,), timedelta(minutes=33)),
     "it is waited for": Step(UNDER_WAY.with_notice().at(70), (), timedelta(minutes=34)),
     "one that was deleted by hand is made again": Step(UNDER_WAY.at(70), (CreateNotice,), timedelta(minutes=34)),
     "an earlier Run of the name left one that is being removed": Step(
@@ -87,6 +89,15 @@ def test_the_next_step(step: Step) -> None:
     answer = plan(step.seen.observed())
     assert (tuple(map(type, answer.actions)), answer.again_after) == (step.want, step.want_again_after)
     assert answer.status is None
+
+
+def test_a_late_receipt_of_success_counts_while_nobody_has_been_told_otherwise() -> None:
+    """The deadline passed while publish was at its last request."""
+    answer = plan(UNDER_WAY.published().observed())
+    assert tuple(map(type, answer.actions)) == (Deliver,)
+    assert answer.status is not None
+    assert (answer.status.state, answer.status.failure) == ("Delivering", None)
+    assert words(answer.status)["Reported"] == ("True", "Reported")
 
 
 def test_the_job_is_told_the_failure_that_was_written_down() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.builders_runs import RunBuilder, at
 from tests.unit.runtime.test_turns import Ward, named
 
-from gantry.kube import AlreadyExists, NotFound, Rejected, Resource, Unavailable
+from gantry.kube import AlreadyExists, Conflict, NotFound, Rejected, Resource, Unavailable
 from gantry.runs import Installation, Limits
 from gantry.runtime.metrics import Metrics
 from gantry.runtime.records import Key
@@ -27,6 +27,8 @@ class FakeKube:
         self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
         self.may_answer.set()
         self.fault: Exception | None = None
+        self.outrun: set[str] = set()
+        """Runs that somebody writes just before the operator does."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         self.calls.append(f"get {resource.plural}/{name}")
@@ -52,8 +54,11 @@ class FakeKube:
             raise fault
         return self.jobs[name]
 
-    async def apply_status(self, resource: Resource, namespace: str, name: str, status: dict[str, Any], *, uid: str) -> dict[str, Any]:
+    async def apply_status(self, resource: Resource, namespace: str, name: str, status: dict[str, Any], *, uid: str, version: str) -> dict[str, Any]:
         self.calls.append(f"patch {name} {status['state']}")
+        if self.ward.store.runs[Key("run", "default", name)].version != int(version) or name in self.outrun:
+            self.outrun.discard(name)
+            raise Conflict("it changed meanwhile")
         return self.ward.newer({**self.runs[name], "status": status})
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
@@ -168,3 +173,17 @@ async def test_the_older_run_ends_before_the_newer_begins(passes: Passes) -> Non
     for name in ("b", "a", "b"):
         await passes.over(name)
     assert passes.kube.calls[-3:] == ["patch a Superseded", "get inferenceruns/a", "create jobs/b-1"]
+
+
+async def test_a_status_that_somebody_outran_is_not_written_and_the_run_is_looked_at_anew(passes: Passes) -> None:
+    """What a second operator, or the same one's other writer, has said since must not be undone by what this pass knew."""
+    passes.sees(A, B)
+    await passes.over("a")
+    passes.kube.outrun = {"b"}
+    passes.ward.woken.clear()
+    passes.kube.runs["b"] = passes.ward.newer(B.with_job_ref().run)
+    await passes.over("b")
+    assert passes.kube.calls[-2:] == ["patch b Waiting", "get inferenceruns/b"]
+    assert passes.ward.woken == ["b"]
+    await passes.over("b")
+    assert passes.kube.calls[-2:] == ["get jobs/b-1", "patch b Failed"], "it is decided on what the other wrote: there was a Job"

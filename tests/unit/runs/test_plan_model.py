@@ -1,0 +1,202 @@
+"""The protocol of Run, Job and pod under every interleaving: the real plan, passes and store against a model of the API server (tests/model).
+
+Three ways to look. Exhaustively: lives without faults, and the operator killed, or a request or its answer lost, at each await and at each two of
+them. At random: watches that are late, repeat or lose events, two operators at once, other writers, people who cancel, suspend, delete, supersede.
+And backwards: with a part of the protocol taken out a promise must break, or the model proves nothing. A walk is repeated by its seed.
+"""
+
+import itertools
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+from tests.builders_runs import a_run
+from tests.model.api_server import Requests
+from tests.model.operators import Operator
+from tests.model.world import Broken, Event, World
+
+from gantry.api.run import RunStatus
+from gantry.runs import Limits, Observed, Plan, RunView
+from gantry.runs import status as words
+from gantry.runtime.records import Key
+from gantry.runtime.turns import Lines, Turns
+
+WALKS = 60
+"""A walk takes 12 ms of CPU. 5,000 others broke no promise on 2026-11-25; `GANTRY_EXPLORE=yes` walks 2,000 new ones."""
+STEPS = 80
+MOST = 500
+"""Walks until a mutant must have been caught."""
+PLAN: Any = sys.modules["gantry.runs.plan"]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """A line a finished Run would be hundreds of thousands."""
+    with structlog.testing.capture_logs():
+        yield
+
+
+# ---- exhaustively ----
+
+
+def live(change: Callable[[World], None], world: World, disturbances: dict[int, str]) -> int:
+    """One life, everything in order; `disturbances` by the number of the await at which they come. Gives the number of awaits."""
+    awaits, changed = 0, False
+    for _ in range(400):
+        if world.operators[0].passes:
+            awaits += 1
+            go_on(world, disturbances.get(awaits))
+        elif world.server.find("jobs", "a-1") and not changed:
+            changed = True
+            change(world)
+        elif events := world.events(faults=False):
+            world.happen(*events[0])
+        else:
+            break
+    world.settle()
+    return awaits
+
+
+def go_on(world: World, fault: str | None) -> None:
+    operator = world.operators[0]
+    key = next(iter(operator.passes))
+    steps: dict[str | None, Event] = {"dies": lambda: world.dies(0), "is lost": lambda: operator.fail(key), None: lambda: operator.go_on(key)}
+    world.happen(fault or "goes on", steps[fault])
+
+
+LIVES: dict[str, Callable[[World], None]] = {
+    "it succeeds and is delivered": lambda world: None,
+    "it fails and a second Job reports that": lambda world: setattr(world, "fate", 65),
+    "a newer Run takes its place": lambda world: world.make_run("c", a_run().delivering_to().superseding("a")),
+    "it is cancelled": lambda world: world.respec(world.runs()[0], cancel=True),
+}
+
+
+@pytest.mark.parametrize("change", LIVES.values(), ids=LIVES.keys())
+def test_the_operator_is_disturbed_at_every_await(change: Callable[[World], None]) -> None:
+    awaits = live(change, World(alone=True, telling=True), {})
+    assert awaits >= 5
+    for place, fault in itertools.product(range(1, awaits + 1), ("dies", "is lost")):
+        live(change, World(alone=True, telling=True), {place: fault})
+
+
+def test_the_operator_dies_at_every_two_awaits_of_a_life_that_is_told_of() -> None:
+    change = LIVES["it fails and a second Job reports that"]
+    awaits = live(change, World(alone=True, telling=True), {})
+    for one, other in itertools.combinations(range(1, awaits + 2), 2):
+        live(change, World(alone=True, telling=True), {one: "dies", other: "dies"})
+
+
+def the_deadline_passes_while_publish_is_at_its_last_request() -> None:
+    world = World(alone=True, telling=True)
+    world.until("starts")
+    world.time_passes(3600)
+    world.until("the Job controller turns to a-1")
+    for _ in range(60):  # whatever else can happen meanwhile
+        if events := [one for one in world.events(faults=False) if "a-1-pod1" not in one[0] and "turns to a-1" not in one[0]]:
+            world.happen(*events[0])
+    world.until("a-1-pod1-0004 publishes")
+    world.settle()
+    assert [(run["status"]["state"], "failure" in run["status"]) for run in world.runs()] == [("Succeeded", False)]
+
+
+def test_what_a_pod_publishes_while_it_is_being_ended_is_the_result() -> None:
+    """No report that there is none, and no failed Run."""
+    the_deadline_passes_while_publish_is_at_its_last_request()
+
+
+def test_without_waiting_for_it_there_would_be_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Operator, "LIMITS", Limits(ending=timedelta(0)))
+    with pytest.raises(Broken, match="a report came into Orthanc after the one"):
+        the_deadline_passes_while_publish_is_at_its_last_request()
+
+
+# ---- at random ----
+
+
+def weight(event: str) -> float:
+    """The operator is quicker than the cluster, and faults are rarer than work."""
+    if any(word in event for word in ("hears again", "lists", "destination", "touched", "suspended", "bridge", "cancelled", "time", "hour")):
+        return 0.3
+    if any(word in event for word in ("dies", "lost", "loses", "deleted", "evicted", "takes")):
+        return 1
+    return 4 if "pod" in event or "controller" in event else 8
+
+
+def walk(seed: int, *, operators: int | None = None) -> None:
+    chance = random.Random(seed)
+    world = World(operators=operators or chance.choice([1, 1, 2]), limit=chance.choice([None, 1]), telling=chance.random() < 0.5, alone=chance.random() < 0.3)
+    try:
+        for _ in range(STEPS):
+            events = world.events(faults=True)
+            world.happen(*chance.choices(events, [weight(event) for event, _ in events])[0])
+        world.settle()
+    except Broken as error:
+        error.add_note(f"walk({seed}):\n" + "\n".join(world.history[:STEPS]))
+        raise
+
+
+def test_walks_at_random() -> None:
+    exploring = bool(os.environ.get("GANTRY_EXPLORE"))
+    for seed in range(2000) if exploring else range(WALKS):
+        walk(random.SystemRandom().getrandbits(32) if exploring else seed)
+
+
+# ---- backwards ----
+
+
+def job_complete_is_success(seen: Observed) -> Plan | None:
+    job = seen.own_job
+    return Plan(status=words.complete(seen, seen.run.status or RunStatus())) if job is not None and job.ended == "Complete" else None
+
+
+def instead(name: str, check: Callable[[Observed], Plan | None]) -> tuple[Any, ...]:
+    """The list of checks with another one under that name."""
+    return tuple(check if one.__name__ == name else one for one in PLAN.CHECKS)
+
+
+def unguarded(made: Any) -> Any:
+    async def apply_status(self: Requests, *args: Any, version: str | None = None, **more: Any) -> Any:
+        return await made(self, *args, **more)
+
+    return apply_status
+
+
+def begins_unnoticed(turns: Turns, key: Key, lines: Lines) -> None:
+    turns._wait_no_more(key, lines)
+    turns._called.add(key)
+
+
+MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
+    "a Job of the name is taken for the Run's own, whoever owns it": (Observed, "own_job", property(lambda seen: seen.job), "somebody else's|nobody will look|nobody took"),
+    "that a Job was made is forgotten": (RunView, "job_made", property(lambda run: False), "made twice"),
+    "a Job that is complete is success": (PLAN, "CHECKS", instead("attempt_failed", job_complete_is_success), "without publish's receipt"),
+    "a Job not seen is taken for lost": (
+        PLAN, "CHECKS", instead("job_is_lost", lambda seen: PLAN.job_is_lost(replace(seen, looked=True))), "nobody took its Job",
+    ),
+    "a status is written onto whatever is there": (Requests, "apply_status", unguarded(Requests.apply_status), "had ended as"),
+    "a place is free until the Job is seen": (Turns, "_begin", begins_unnoticed, "are under way"),
+    "the full list is skipped": (Operator, "resync", lambda operator: None, "nobody will look|not over"),
+}  # fmt: skip
+
+
+OVERLAP = ("nobody took its Job", "had ended as")
+"""What only a second operator, or one that thinks it still leads, can break."""
+
+
+@pytest.mark.parametrize(("place", "name", "mutant", "promise"), MUTANTS.values(), ids=MUTANTS.keys())
+def test_a_protocol_with_a_part_taken_out_is_caught(place: Any, name: str, mutant: Any, promise: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, name, mutant)
+    with pytest.raises(Broken, match=promise):
+        walk_until_it_breaks(operators=2 if promise in OVERLAP else 1)
+
+
+def walk_until_it_breaks(*, operators: int) -> None:
+    for seed in range(MOST):
+        walk(seed, operators=operators)
