@@ -79,6 +79,20 @@ def test_the_page_shows_every_finding_in_a_real_browser(work: Path) -> None:
 
 
 @pytest.mark.browser
+def test_the_page_is_dark_where_the_screen_is(work: Path) -> None:
+    """Reports are read in dark rooms: the page follows the system, and the pictures stay as they are."""
+    page = work / "page.html"
+    assert gantry("sr", "show", work / "sr.dcm", "--html", page, "--images", work / "input").returncode == 0
+    corners = {}
+    for scheme, number in (("dark", 0), ("light", 1)):
+        shot = work / f"{scheme}.png"
+        look = f"--blink-settings=preferredColorScheme={number}"
+        subprocess.run([*CHROMIUM, look, "--window-size=1160,900", f"--user-data-dir={work}/browser", f"--screenshot={shot}", page.as_uri()], capture_output=True, timeout=120, check=True)
+        corners[scheme] = max(Image.open(shot).convert("RGB").getpixel((2, 2)))
+    assert corners["dark"] < 40 < 230 < corners["light"]
+
+
+@pytest.mark.browser
 def test_a_browser_takes_a_reports_text_as_text(work: Path) -> None:
     document = json.loads((work / "output" / "findings.json").read_text())
     document["summary"] = {"impression": "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from tests.component.orthanc_server import OrthancServer, orthanc_server
-from tests.viewer.ohif import FLAGS, Viewer
+from tests.viewer.ohif import FLAGS, STARTS, Viewer
 from tests.viewer.one_origin import one_origin
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     """One cache for all windows."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, service_workers="block")
     context.add_init_script("localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']))")  # else a tour dims the page
+    context.add_init_script(STARTS)
     yield context
     context.close()
 

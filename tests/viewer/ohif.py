@@ -24,7 +24,10 @@ FLAGS = [
 FAULTS = ("OBLIQUE ELLIPSE NOT YET SUPPORTED", "Unsupported GraphicType", "Unable to apply reference viewable")
 """What the viewer says in its console of a report that it does not draw."""
 SERIES = '[data-cy="study-browser-thumbnail-no-image"]'
+THUMBNAIL = '[data-cy="study-browser-thumbnail"]'
 PANE = '[data-cy="viewport-pane"]'
+NUMBER = '[data-cy="viewport-overlay-bottom-right"]'
+"""`I:9 (12/20)`, or `1/1` of images without a place in space."""
 ARROWS = f"{PANE} div.cursor-pointer.shrink-0:has(> svg)"
 SHAPES = "ellipse,polyline,polygon,path,circle,line,rect"
 
@@ -35,7 +38,7 @@ SHOWN = f"""series => {{
   const viewport = [...window.services.viewportGridService.getState().viewports.values()][0];
   return Boolean(viewport?.displaySetInstanceUIDs.includes(({DISPLAY_SET})(series)?.displaySetInstanceUID));
 }}"""
-# What the pane shows: the image number of the overlay, the boxes of all shapes (dashed lines lead to texts) in pixels of the image, the lines of text.
+# What the pane shows: SOP Instance UID and frame of the image, the boxes of all shapes (dashed lines lead to texts) in pixels of the image, the lines of text.
 ON_SCREEN = f"""() => {{
   const pane = document.querySelector('{PANE}'), layer = pane?.querySelector('svg.svg-layer');
   const service = window.services.cornerstoneViewportService;
@@ -51,10 +54,10 @@ ON_SCREEN = f"""() => {{
     const [left, top] = index([b.left - frame.left, b.top - frame.top]), [right, bottom] = index([b.right - frame.left, b.bottom - frame.top]);
     return [left, top, right, bottom];
   }};
-  const number = pane?.querySelector('[data-cy="viewport-overlay-bottom-right"]')?.innerText ?? '';
+  const [, image, number] = /instances\\/([\\d.]+)\\/frames\\/(\\d+)/.exec(viewport?.getCurrentImageId?.() ?? '') ?? [];
   const leader = e => e.tagName === 'line' && /[1-9]/.test(e.getAttribute('stroke-dasharray') ?? '');
   return {{
-    image: Number(/I:\\s*(\\d+)/.exec(number)?.[1] ?? 0),
+    image: `${{image}} ${{number}}`,
     shapes: layer && viewport ? [...layer.querySelectorAll('{SHAPES}')].map(e => ({{kind: e.tagName, dashed: leader(e), box: box(e)}})) : [],
     lines: layer ? [...layer.querySelectorAll('tspan')].map(t => t.textContent) : [],
     text: pane?.innerText ?? '',
@@ -62,17 +65,29 @@ ON_SCREEN = f"""() => {{
 }}"""
 
 
+# OHIF tells its drawing tool which findings a report has once the viewport stands, and asks for no drawing then: when the image was painted before
+# (one window in ten here), nothing is drawn until it is painted again, as by a person's wheel, zoom or change of size. So a painting is asked for.
+PAINT = """() => {
+  const id = [...window.services.viewportGridService.getState().viewports.keys()][0];
+  window.services.cornerstoneViewportService.getCornerstoneViewport(id)?.render();
+}"""
+PAUSE = 250
+"""ms between two looks at the screen, each after a painting."""
+STARTS = "globalThis.__filename = location.href"
+"""Before the page. A library of OHIF 3.12 looks for the script it is in, and for `__filename` when no script is running: so it is when a stylesheet
+of the page is the last to arrive, and the page stays empty ("__filename is not defined")."""
 PICTURE = f"""() => {{
   const pane = document.querySelector('{PANE}');
-  return pane.querySelector('[data-cy="viewport-overlay-bottom-right"]')?.innerText + pane.querySelector('svg.svg-layer')?.innerHTML;
+  return pane.querySelector('{NUMBER}')?.innerText + pane.querySelector('svg.svg-layer')?.innerHTML;
 }}"""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What has to be on the screen for one finding: image number, extent in pixels of the image (None: whatever it is), lines of text."""
+    """What has to be on the screen for one finding: image, extent in pixels of the image (None: whatever it is), lines of text."""
 
-    image: int
+    image: str
+    """SOP Instance UID and frame."""
     extent: tuple[float | None, float | None, float | None, float | None]
     lines: tuple[str, ...]
 
@@ -97,12 +112,12 @@ class Viewer:
         """Waits until the study's first image is there."""
         self.page.goto(f"{self.address}/viewer?StudyInstanceUIDs={study}")
         self.page.wait_for_selector(".cornerstone-canvas")
-        self.page.wait_for_function(f"() => /I:\\s*\\d+/.test(document.querySelector('{PANE}')?.innerText ?? '')")
+        self.page.wait_for_function(f"() => /\\d+\\/\\d+/.test(document.querySelector('{PANE} {NUMBER}')?.innerText ?? '')")
         self.page.wait_for_load_state("networkidle")  # a report opened while images load is at times not drawn
 
-    def show(self, number: int, modality: str = "SR") -> None:
-        """Double-clicks the series of that number until it is what the viewport shows."""
-        entry = self.page.locator(SERIES).filter(has_text=re.compile(rf"^{modality}\n.*\nS:{number}\b|^{modality}\D.*S:{number}", re.DOTALL)).first
+    def show(self, number: int, modality: str = "SR", *, pictured: bool = False) -> None:
+        """Double-clicks the series of that number until it is what the viewport shows. `pictured`: it has a thumbnail."""
+        entry = self.page.locator(THUMBNAIL if pictured else SERIES).filter(has_text=re.compile(rf"^{modality}\n.*\nS:{number}\b|^{modality}\D.*S:{number}", re.DOTALL)).first
         entry.wait_for()
         for _ in range(LIMIT // SOON):
             entry.dblclick()
@@ -134,30 +149,32 @@ class Viewer:
         result: dict[str, Any] = self.page.evaluate(ON_SCREEN)
         return result
 
-    def is_drawn(self, wanted: Drawing, limit: float = LIMIT / 4) -> bool:
-        """Waits until the finding is drawn: on its image, in its place, with its numbers; False when it is not."""
+    def at(self, image: str) -> None:
+        """Waits until the pane shows this image: its SOP Instance UID and frame."""
+        try:
+            self.page.wait_for_function(f"image => ({ON_SCREEN})().image === image", arg=image)
+        except TookTooLong:
+            raise AssertionError(f"not shown: {image}\non the screen: {self.on_screen()}\nthe page said: {self.said}") from None
+
+    def drawn(self, wanted: Drawing) -> None:
+        """Waits until the finding is drawn: on its image, in its place, with its numbers. Raises AssertionError with what is there instead."""
         here = f"""wanted => {{
+          ({PAINT})();
           const screen = ({ON_SCREEN})(), close = (a, b) => a.every((value, at) => b[at] === null || Math.abs(value - b[at]) <= wanted.tolerance);
           return screen.image === wanted.image && wanted.lines.every(line => screen.lines.includes(line))
             && screen.shapes.some(shape => close(shape.box, wanted.extent));
         }}"""
         arguments = {"image": wanted.image, "extent": list(wanted.extent), "lines": list(wanted.lines), "tolerance": TOLERANCE}
         try:
-            self.page.wait_for_function(here, arg=arguments, timeout=limit)
+            self.page.wait_for_function(here, arg=arguments, polling=PAUSE)
         except TookTooLong:
-            return False
-        return True
-
-    def drawn(self, wanted: Drawing) -> None:
-        """As `is_drawn`. Raises AssertionError with what is there instead."""
-        if not self.is_drawn(wanted):
-            raise AssertionError(f"not drawn: {wanted}\non the screen: {self.on_screen()}\nthe page said: {self.said}")
+            raise AssertionError(f"not drawn: {wanted}\non the screen: {self.on_screen()}\nthe page said: {self.said}") from None
 
     def says(self, words: Sequence[str]) -> None:
         """Waits until the pane shows all of these as text."""
         there = f"words => {{ const text = document.querySelector('{PANE}')?.innerText ?? ''; return words.every(word => text.includes(word)); }}"
         try:
-            self.page.wait_for_function(there, arg=list(words), timeout=LIMIT / 4)
+            self.page.wait_for_function(there, arg=list(words))
         except TookTooLong:
             text = self.on_screen()["text"]
             raise AssertionError(f"not shown: {[word for word in words if word not in text]}\nthe pane: {text!r}\nthe page said: {self.said}") from None

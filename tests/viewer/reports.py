@@ -1,7 +1,5 @@
 """What OHIF has to show of a report, read from the report itself: drawings of a measurement report, words of a findings report."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from pydicom import Dataset
 from tests.sr_structure import children, groups, named, value_of
@@ -18,16 +16,15 @@ def is_drawn(report: Dataset) -> bool:
     return named(report) == MEASUREMENT_REPORT
 
 
-def drawings(report: Dataset, source: Sequence[Dataset]) -> list[Drawing]:
+def drawings(report: Dataset) -> list[Drawing]:
     """One for each finding, in their order: the first region and every number."""
-    numbers = {str(image.SOPInstanceUID): int(image.InstanceNumber) for image in source}
-    return [_drawing(group, numbers) for group in groups(report)]
+    return [_drawing(group) for group in groups(report)]
 
 
-def _drawing(group: Dataset, numbers: dict[str, int]) -> Drawing:
+def _drawing(group: Dataset) -> Drawing:
     region = next(item for item in group.ContentSequence if item.ValueType == "SCOORD")
     (reference,) = region.ContentSequence[0].ReferencedSOPSequence
-    image = numbers[str(reference.ReferencedSOPInstanceUID)]
+    image = f"{reference.ReferencedSOPInstanceUID} {reference.get('ReferencedFrameNumber', 1)}"
     lines = tuple(_line(item) for item in group.ContentSequence if item.ValueType == "NUM")[:MOST]
     return Drawing(image, _extent(region), lines)
 

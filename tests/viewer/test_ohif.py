@@ -8,12 +8,13 @@ import pytest
 from pydicom import Dataset
 from tests.builders_corpus import Case, corpus
 from tests.builders_dicom import a_segmentation, as_file, changed, ct_series, read_back, uid
-from tests.builders_findings import a_context, parsed
+from tests.builders_findings import a_box, a_context, a_document, a_finding, parsed
 from tests.component.orthanc_server import OrthancServer
 from tests.viewer.ohif import Viewer
 from tests.viewer.reports import drawings, is_drawn, words
 
-from gantry.report import build_report
+from gantry.report import build_overview, build_report
+from gantry.report.display import displayed
 
 FIRST, STEP = 1000, 10
 """Series numbers: each document has ten of its own."""
@@ -54,15 +55,28 @@ def test_a_report_is_shown(shown: Shown, study: str, viewer: Viewer) -> None:
         if not is_drawn(report):
             viewer.says(words(report))
             continue
-        first, *further = drawings(report, shown.case.source)
-        if not viewer.is_drawn(first):  # one window in ten draws nothing until it is opened again, whatever the report
-            viewer.open(study)
-            viewer.show(number)
+        first, *further = drawings(report)
         viewer.drawn(first)
         for drawing in further:
             viewer.next()
             viewer.drawn(drawing)
         assert viewer.count_findings(number) == 1 + len(further)
+    assert viewer.said == []
+
+
+def test_the_overview_opens_as_a_series_of_its_own(archive: OrthancServer, viewer: Viewer) -> None:
+    """A page of words and two key images, one below the other as images of a series."""
+    ct = ct_series(20, study="overview", pixels=True)
+    document = a_document(*(a_finding(f"f{number}", region=a_box(sopInstanceUID=ct[number].SOPInstanceUID)) for number in (5, 9)))
+    made = build_overview(parsed(document), ct, a_context(), {}, displayed)
+    overview = read_back(made.dicom)
+    archive.upload(made.dicom, *map(as_file, ct))
+    viewer.open(uid("overview"))
+    viewer.show(int(overview.SeriesNumber), str(overview.Modality), pictured=True)
+    viewer.at(f"{overview.SOPInstanceUID} 1")
+    for page in range(2, int(overview.NumberOfFrames) + 1):
+        viewer.page.keyboard.press("ArrowDown")
+        viewer.at(f"{overview.SOPInstanceUID} {page}")
     assert viewer.said == []
 
 

@@ -16,13 +16,21 @@ from .sr_pictures import Drawn
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
-:root { --ink: #1a2230; --dim: #5c6a7d; --line: #dfe4ea; --ground: #f4f6f8; --sign: #b07800; }
+:root {
+  color-scheme: light dark; --ink: #1a2230; --dim: #5c6a7d; --line: #dfe4ea; --ground: #f4f6f8; --card: #fff; --sign: #b07800;
+  --notice: #fff4d6; --noticed: #6b4a00;
+}
+@media screen and (prefers-color-scheme: dark) { :root {
+  --ink: #dde3ea; --dim: #98a4b3; --line: #333b46; --ground: #0f1317; --card: #181d23; --sign: #d9a520; --notice: #40330f; --noticed: #ffdf8a;
+} }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 48px; }
 h1 { font-size: 24px; margin: 0 0 2px; } h2 { font-size: 17px; margin: 30px 0 10px; } h3 { font-size: 17px; margin: 0 0 4px; }
-.dim { color: var(--dim); } .card { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 18px 20px; margin: 0 0 16px; }
-.notice { display: inline-block; margin: 10px 0 0; padding: 3px 10px; border-radius: 4px; background: #fff4d6; color: #6b4a00; font-size: 13px; }
+.dim { color: var(--dim); } .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 18px 20px;
+  margin: 0 0 16px; }
+.notice { display: inline-block; margin: 10px 0 0; padding: 3px 10px; border-radius: 4px; background: var(--notice);
+  color: var(--noticed); font-size: 13px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 12px 0 0; } dt { color: var(--dim); }
 dd { margin: 0; overflow-wrap: anywhere; }
 .impression { font-size: 17px; white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid var(--sign); }
@@ -30,10 +38,12 @@ dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 0; } figure img { display: block; width: 100%; border-radius: 4px; background: #000; }
 figcaption { color: var(--dim); font-size: 13px; margin-top: 6px; }
 .detail { width: 48%; max-width: 220px; margin-top: 12px; }
-.number { display: inline-block; min-width: 26px; margin-right: 8px; padding: 0 7px; border-radius: 13px; background: #ffcc00; text-align: center; }
+.number { display: inline-block; min-width: 26px; margin-right: 8px; padding: 0 7px; border-radius: 13px; background: #ffcc00; color: #1a2230;
+  text-align: center; }
 table { border-collapse: collapse; width: 100%; margin: 12px 0 0; }
 th, td { text-align: left; padding: 5px 8px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-th { color: var(--dim); font-weight: 500; } td.value { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th { color: var(--dim); font-weight: 500; }
+.finding td { text-align: right; padding-right: 0; } td.value { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .comment { white-space: pre-wrap; overflow-wrap: anywhere; margin: 12px 0 0; } .code { color: var(--dim); font-size: 12px; }
 ul { margin: 6px 0 0; padding-left: 20px; } footer { margin-top: 30px; font-size: 13px; }
 @media (max-width: 760px) { .finding { display: block; } figure { margin-bottom: 14px; } }

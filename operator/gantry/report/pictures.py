@@ -22,6 +22,8 @@ DETAIL = 0.22
 COLOUR, EDGE = (255, 204, 0), (0, 0, 0)
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom."""
+LABEL = 24
+"""Height of its letters in pixels: a page shows the image at some 440 pixels, and they have to be read there."""
 _FINE = 2
 _WIDTH = 3
 
@@ -59,7 +61,8 @@ def detail(pixels: Picture, marks: Marks, *, pixel: tuple[float, float] = (1.0, 
     rows, columns = pixels.shape[:2]
     if box is None or max((box[2] - box[0]) / columns, (box[3] - box[1]) / rows) > DETAIL:
         return None
-    side = max(3.0 * max(box[2] - box[0], box[3] - box[1]), min(rows, columns) * 0.12, 16.0)
+    extent = max(box[2] - box[0], box[3] - box[1])
+    side = max(3.0 * extent, min(rows, columns) * (0.12 if extent else 0.25), 16.0)  # a point says nothing of how large the lesion is
     middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     left, top = (min(max(at - side / 2, 0.0), max(size - side, 0.0)) for at, size in zip(middle, (columns, rows), strict=True))
     return _draw(pixels, (Marks(marks.lines, marks.mask),), pixel, (left, top, min(left + side, columns), min(top + side, rows)), CLOSE)
@@ -113,11 +116,11 @@ def _fill(image: Image.Image, mask: Mask, window: tuple[float, float, float, flo
 
 def _write(image: Image.Image, words: str, at: tuple[float, float], taken: Sequence[Corners]) -> Corners:
     """Beside the outline, inside the image, below labels that stand there already, on a dark ground. Where it stands now."""
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(18)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(LABEL)
     left, top, right, bottom = pen.textbbox((0, 0), words, font=font)
     width, height = right - left, bottom - top
-    x = min(max(at[0] + 8, 4), image.width - width - 10)
-    y = min(max(at[1] - height - 12, 4), image.height - height - 10)
+    x = min(max(at[0] + 14, 4), image.width - width - 10)
+    y = min(max(at[1] - height - 16, 4), image.height - height - 10)
     for before in sorted(taken, key=lambda one: one[1]):
         if x - 5 < before[2] and before[0] < x + width + 5 and y - 4 < before[3] and before[1] < y + height + 5:
             y = min(before[3] + 5, image.height - height - 10)
