@@ -22,7 +22,9 @@ def certificates(folder: Path, name: str = "orthanc", *, days: int = 2) -> Certi
     rsa = ("-newkey", "rsa:2048", "-nodes")
     _openssl("req", "-x509", *rsa, "-keyout", authority_key, "-out", authority, "-subj", f"/CN=Test CA of {name}", "-days", "2")
     _openssl("req", *rsa, "-keyout", key, "-out", request, "-subj", "/CN=127.0.0.1")
-    _openssl("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-out", certificate, "-days", days)
+    names = folder / "names"
+    names.write_text("subjectAltName=IP:127.0.0.1")
+    _openssl("x509", "-req", "-extfile", names, "-in", request, "-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-out", certificate, "-days", days)
     return Certificates(authority, certificate, key)
 
 

@@ -5,16 +5,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.builders import BRIDGE, PIPELINE, RUN, changed
 from tests.builders_runs import a_receipt
+from tests.component.certificates import certificates
 from tests.component.control_plane import ROOT, ControlPlane, free_port
 from tests.component.operator_process import Hospital, Operator, a_hospital, named, wait
+from tests.component.tls_proxy import tls_proxy
 
+from gantry.api import timestamp
+from gantry.kube import RUNS
 from gantry.runs import failed
 
 NUMBERS = itertools.count(1)
@@ -26,6 +31,7 @@ class Receiver:
     """The example, as a process."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.port, self.out = free_port(), folder / "events"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -80,7 +86,12 @@ def start(hospital: Hospital) -> Any:
 
 
 def ends(hospital: Hospital, name: str, *, well: bool = True, mode: str = "Active") -> None:
-    hospital.apply(changed(changed(named(RUN, name), "spec.mode", mode), "spec.template.delivery", {"destinations": []}))
+    """A Run without destinations ends when its pod has."""
+    publishes(hospital, name, well=well, mode=mode)
+
+
+def publishes(hospital: Hospital, name: str, *, well: bool = True, mode: str = "Active", destinations: Sequence[str] = ()) -> None:
+    hospital.apply(changed(changed(named(RUN, name), "spec.mode", mode), "spec.template.delivery", {"destinations": list(destinations)}))
     hospital.has_job(name)
     hospital.pod(name)
     receipt = a_receipt() if well else a_receipt(failure=failed("InvalidFindings", "somebody's words"))
@@ -142,6 +153,64 @@ def test_a_dead_receiver_costs_the_others_nothing(hospital: Hospital, receiver: 
         for number in range(8):
             is_told(hospital, operator, f"run-{number}")
     assert len(receiver.events) == 16
+
+
+def test_findings_are_told_when_the_report_is_in_orthanc_and_not_again_at_the_end(hospital: Hospital, receiver: Receiver) -> None:
+    """Its destination is away for as long as the test lasts; the end comes by hand."""
+    hospital.apply(notifying(receiver.url))
+    with start(hospital) as operator:
+        publishes(hospital, "away", destinations=["pacs"])
+        wait(lambda: receiver.told() == ["away finding-present"], "it is told", tell=lambda: (receiver.told(), operator.log[-3000:]))
+        assert receiver.events[0]["data"]["state"] == "Delivering"
+        wait(lambda: [one["accepted"] for one in hospital.status("away").get("notifications") or []] == [["FindingPresent"]], "it is remembered")
+        operator.kill()
+        operator.start()
+        operator.settled()
+        hospital.api.patch(RUNS, hospital.namespace, "away", {"spec": {"cancel": True}})
+        is_told(hospital, operator, "away")
+    assert receiver.told() == ["away finding-present", "away finished"]
+
+
+def test_who_has_accepted_is_not_told_again_after_a_kill_while_another_is_away(hospital: Hospital, receiver: Receiver, tmp_path: Path) -> None:
+    other = Receiver(tmp_path / "other")
+    hospital.apply(notifying(receiver.url, other.url))
+    with start(hospital) as operator:
+        ends(hospital, "good")
+        wait(lambda: len(receiver.events) == 2 and len(hospital.status("good").get("notifications") or []) == 1, "one has accepted, and it is written")
+        operator.kill()
+        other.start()
+        operator.start()
+        is_told(hospital, operator, "good")
+        other.stop()
+    assert sorted(receiver.told()) == sorted(other.told()) == ["good finding-present", "good finished"]
+
+
+def test_a_receiver_with_an_authority_of_its_own_is_trusted_by_its_secret(hospital: Hospital, receiver: Receiver, tmp_path: Path) -> None:
+    own = certificates(tmp_path / "own")
+    with tls_proxy(receiver.port, own) as port, start(hospital) as operator:
+        trusting = notifying(f"https://127.0.0.1:{port}/gantry")
+        hospital.apply(trusting)
+        ends(hospital, "good")
+        wait(lambda: "its certificate is not trusted; name its authority in tls.caSecretRef" in message(hospital, "good"), "it is not trusted")
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hospital-ca"}, "stringData": {"ca.crt": own.authority.read_text()}}
+        hospital.apply(secret, changed(trusting, "spec.notifications.0.tls", {"caSecretRef": {"name": "hospital-ca"}}))
+        is_told(hospital, operator, "good")
+    assert sorted(receiver.told()) == ["good finding-present", "good finished"]
+
+
+def test_a_receiver_is_given_up_when_its_deadline_is_over(hospital: Hospital) -> None:
+    """The Run ended two days ago: its completionTime is set back while no operator runs."""
+    hospital.apply(notifying(f"http://127.0.0.1:{free_port()}/"))
+    with start(hospital) as operator:
+        ends(hospital, "good")
+        wait(lambda: "Connection refused" in message(hospital, "good"), "why it was not told")
+        operator.kill()
+        ended = timestamp(datetime.now(UTC) - timedelta(days=2))
+        hospital.api.patch(RUNS, hospital.namespace, "good", {"status": {"completionTime": ended}}, sub="status")
+        operator.start()
+        is_told(hospital, operator, "good", "False/NotificationFailed")
+        assert message(hospital, "good").endswith("given up at its deadline")
+        assert hospital.condition("good", "Complete") == "True/Complete"
 
 
 def test_nobody_hears_of_runs_in_shadow_nor_of_runs_from_before(hospital: Hospital, receiver: Receiver) -> None:

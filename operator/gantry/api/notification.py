@@ -46,8 +46,8 @@ class Notification(Part):
     secret_ref: Reference
     """Secret whose key `key` signs each event (HMAC-SHA256; at least 16 bytes). Read again each minute."""
     events: Annotated[list[NotificationEvent], Field(min_length=1, max_length=3, json_schema_extra=LIST_SET)]
-    """Finished: the Run has ended, well or not. FindingPresent: it ended with a finding that is present. DeliveryFailed: a destination did not take
-    the results until the deadline."""
+    """Finished: the Run has ended, well or not. FindingPresent: its report is in Orthanc and has a finding that is present. DeliveryFailed: a
+    destination did not take the results until the deadline."""
     tls: NotificationTLS | None = None
     """Absent: the well-known authorities are trusted."""
     deadline: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1m')", "deadline is 1m or more")))] = "24h"

@@ -23,6 +23,7 @@ from .base import (
 )
 from .bridge import Int64, ReportClass
 from .matching import Priority, PriorityClassNames
+from .notification import NotificationEvent
 from .pipeline import Mode, RunTemplate
 
 State = Literal["Waiting", "Queued", "Running", "Delivering", "Succeeded", "Failed", "Cancelled", "Superseded"]
@@ -207,6 +208,15 @@ class Failure(Observed):
     """For people: what happened and what to do."""
 
 
+class NotificationStatus(Observed):
+    """One receiver of the pipeline's notifications."""
+
+    receiver: Annotated[str, Field(min_length=16, max_length=16)]
+    """The first 16 hexadecimal digits of SHA-256 over its url, which may hold a secret of the receiver's."""
+    accepted: Annotated[list[NotificationEvent], Field(max_length=3)] = []
+    """Events it has accepted."""
+
+
 class RunStatus(Observed):
     """How far the Run is."""
 
@@ -240,6 +250,8 @@ class RunStatus(Observed):
     """Faults against the standard in objects the application made: file, attribute, and what Gantry wrote in its place if it did."""
     deliveries: Annotated[list[DeliveryStatus], Field(max_length=32, json_schema_extra=list_map("destination"))] | None = None
     """Where it went."""
+    notifications: Annotated[list[NotificationStatus], Field(max_length=32, json_schema_extra=list_map("receiver"))] | None = None
+    """Receivers that have accepted some events while others are still to be told: they are not told again."""
     failure: Failure | None = None
     """Why it failed."""
 

@@ -1,6 +1,6 @@
-"""What an ended Run is worth telling, as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec, http-protocol-binding.md 3.2).
+"""What a Run is worth telling, as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec, http-protocol-binding.md 3.2).
 
-Pure: the same Run gives the same bytes under the same id, so that a receiver knows a repetition. No identifier of patient or study: names that people
+Pure: an event has the same id each time, so that a receiver knows a repetition. No identifier of patient or study: names that people
 and Gantry gave, states and counts. Not even Orthanc's id of the study: a receiver may be anybody's.
 """
 
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The Run that has ended."""
+    """The Run."""
 
     installation: str
     namespace: str
@@ -42,8 +42,14 @@ class Told:
     status: RunStatus
 
 
+def early_events_of(run: Told) -> tuple[Event, ...]:
+    """Of a Run that has reported and goes on: what is not repeated at its end."""
+    found = run.status.findings and run.status.findings.present
+    return (_event("FindingPresent", run, None),) if found else ()
+
+
 def events_of(run: Told) -> tuple[Event, ...]:
-    """In the order they are sent: what cannot wait first."""
+    """Of a Run that has ended, in the order they are sent: what cannot wait first."""
     status = run.status
     reason = status.failure.reason if status.failure else None
     kinds: list[NotificationEvent] = []
@@ -75,8 +81,13 @@ def _event(kind: NotificationEvent, run: Told, reason: str | None) -> Event:
         "source": f"/gantry/{run.installation}/namespaces/{run.namespace}/pipelines/{run.pipeline}",
         "type": TYPES[kind],
         "subject": run.name,
-        "time": status.completion_time,
+        "time": _reported_at(status) if kind == "FindingPresent" else status.completion_time,
         "datacontenttype": "application/json",
         "data": data,
     }
     return Event(kind, identity, json.dumps(envelope, separators=(",", ":")).encode())
+
+
+def _reported_at(status: RunStatus) -> str | None:
+    """When its report was in Orthanc."""
+    return next((one.last_transition_time for one in status.conditions or () if one.type == "Reported"), status.completion_time)

@@ -7,7 +7,7 @@ most passes never look into it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
@@ -56,6 +56,8 @@ class RunView:
     notifies: bool
     """Receivers of events are still to be told of its end."""
     shadow: bool
+    early: bool
+    """Unfinished, its report is in Orthanc, and has a finding that is present: receivers of that need not wait for the Run's end."""
     """spec.mode is Shadow: nothing of it leaves."""
     followed: bool
     """Every pipeline that starts after it has been decided."""
@@ -94,6 +96,7 @@ class RunView:
                 c["type"] == "Notified" and c["status"] == "False" and c["reason"] == "Pending" for c in status.get("conditions") or ()
             ),
             shadow=spec.get("mode") == "Shadow",
+            early=not finished and _has_findings(status) and spec.get("mode") != "Shadow",
             followed=any(c["type"] == "Followed" and c["status"] == "True" for c in status.get("conditions") or ()),
             deleting="deletionTimestamp" in meta,
             seen=None if finished else (meta.get("annotations") or {}).get(labels.SEEN),
@@ -108,10 +111,22 @@ class RunView:
             raise ValueError("a finished Run's spec is not kept")
         return _parse(self.spec)
 
+    def but_for_what_was_told(self) -> "RunView":
+        """The same without its version and what receivers have accepted, to compare two looks at it."""
+        status = self.status.model_copy(update={"notifications": None}) if self.status else None
+        return replace(self, version=0, status=status)
+
     @property
     def job_made(self) -> bool:
         """Whether the status says that there is or was a Job."""
         return self.status is not None and self.status.job_ref is not None
+
+
+def _has_findings(status: Object) -> bool:
+    """Its report is in Orthanc and has at least one."""
+    if not (status.get("findings") or {}).get("present"):
+        return False
+    return any(c["type"] == "Reported" and c["status"] == "True" for c in status.get("conditions") or ())
 
 
 @lru_cache(maxsize=64)  # a Run is looked at several times in a row; parsing takes 0.2 ms

@@ -1,23 +1,26 @@
-"""Receivers of events: each ended Run whose pipeline has some is told to them until each has accepted it, or its deadline is over.
+"""Receivers of events: each Run whose pipeline has some is told to them until each has accepted it, or its deadline is over.
 
-What is to be told stands in the Run's condition `Notified` (Pending), written by the write that ended it; what is done is remembered there, too. A
-kill between an event and that write sends it again, under the same id. A receiver that fails is left alone for a while, by all Runs, and has few
-requests at once, so that it costs the others nothing. It has workers of its own. What an event says is `gantry.notify`'s.
+That it has findings is told as soon as its report is in Orthanc; the rest when it has ended, of which its condition `Notified` (Pending) is the mark,
+written by the write that ended it. Who has accepted what is in the Run's `status.notifications`, under a field manager of its own, while others are
+still to be told. A kill between an event and that write sends it again, under the same id. A receiver that fails is left alone for a while, by all
+Runs, and has few requests at once, so that it costs the others nothing. It has workers of its own. What an event says is `gantry.notify`'s.
 """
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from gantry import runs
-from gantry.api import parse_duration
+from gantry.api import labels, parse_duration
 from gantry.api.notification import Notification
-from gantry.api.run import RunStatus
+from gantry.api.run import NotificationStatus, RunStatus
 from gantry.kube import RUNS, Kube, KubeError, NotFound
-from gantry.notify import Event, NotAccepted, Receiver, Sender, Told, events_of, shown
+from gantry.notify import Event, NotAccepted, Receiver, Sender, Told, early_events_of, events_of, shown
 from gantry.notify.signature import SHORTEST_KEY
 from gantry.runs import RunView, Telling
 
@@ -27,6 +30,7 @@ from .store import Store
 
 log = structlog.get_logger(__name__)
 
+MANAGER = f"{labels.FIELD_MANAGER}-notify"
 WORKERS = 8
 """Runs told at once; with `AT_ONCE` a receiver, three must hang before a fourth has to wait, and then for seconds."""
 AT_ONCE = 2
@@ -40,7 +44,7 @@ SECRET_AGE = 60.0
 ALL = "all"
 WHY = ("", "why")
 Done = set[tuple[str, str]]
-"""What receivers have accepted, by address and event, ALL for everything; WHY: why one has not, is written."""
+"""What receivers have accepted, by `identity` and event, ALL for everything; WHY: why one has not, is written."""
 
 
 class Unusable(Exception):
@@ -64,7 +68,7 @@ class State:
 
 
 class Notifications:
-    """`ended` and `look_at_all` name Runs to `add`; `reconcile` tells one."""
+    """`reported`, `ended` and `look_at_all` name Runs to `add`; `reconcile` tells one."""
 
     def __init__(
         self,
@@ -92,24 +96,32 @@ class Notifications:
         if run is not None and run.finished and run.notifies:
             self._add(key)
 
+    def reported(self, key: Key) -> None:
+        """A Run's findings are in Orthanc, and it goes on."""
+        run = self._store.runs.get(key)
+        if run is not None and run.early and self._receivers(run):
+            self._add(key)
+
     def look_at_all(self) -> None:
-        """All Runs are known: those that ended while the process was away are among them."""
+        """All Runs are known: those that reported or ended while the process was away are among them."""
         for key, run in self._store.finished():
             if run.notifies:
                 self._add(key)
+        for key in list(self._store.unfinished):
+            self.reported(key)
 
     async def reconcile(self, key: Key) -> None:
         """One Run, as far as its receivers can be asked now; for the others it comes again."""
         run = self._store.runs.get(key)
-        if run is None or not run.finished or not run.notifies:
+        if run is None or not (run.early or (run.finished and run.notifies)):
             self._accepted.pop(key, None)
             return
-        pipeline = self._store.pipelines.get(Key("pipeline", run.namespace, run.pipeline or ""))
-        receivers = pipeline.spec.notifications if pipeline else []
-        done = self._done(key, run)
-        lacking = [one for one in receivers if (one.url, ALL) not in done]
+        receivers, done = self._receivers(run), self._done(key, run)
+        lacking = [one for one in receivers if not _has_all(one, done, run)]
         if lacking and not any(self._may_be_asked(run, one) for one in lacking):
             self._wait(key, lacking)  # without a request to the API server: thousands of Runs may wait for one receiver
+            return
+        if not lacking and run.early:
             return
         try:
             whole = await self._kube.get(RUNS, key.namespace, key.name)
@@ -117,27 +129,51 @@ class Notifications:
             self._accepted.pop(key, None)
             return
         status = RunStatus.model_validate(whole["status"])
-        events = events_of(Told(self._installation, key.namespace, key.name, run.uid, run.pipeline or "", run.priority, status))
+        done |= {(one.receiver, event) for one in status.notifications or () for event in one.accepted}
+        told = Told(self._installation, key.namespace, key.name, run.uid, run.pipeline or "", run.priority, status)
+        events = early_events_of(told) if run.early else events_of(told)
         tellings = await asyncio.gather(*(self._tell(run, one, events, done) for one in receivers))
         left = [one for one, telling in zip(receivers, tellings, strict=True) if telling.open]
-        said = runs.told(status, tellings, self._clock())
-        tell_why = any(one.why for one in tellings) and WHY not in done
-        if said != status and (tell_why or not left):
-            body = said.model_dump(mode="json", by_alias=True, exclude_none=True)
-            version = str(whole["metadata"]["resourceVersion"])
-            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=run.uid, version=version)
-            self._store.observe(RUNS.plural, written, quiet=True)
-            done.add(WHY)
+        if run.early or left:
+            whole = await self._remember(key, run, receivers, done, status) or whole
+        if run.finished:
+            await self._say(key, run, whole, tellings, done, final=not left)
         if left:
             self._wait(key, left)
-        else:
+        elif run.finished:
             self._accepted.pop(key, None)
+
+    async def _remember(self, key: Key, run: RunView, receivers: Sequence[Notification], done: Done, status: RunStatus) -> dict[str, Any] | None:
+        """Who has accepted what: what a restart must not repeat. Gives the Run as it was written, if it was."""
+        marks = {identity(one): [event for event in one.events if (identity(one), event) in done] for one in receivers}
+        made = [NotificationStatus(receiver=mark, accepted=accepted) for mark, accepted in marks.items() if accepted]
+        if made == (status.notifications or []):
+            return None
+        body = RunStatus(notifications=made).model_dump(mode="json", by_alias=True, exclude_none=True)
+        written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=run.uid, manager=MANAGER)
+        self._store.observe(RUNS.plural, written, quiet=True)
+        return written
+
+    async def _say(
+        self, key: Key, run: RunView, whole: Mapping[str, Any], tellings: Sequence[Telling], done: Done, *, final: bool
+    ) -> None:
+        """The condition: at the end, and once before why somebody was not told."""
+        status = RunStatus.model_validate(whole["status"])
+        said = runs.told(status, tellings, self._clock())
+        tell_why = any(one.why for one in tellings) and WHY not in done
+        if said == status or not (tell_why or final):
+            return
+        body = said.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"notifications"})
+        version = str(whole["metadata"]["resourceVersion"])
+        written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=run.uid, version=version)
+        self._store.observe(RUNS.plural, written, quiet=True)
+        done.add(WHY)
 
     async def _tell(self, run: RunView, receiver: Notification, events: tuple[Event, ...], done: Done) -> Telling:
         """All events that this one wants and lacks, in their order. Never raises for a fault of the receiver."""
         name, state = shown(receiver.url), self._state(receiver)
         for event in events:
-            if event.kind not in receiver.events or (receiver.url, event.kind) in done:
+            if event.kind not in receiver.events or (identity(receiver), event.kind) in done:
                 continue
             if self._is_over(run, receiver):
                 self._metrics.notifications.labels(run.pipeline or "", event.kind, "given-up").inc()
@@ -150,9 +186,10 @@ class Notifications:
                 self._metrics.notifications.labels(run.pipeline or "", event.kind, "failed").inc()
                 log.info("a receiver did not accept an event; tried again", run=run.name, event_kind=event.kind, error=str(error))
                 return Telling(name, str(error), open=True)
-            done.add((receiver.url, event.kind))
+            done.add((identity(receiver), event.kind))
             self._metrics.notifications.labels(run.pipeline or "", event.kind, "accepted").inc()
-        done.add((receiver.url, ALL))
+        if run.finished:
+            done.add((identity(receiver), ALL))
         return Telling(name)
 
     async def _send(self, run: RunView, receiver: Notification, event: Event, state: State) -> None:
@@ -197,6 +234,12 @@ class Notifications:
         self._secrets[namespace, name] = now, data
         return data
 
+    def _receivers(self, run: RunView) -> list[Notification]:
+        """Of an unfinished Run those that want to hear of findings."""
+        pipeline = self._store.pipelines.get(Key("pipeline", run.namespace, run.pipeline or ""))
+        found = pipeline.spec.notifications if pipeline else []
+        return [one for one in found if run.finished or "FindingPresent" in one.events]
+
     def _state(self, receiver: Notification) -> State:
         return self._states.setdefault(receiver.url, State())
 
@@ -229,6 +272,15 @@ class Notifications:
 
     def _is_over(self, run: RunView, receiver: Notification) -> bool:
         return run.completed is not None and self._clock() >= run.completed + parse_duration(receiver.deadline)
+
+
+def identity(receiver: Notification) -> str:
+    """By which it is known in a Run's status."""
+    return hashlib.sha256(receiver.url.encode()).hexdigest()[:16]
+
+
+def _has_all(receiver: Notification, done: Done, run: RunView) -> bool:
+    return (identity(receiver), ALL if run.finished else "FindingPresent") in done
 
 
 def expected(error: Exception) -> bool:

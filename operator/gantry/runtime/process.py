@@ -184,7 +184,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         follow.ended(key)
         notices.ended(key)
 
-    store.ended, pipelines.became_ready = ended, follow.look_again
+    store.ended, store.reported, pipelines.became_ready = ended, notices.reported, follow.look_again
     followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop)
     tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop)
     metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))

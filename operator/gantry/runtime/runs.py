@@ -6,6 +6,7 @@ All policy is in `gantry.runs.plan`; here are the actions. A pass may be killed 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -28,6 +29,7 @@ from gantry.runs import (
     LookUp,
     Observed,
     PodView,
+    RunView,
     plan,
 )
 
@@ -231,14 +233,13 @@ class RunReconciler:
 
     async def _write(self, key: Key, seen: Observed, status: RunStatus) -> None:
         """Only onto the version that was looked at: what an operator knew late must not undo what another, or a person, has written since."""
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"notifications"})  # theirs
         try:
-            written = await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=seen.run.uid, version=str(seen.run.version))
+            written = await self._apply(key, body, seen.run)
         except NotFound:
             self._store.forget(seen.run)  # the watch may never tell, and a Job made for it would be collected and made again
             return
-        except Conflict:
-            await self._read_again(key, seen)
+        if written is None:
             return
         self._store.observe(RUNS.plural, written, quiet=True)
         run = self._store.runs.get(key)
@@ -249,10 +250,18 @@ class RunReconciler:
                 log.info(EVENT, **record)
             log.info("Run finished", namespace=key.namespace, run=key.name, state=status.state, reason=reason)
 
-    async def _read_again(self, key: Key, seen: Observed) -> None:
-        """The Run changed since it was looked at: the newest wakes it, without waiting for a watch that may be late."""
-        self._metrics.conflicts.inc()
+    async def _apply(self, key: Key, body: dict[str, Any], looked_at: RunView) -> dict[str, Any] | None:
+        """None: the Run changed since it was looked at, and the newest wakes it. That only its receivers have heard meanwhile is no change."""
         try:
-            self._store.observe(RUNS.plural, await self._kube.get(RUNS, key.namespace, key.name))
-        except NotFound:
-            self._store.forget(seen.run)
+            return await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=looked_at.uid, version=str(looked_at.version))
+        except Conflict:
+            self._metrics.conflicts.inc()
+        newest = await self._kube.get(RUNS, key.namespace, key.name)
+        self._store.observe(RUNS.plural, newest)
+        run = RunView.from_object(newest)
+        if run.uid != looked_at.uid or run.but_for_what_was_told() != looked_at.but_for_what_was_told():
+            return None
+        try:
+            return await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=run.uid, version=str(run.version))
+        except Conflict:
+            return None

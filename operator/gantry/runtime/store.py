@@ -55,6 +55,8 @@ class Store:
         self.lineage = Lineage(self.runs)
         self.turns = Turns(limit=self._limit, wake=changed, clock=clock)
         self.ended: Callable[[Key], None] = _nobody
+        self.reported: Callable[[Key], None] = _nobody
+        """A Run's report with findings is in Orthanc, and the Run goes on."""
         """Told of each Run that is seen to have finished."""
         self.doubtful: set[Key] = set()
         """Runs that were taken for finished, or for gone, and are neither (a second operator wrote what it knew late): their pods were dropped."""
@@ -194,6 +196,8 @@ class Store:
         self._run_changed(key, before, run)
         if run.finished and (before is None or not before.finished):
             self.ended(key)
+        if run.early and not (before is not None and before.early):
+            self.reported(key)
         return not run.finished
 
     def _put_job(self, key: Key, obj: Object) -> bool:
