@@ -1,16 +1,20 @@
 """`make chaos`: every fault of the table at moments drawn from SEED, with real parts, and the books balanced at the end.
 
     python -m tests.chaos [--seed 1] [--faults "orthanc killed,pacs"] [--studies 8] [--long] [--mutants] [--folder build/chaos]
+    cluster/sandbox .venv/bin/python -m tests.chaos --cluster
 
 Ends with 1 when a study is lost, doubled or ended wrongly, or a fault could not be injected. `--mutants` plants defects and ends with 1 when
 one of them is not found.
 """
 
 import argparse
+import contextlib
 import json
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from tests.chaos.catalogue import chosen
 from tests.chaos.episode import Outcome, play
@@ -29,6 +33,20 @@ FINDS = {
 
 def line(one: Outcome) -> str:
     return f"{one.fault:<62} {one.injected:>8} {one.studies:>7} {one.lost:>4} {one.doubled:>7} {one.wrong:>5} {one.slowest_recovery:>14.1f} s {one.seconds:>5.0f} s"
+
+
+@contextlib.contextmanager
+def a_cluster(folder: Path) -> Iterator[World]:
+    """The one-node cluster this runs in, in the place of processes."""
+    from tests.chaos.cluster_world import ClusterWorld
+
+    shutil.rmtree(folder, ignore_errors=True)
+    world = ClusterWorld(folder)
+    world.start()
+    try:
+        yield cast(World, world)
+    finally:
+        world.close()
 
 
 def go_through(world: World, faults: Sequence[type[Fault]], seed: int, studies: int) -> list[Outcome]:
@@ -53,19 +71,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--faults", default="", help="comma separated parts of names; all but the long ones without")
     parser.add_argument("--studies", type=int, default=0, help="a fault; its own number without")
     parser.add_argument("--long", action="store_true", help="the long ones too")
+    parser.add_argument("--cluster", action="store_true", help="the faults that need containers; inside cluster/sandbox only")
     parser.add_argument("--mutants", action="store_true", help="plant defects and see that they are found")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "chaos")
     chosen_options = parser.parse_args(arguments)
+    chosen_options.folder = chosen_options.folder.resolve()
     if chosen_options.mutants:
         return mutants(chosen_options)
-    faults = chosen(chosen_options.faults, long=chosen_options.long)
+    level = "cluster" if chosen_options.cluster else "parts"
+    faults = chosen(chosen_options.faults, long=chosen_options.long, level=level)
     if not faults:
         parser.error(f"no fault is named like {chosen_options.faults!r}")
-    with a_world(chosen_options.folder) as world:
+    with a_cluster(chosen_options.folder) if chosen_options.cluster else a_world(chosen_options.folder) as world:
         print(f"seed {chosen_options.seed}\n{HEAD}", flush=True)
         outcomes = go_through(world, faults, chosen_options.seed, chosen_options.studies)
     written = {"seed": chosen_options.seed, "faults": [one.as_json() for one in outcomes]}
-    (ROOT / "build" / "chaos.json").write_text(json.dumps(written, indent=1) + "\n")
+    (ROOT / "build" / ("chaos-cluster.json" if chosen_options.cluster else "chaos.json")).write_text(json.dumps(written, indent=1) + "\n")
     sums = {name: sum(one.sums.get(name, 0) for one in outcomes) for name in outcomes[0].sums}
     print("together: " + ", ".join(f"{name} {number}" for name, number in sums.items()))
     return 0 if all(one.good for one in outcomes) else 1

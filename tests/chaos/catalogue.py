@@ -5,7 +5,7 @@ import inspect
 
 from tests.chaos.fault import Fault
 
-FAMILIES = ("load", "operator", "api_server", "orthanc", "pacs", "pod", "objects", "storm")
+FAMILIES = ("load", "operator", "api_server", "orthanc", "pacs", "pod", "objects", "storm", "cluster")
 
 
 def catalogue() -> list[type[Fault]]:
@@ -20,9 +20,10 @@ def catalogue() -> list[type[Fault]]:
     return found
 
 
-def chosen(words: str, *, long: bool) -> list[type[Fault]]:
-    """Those whose names hold one of the comma separated `words`; all without words, the long ones only if asked for."""
+def chosen(words: str, *, long: bool, level: str = "parts") -> list[type[Fault]]:
+    """Those whose names hold one of the comma separated `words`; all without words. The long ones only if asked for, or by their whole name."""
     wanted = [word.strip().lower() for word in words.split(",") if word.strip()]
     if not wanted:
-        return [one for one in catalogue() if long or not one.long]
-    return [one for one in catalogue() if any(word in one.name.lower() for word in wanted)]
+        return [one for one in catalogue() if one.level == level and (long or not one.long)]
+    named = [one for one in catalogue() if one.level == level and any(word in one.name.lower() for word in wanted)]
+    return [one for one in named if long or not one.long or one.name.lower() in wanted]

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import ssl
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -38,8 +39,11 @@ class ClusterApi(Api):
         made = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
         cluster, user = made["clusters"][0]["cluster"], made["users"][0]["user"]
         context = ssl.create_default_context(cadata=_text(cluster, "certificate-authority"))
-        certificate = user.get("client-certificate"), user.get("client-key")
-        context.load_cert_chain(*certificate)
+        with tempfile.TemporaryDirectory() as folder:  # ssl takes them from files only
+            files = [Path(folder) / name for name in ("client-certificate", "client-key")]
+            for file in files:
+                file.write_text(_text(user, file.name))
+            context.load_cert_chain(*files)
         self.http = httpx.Client(base_url=cluster["server"], verify=context, timeout=10, trust_env=False)
 
 
@@ -167,12 +171,12 @@ class ClusterWorld:
     def decisions(self) -> dict[str, set[str]]:
         return dict(self._told)
 
-    def kill(self, *words: str, within: float = 60.0) -> bool:
-        """SIGKILL to the first process that has these words in its command line; waits until there is one."""
+    def kill(self, *words: str, pod: str = "", within: float = 60.0) -> bool:
+        """SIGKILL to the first process that has these words in its command line, in a pod whose name begins so; waits until there is one."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             for one in Path("/proc").iterdir():
-                if one.name.isdigit() and all(word in _command(one) for word in words):
+                if one.name.isdigit() and all(word in _words(one, "cmdline") for word in words) and _in_pod(one, pod):
                     try:
                         os.kill(int(one.name), signal.SIGKILL)
                     except ProcessLookupError:
@@ -182,11 +186,16 @@ class ClusterWorld:
         return False
 
 
-def _command(process: Path) -> list[str]:
+def _words(process: Path, file: str) -> list[str]:
     try:
-        return (process / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        return (process / file).read_bytes().decode(errors="replace").split("\0")[:-1]
     except OSError:
-        return []
+        return []  # it ended meanwhile
+
+
+def _in_pod(process: Path, pod: str) -> bool:
+    """The container runtime gives every container its pod's name as HOSTNAME."""
+    return any(word.startswith(f"HOSTNAME={pod}") for word in _words(process, "environ"))
 
 
 def _try(ask: Any) -> Any:

@@ -43,6 +43,8 @@ class Fault(ABC):
     """One row. The instance lives for one episode."""
 
     name: ClassVar[str]
+    level: ClassVar[str] = "parts"
+    """`parts`: processes of this machine (world.py); `cluster`: containers in the one-node cluster (cluster_world.py)."""
     stages: ClassVar[tuple[Stage, ...]] = (Stage.SENT, Stage.RUN, Stage.JOB, Stage.FETCH, Stage.STEP, Stage.PUBLISH, Stage.REPORTED)
     """When it may strike: when the study of the moment has come so far."""
     times: ClassVar[int] = 2

@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from pydicom import dcmread
 from tests.chaos.fault import End
 from tests.chaos.stream import Study
@@ -79,8 +80,15 @@ class Ledger:
     def _reports(self, study: Study) -> list[str]:
         """Orthanc's ids of the study's reports."""
         query = {"Level": "Instance", "Query": {"StudyInstanceUID": study.uid, "Modality": "SR"}}
-        found: list[str] = self.world.orthanc.rest("POST", "/tools/find", json=query)
+        found: list[str] = self._rest("POST", "/tools/find", json=query)
         return found
+
+    def _rest(self, method: str, path: str, *, json: Any = None) -> Any:
+        """Orthanc closes idle connections by itself, perhaps just now."""
+        try:
+            return self.world.orthanc.rest(method, path, json=json)
+        except httpx.RemoteProtocolError:
+            return self.world.orthanc.rest(method, path, json=json)
 
     def _delivered(self, study: Study) -> list[str]:
         return [uid for uid, of in self.world.pacs.studies.items() if of == study.uid]
@@ -89,7 +97,7 @@ class Ledger:
         """The report in Orthanc is what the Run says, and the PACS has the same, each time it was sent."""
         files = {}
         for report in self._reports(made.study):
-            content = self.world.orthanc.rest("GET", f"/instances/{report}/file")
+            content = self._rest("GET", f"/instances/{report}/file")
             files[str(dcmread(io.BytesIO(content), stop_before_pixels=True).SOPInstanceUID)] = content
         told = {one["sopInstanceUID"]: one["md5"] for run in runs for one in (run.get("status") or {}).get("results") or ()}
         for uid, content in files.items():

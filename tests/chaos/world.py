@@ -101,13 +101,13 @@ class World:
     def operator(self) -> Operator:
         return self.operators[0]
 
-    def add_operator(self) -> Operator:
-        """Another process with the same settings, not started; it asks the API server through the proxy."""
+    def add_operator(self, **more: str) -> Operator:
+        """Another process with the same settings and `more`, not started; it asks the API server through the proxy."""
         kubeconfig = json.loads(service_account(self.hospital).read_text())
         kubeconfig["clusters"] = [{"name": "test", "cluster": {"server": self.api_proxy.url}}]
         through = self.folder / "proxied.kubeconfig"
         through.write_text(json.dumps(kubeconfig))
-        environment = {"KUBECONFIG": str(through), "GANTRY_CHAOS_MUTANT": self.mutant, "GANTRY_CHAOS_CLOCK": str(self.clock)}
+        environment = {"KUBECONFIG": str(through), "GANTRY_CHAOS_MUTANT": self.mutant, "GANTRY_CHAOS_CLOCK": str(self.clock), **more}
         made = Operator(self.hospital, environment, module="tests.chaos.changed_operator")
         self.operators.append(made)
         return made
@@ -136,10 +136,6 @@ class World:
                         if told.get("message") == "decision" and told.get("pipeline", "").startswith(PIPELINE_NAME):
                             found.setdefault(told["study"], set()).add(told["outcome"])
         return found
-
-    def sleepless(self) -> list[str]:
-        """Defects of the harness itself."""
-        return self.kubelet.errors
 
 
 @contextlib.contextmanager

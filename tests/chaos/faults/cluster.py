@@ -37,9 +37,10 @@ class Killed(InCluster):
     """The container's first process; the kubelet does the rest."""
 
     words: tuple[str, ...]
+    pod = ""
 
     def strike(self, study: Study) -> None:
-        self.struck += self.cluster.kill(*self.words)
+        self.struck += self.cluster.kill(*self.words, pod=self.pod)
 
 
 class OperatorContainer(Killed):
@@ -67,7 +68,8 @@ class PublishContainer(Killed):
 
 class OrthancContainer(Killed):
     name = "cluster: Orthanc's container killed (kill -9)"
-    words = ("Orthanc", "/etc/orthanc")
+    words = ("Orthanc",)
+    pod = "orthanc-"
 
 
 class OperatorPod(InCluster):

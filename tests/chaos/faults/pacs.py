@@ -1,6 +1,6 @@
 """The PACS: away, refusing, slow, full, breaking off. Deliveries wait and go on; nothing else is held up."""
 
-from tests.chaos.fault import Fault
+from tests.chaos.fault import WELL, End, Fault
 from tests.chaos.journal import Stage
 from tests.chaos.stream import Study
 
@@ -42,10 +42,15 @@ class RefusesAssociation(Unwell):
 
 
 class RefusesClass(Unwell):
+    """For good, by its word: refused twice, a delivery is given up and says so; the report stays in Orthanc."""
+
     name = "PACS refuses the SOP class"
 
     def falls_ill(self) -> None:
         self.world.pacs.refuses_class()
+
+    def ends(self, study: Study) -> tuple[End, ...]:
+        return (*WELL, End("Failed", "DeliveryFailed", reports=1, delivered=0))
 
 
 class SlowPacs(Unwell):
