@@ -20,6 +20,10 @@ QUICK_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 """Seconds: one pass, one poll."""
 
 
+Read = Callable[[], Mapping[str, float] | Mapping[tuple[str, ...], float]]
+"""Numbers by the values of a gauge's labels."""
+
+
 class Metrics:
     """All of them, and how they are read."""
 
@@ -56,9 +60,9 @@ class Metrics:
         self.ghosts = Counter("gantry_ghosts_dropped", "Objects a full list no longer had: deleted unseen", ["resource"], registry=made)
         self.watch_events = Counter("gantry_watch_events", "Objects the watches gave", ["resource"], registry=made)
 
-    def collect(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """A gauge that is read when somebody asks."""
-        self.registry.register(_Read(name, text, label, read))
+    def collect(self, name: str, text: str, labels: str, read: Read) -> None:
+        """A gauge that is read when somebody asks; names of labels are joined by commas."""
+        self.registry.register(_Read(name, text, labels, read))
 
     def called(self, verb: str, resource: str, code: str) -> None:
         """A request to the API server ended (kube.CallObserver)."""
@@ -86,14 +90,15 @@ class Metrics:
 class _Read(Collector):
     """A gauge family filled when it is scraped."""
 
-    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        self._name, self._text, self._label, self._read = name, text, label, read
+    def __init__(self, name: str, text: str, labels: str, read: Read) -> None:
+        self._name, self._text, self._read = name, text, read
+        self._labels = [label for label in labels.split(",") if label]
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(self._name, self._text, labels=[self._label] if self._label else None)
-        for value, number in self._read().items():
-            family.add_metric([value] if self._label else [], number)
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels or None)
+        for values, number in self._read().items():
+            family.add_metric([] if not self._labels else [values] if isinstance(values, str) else values, number)
         yield family

@@ -188,6 +188,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop)
     tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop)
     metrics.collect("gantry_runs", "Runs by state", "state", lambda: dict(store.tallies.states))
+    metrics.collect("gantry_deliveries_open", "Deliveries under way or waiting", "destination,state", store.open_deliveries)
     metrics.collect("gantry_queue_depth", "Keys that wait for their turn", "", lambda: {"": queue.depth})
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
     metrics.collect("gantry_follow_queue_depth", "Finished Runs that wait to be followed", "", lambda: {"": followers.depth})

@@ -129,6 +129,20 @@ def test_the_operator_takes_the_settings_that_the_chart_gives(render: Render) ->
     assert (settings.installation, settings.worker_image, settings.port) == ("an-id", "registry.example/gantry/worker:1", 8080)
 
 
+def test_alerts_name_metrics_that_exist_and_pages_that_say_what_to_do(render: Render) -> None:
+    assert of_kind(render(), "PrometheusRule") == []
+    made = one(render("prometheusRule.enabled=true", "prometheusRule.labels.release=prometheus"), "PrometheusRule")
+    assert made["metadata"]["labels"]["release"] == "prometheus"
+    rules = [rule for group in made["spec"]["groups"] for rule in group["rules"]]
+    assert [rule["alert"] for rule in rules] == ["GantryDeliveryFailed", "GantryDestinationAway", "GantryDeliveryNotCommitted"]
+    known = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    for rule in rules:
+        assert all(f"`{name}`" in known for name in re.findall(r"gantry_\w+", rule["expr"]))
+        page = (ROOT / rule["annotations"]["runbook"]).read_text(encoding="utf-8")
+        assert page.startswith(f"# {rule['alert']}: ")
+        assert "{{" not in rule["annotations"]["summary"].replace("{{ $labels.destination }}", "")
+
+
 def test_there_is_never_a_second_operator(render: Render) -> None:
     spec = one(render(), "Deployment")["spec"]
     assert spec["replicas"] == 1

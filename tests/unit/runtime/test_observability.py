@@ -91,6 +91,14 @@ def test_a_gauge_is_read_when_it_is_scraped() -> None:
     assert 'gantry_runs{state="Queued"} 5.0' in metrics.text().decode()
 
 
+def test_open_deliveries_are_counted_when_they_are_scraped() -> None:
+    metrics = Metrics(version="1")
+    metrics.collect("gantry_deliveries_open", "Deliveries", "destination,state", lambda: {("pacs", "Sent"): 2, ("vna", "Pending"): 1})
+    text = metrics.text().decode()
+    assert 'gantry_deliveries_open{destination="pacs",state="Sent"} 2.0' in text
+    assert 'gantry_deliveries_open{destination="vna",state="Pending"} 1.0' in text
+
+
 def test_a_watch_silent_for_150_seconds_is_a_complaint(clock: Clock) -> None:
     freshness = Freshness(clock)
     health = Health(freshness, watches=1, clock=clock)

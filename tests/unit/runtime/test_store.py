@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.builders import PIPELINE, changed
-from tests.builders_runs import A_BRIDGE, NAME, RunBuilder, a_run, at
+from tests.builders_runs import A_BRIDGE, NAME, RunBuilder, a_run, at, sent
 
 from gantry.runtime.records import Key
 from gantry.runtime.store import Store
@@ -262,3 +262,10 @@ def test_a_run_we_deleted_is_forgotten_at_once(seen: Seen) -> None:
     seen.store.forget(seen.store.runs[RUN])
     assert seen.store.runs == {}
     assert seen.store.tallies.pipelines[PIPELINE_KEY].succeeded == 0
+
+
+def test_deliveries_are_open_until_nothing_more_happens_to_them(seen: Seen) -> None:
+    """One waits for its receipt, one has none to wait for."""
+    deliveries = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in (sent("pacs", awaits="Query"), sent("vna"))]
+    seen.store.observe("inferenceruns", {**a_run().run, "status": {"state": "Delivering", "deliveries": deliveries}})
+    assert dict(seen.store.open_deliveries()) == {("pacs", "Sent"): 1}
