@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from typer.main import get_command
 
+from gantry.api import RunReason
 from gantry.cli.main import app
 from gantry.kube.permissions import PERMISSIONS
 from gantry.runtime.metrics import Metrics
@@ -100,3 +101,11 @@ def test_links_inside_the_manual_lead_somewhere() -> None:
     for name in ("install.md", "routing.md", "reference/cli.md", "reference/metrics.md", "reference/api.md"):
         for link in re.findall(r"\]\(([^)#]+\.md|[^)#]+\.json)", page(name)):
             assert (DOCS / name).parent.joinpath(link).exists(), f"{name} -> {link}"
+
+
+def test_every_reason_a_run_can_have_is_explained() -> None:
+    text = page("failures.md")
+    sections = re.findall(r"^### (\w+)$", text, re.MULTILINE)
+    others = [name for row in rows(text.partition("## Reasons that are no failure")[2].partition("## What")[0]) for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(sections + others) == sorted(RunReason)
+    assert all("**Do:**" in part for part in text.split("\n### ")[1:])

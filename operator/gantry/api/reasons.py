@@ -82,6 +82,8 @@ class RunReason(StrEnum):
     """The Run's OrthancBridge does not exist; the Run waits for it."""
     PENDING = "Pending"
     """Not there yet."""
+    FIELDS_UNKNOWN = "FieldsUnknown"
+    """The Run's spec has fields of a newer version of Gantry, the message names them. It waits: upgrade the operator, or make the Run without."""
     WAITING = "Waiting"
     """The pipeline has as many Runs under way as concurrency.maxActive allows, or the bridge as many that fetch as limits.concurrentFetches
     does; the message says which. This one's turn comes by class, then age."""
@@ -154,6 +156,8 @@ class RunReason(StrEnum):
     """No node offers what the pod asks for. It waits until template.timeout."""
     EVICTED = "Evicted"
     """The node put the pod out, more often than the retries allow."""
+    NODE_REFUSED = "NodeRefused"
+    """The kubelet did not admit the pod: its resources or labels had changed since the scheduler chose it. The message is the kubelet's."""
     DELIVERY_FAILED = "DeliveryFailed"
     """A destination did not take the results before delivery.deadline."""
     CANCELLED = "Cancelled"

@@ -65,13 +65,15 @@ class Unavailable(Transient):
 
 _PASSING_403 = ("not yet ready to handle request", "status unknown for quota")
 """Words of admission plugins (apiserver, pkg/admission; plugin/resourcequota) of a server or a quota that is just starting."""
+LONGEST_WISH = 60.0
+"""Seconds that a server's Retry-After is believed: a proxy's maintenance page may ask for a day, and nobody would be heard until then."""
 _PERMANENT_STATUS = frozenset({400, 405, 413, 415, 422})
 
 
 def error_of(status: int, body: Mapping[str, Any], retry_after: str | None = None) -> KubeError:
     """The error for an answer of 300 and above; `body` is a Status (meta/v1) or whatever a proxy wrote."""
     message = str(body.get("message") or f"the API server answered {status}")
-    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
+    wait = min(float(retry_after), LONGEST_WISH) if retry_after and retry_after.isdigit() else None
     match status:
         case 404:
             return NotFound(message, status=status)

@@ -47,6 +47,7 @@ CAUSES: dict[RunReason, Cause] = {
     RunReason.INPUT_MISMATCH: Cause(NOT_ATTEMPTED, OTHER, "The images in the archive changed before they were retrieved."),
     RunReason.IMAGE_PULL_FAILED: Cause(NOT_ATTEMPTED, EQUIPMENT, "The analysis software could not be loaded."),
     RunReason.CONTAINER_CONFIG: Cause(NOT_ATTEMPTED, EQUIPMENT, "The analysis software could not be started."),
+    RunReason.NODE_REFUSED: Cause(NOT_ATTEMPTED, EQUIPMENT, "The computing platform did not accept the analysis."),
     RunReason.JOB_REFUSED: Cause(NOT_ATTEMPTED, EQUIPMENT, "The computing platform did not accept the analysis."),
     RunReason.STEP_FAILED: Cause(FAILED, SOFTWARE, "The analysis software ended with an error."),
     RunReason.STEP_REJECTED_INPUT: Cause(FAILED, OTHER, "The analysis software cannot work on these images."),

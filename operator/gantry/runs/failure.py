@@ -5,6 +5,7 @@ the pod's own containers say, and that before what can only be guessed from an e
 """
 
 from collections.abc import Callable
+from datetime import datetime
 
 from gantry.api import RunReason
 from gantry.api.run import Failure
@@ -48,6 +49,14 @@ def never_started(pod: PodView) -> bool:
     return any(c.ended and c.reason in DID_NOT_START for c in pod.containers)
 
 
+def ended_but_for_others(pod: PodView, run: RunView) -> datetime | None:
+    """When the last of Gantry's and the pipeline's containers ended, if another that was put into the pod (a mesh's proxy) still runs."""
+    own = {FETCH, PUBLISH, *(step.name for step in run.parsed.template.steps)}
+    ends = [c.finished for c in pod.containers if c.name in own and c.finished]
+    others = any(c.state == "running" for c in pod.containers if c.name not in own)
+    return max(ends) if others and len(ends) == len(own) else None
+
+
 def logs(run: RunView, pod: PodView, container: str) -> str:
     """How to read what a container wrote."""
     return f"see `kubectl logs -n {run.namespace} {pod.name} -c {container}`"
@@ -78,6 +87,22 @@ def evicted(pod: PodView, run: RunView) -> Failure | None:
     words = pod.message or pod.disruption or pod.disrupted
     advice = "; raise template.scheduling.workspace.sizeLimit" if "emptydir" in words.lower() else ""
     return failed(RunReason.EVICTED, f"node {pod.node} put the pod out: {words}{advice}")
+
+
+def pod_deadline(pod: PodView, run: RunView) -> Failure | None:
+    """The kubelet ended it at an activeDeadlineSeconds of the pod's own: a policy of the cluster sets that, Gantry does not."""
+    if not pod.over or pod.reason != "DeadlineExceeded":
+        return None
+    message = f"a policy of the cluster gives pods a deadline (spec.activeDeadlineSeconds), which is shorter than template.timeout: {pod.message}"
+    return failed(RunReason.DEADLINE_EXCEEDED, message)
+
+
+def node_refused(pod: PodView, run: RunView) -> Failure | None:
+    """The kubelet did not admit the pod (NodeAffinity, OutOfcpu, UnexpectedAdmissionError): none of its containers ever was."""
+    if not pod.over or pod.containers or not pod.reason:
+        return None
+    words = ": ".join(filter(None, (pod.reason, pod.message)))
+    return failed(RunReason.NODE_REFUSED, f"node {pod.node or 'unknown'} did not admit pod {pod.name}: {words}")
 
 
 def out_of_memory(pod: PodView, run: RunView) -> Failure | None:
@@ -137,7 +162,7 @@ def publish_failed(pod: PodView, run: RunView) -> Failure | None:
 
 
 def pod_failed(pod: PodView, run: RunView) -> Failure | None:
-    """The pod is over and no container tells why: the kubelet refused it (NodeAffinity, UnexpectedAdmissionError, OutOfcpu)."""
+    """The pod is over and no container tells why."""
     if not pod.over or success_of(pod):
         return None
     words = ": ".join(filter(None, (pod.reason, pod.message))) or f"phase {pod.phase} without an ended publish container"
@@ -147,6 +172,8 @@ def pod_failed(pod: PodView, run: RunView) -> Failure | None:
 FAILURES: tuple[Callable[[PodView, RunView], Failure | None], ...] = (
     container_did_not_start,
     evicted,
+    pod_deadline,
+    node_refused,
     out_of_memory,
     fetch_failed,
     told_by_publish,

@@ -71,8 +71,10 @@ class Observed:
 
     @property
     def own_job(self) -> JobView | None:
-        """The Job, if it is this Run's and no other's of the same name."""
-        return self.job if self.job is not None and self.job.owner_uid == self.run.uid else None
+        """The Job, if it is this Run's and no other's of the same name. One whose owner reference was taken away is known by the status."""
+        job, status = self.job, self.run.status
+        made = status.job_ref.uid if status and status.job_ref else None
+        return job if job is not None and (job.owner_uid == self.run.uid or (made is not None and job.uid == made)) else None
 
     @property
     def own_notice(self) -> JobView | None:

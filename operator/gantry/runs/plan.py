@@ -15,7 +15,7 @@ from gantry.api.run import DeliveryStatus, Failure, RunStatus
 from . import notice
 from . import status as words
 from .actions import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
-from .failure import failure_of, is_permanent, logs, never_started, success_of
+from .failure import ended_but_for_others, failure_of, is_permanent, logs, never_started, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
 from .names import job_name
 from .observed import Observed
@@ -29,9 +29,15 @@ def plan(seen: Observed) -> Plan:
     answer = next(answer for check in CHECKS if (answer := check(seen)) is not None)
     if answer.status is not None and seen.notifies:
         answer = replace(answer, status=to_be_told(answer.status, seen.now))
+    if seen.looked and answer.again_after is None and answer.status is not None and answer.status.state in ("Queued", "Running"):
+        answer = replace(answer, again_after=UNSEEN)
     if answer.status is not None and words.same(answer.status, seen.run.status):
         return replace(answer, status=None)
     return answer
+
+
+UNSEEN = timedelta(minutes=1)
+"""Until Job and pods that had to be asked for are looked at again: if somebody took their label, no watch tells of them."""
 
 
 # ---- finished ----
@@ -133,6 +139,14 @@ def bridge_is_missing(seen: Observed) -> Plan | None:
     return Plan(status=words.not_admitted(seen, RunReason.BRIDGE_MISSING, message))
 
 
+def fields_are_unknown(seen: Observed) -> Plan | None:
+    """Made for a newer version of Gantry (after a rollback): what the field asks for would not be done. One under way goes on."""
+    if not seen.run.unknown or seen.begun:
+        return None
+    message = f"this version of Gantry does not know {', '.join(seen.run.unknown)}; the Run waits for one that does"
+    return Plan(status=words.not_admitted(seen, RunReason.FIELDS_UNKNOWN, message))
+
+
 def suspended(seen: Observed) -> Plan | None:
     """spec.suspend holds a Run that has not begun; one under way goes on."""
     if not seen.run.suspend or seen.begun:
@@ -223,6 +237,9 @@ def attempt_failed(seen: Observed) -> Plan | None:
         # Preempted or drained: not the Run's fault, not counted (podFailurePolicy: Ignore), as often as it takes.
         return Plan(status=words.executing(seen, "Queued", failure.reason, f"{failure.message}; the Job makes another pod"))
     count = max(job.failed, sum(1 for one in seen.own_pods if failure_of(one, seen.run) and not (one.disrupted and one.reason != "Evicted")))
+    if not pod.over and not job.ended and (own := ended_but_for_others(pod, seen.run)) is not None:
+        left = own + seen.limits.ending - seen.now  # the Job waits for the pod, and the pod for what was put into it
+        return _fail(seen, failure, end_job=True) if left <= timedelta() else Plan(again_after=left)
     # A pod that succeeded without a receipt: the Job is complete, and makes no other.
     if job.ended or pod.phase == "Succeeded" or is_permanent(pod) or never_started(pod) or count > retries:
         # The Job does not know by itself that it is over: publish waits for a step that never starts; evictions are not counted by it.
@@ -280,6 +297,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     job_refused,  # -> JobRefused
     name_is_taken,  # waits, or JobRefused
     bridge_is_missing,  # waits
+    fields_are_unknown,  # waits
     suspended,  # waits
     predecessor_ends_first,  # waits
     turn_has_not_come,  # waits

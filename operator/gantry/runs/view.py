@@ -9,9 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from sys import intern
 from typing import Any, get_args
+
+from pydantic import ValidationError
 
 from gantry.api import labels, parse_timestamp
 from gantry.api.bridge import BridgeSpec, DestinationStatus
@@ -71,7 +74,8 @@ class RunView:
         """Reads what the API server sent. Raises ValidationError when the status is none of ours."""
         meta, spec = obj["metadata"], obj["spec"]
         status: Object = obj.get("status") or {}
-        finished = any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in status.get("conditions") or ())
+        end = next((c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None)
+        finished = end is not None
         state = status.get("state")
         return cls(
             namespace=intern(meta["namespace"]),
@@ -85,7 +89,7 @@ class RunView:
             backfill=intern(made) if (made := (meta.get("labels") or {}).get(labels.BACKFILL)) else None,
             state=intern(state) if state else None,
             finished=finished,
-            completed=_moment(status.get("completionTime")),
+            completed=_moment(status.get("completionTime") or (end or {}).get("lastTransitionTime")),
             cancel=spec.get("cancel", False),
             suspend=spec.get("suspend", False),
             priority=PRIORITIES[spec.get("priority", "Routine")],
@@ -106,7 +110,16 @@ class RunView:
 
     @property
     def parsed(self) -> RunSpec:
-        """The spec of an unfinished Run. Raises ValidationError when a newer version wrote fields this one does not know."""
+        """The spec of an unfinished Run, without what this version does not know. Raises ValidationError when it breaks a rule of the schema."""
+        return self._read[0]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Fields of the spec that this version does not know: a newer one wrote them."""
+        return self._read[1]
+
+    @property
+    def _read(self) -> tuple[RunSpec, tuple[str, ...]]:
         if self.spec is None:
             raise ValueError("a finished Run's spec is not kept")
         return _parse(self.spec)
@@ -130,8 +143,17 @@ def _has_findings(status: Object) -> bool:
 
 
 @lru_cache(maxsize=64)  # a Run is looked at several times in a row; parsing takes 0.2 ms
-def _parse(spec: bytes) -> RunSpec:
-    return RunSpec.model_validate_json(spec)
+def _parse(spec: bytes) -> tuple[RunSpec, tuple[str, ...]]:
+    try:
+        return RunSpec.model_validate_json(spec), ()
+    except ValidationError as error:
+        unknown = [one["loc"] for one in error.errors() if one["type"] == "extra_forbidden"]
+        if len(unknown) < error.error_count():
+            raise
+    body = json.loads(spec)
+    for *path, name in unknown:
+        del reduce(getitem, path, body)[name]
+    return RunSpec.model_validate(body), tuple(".".join(map(str, ("spec", *place))) for place in unknown)
 
 
 @dataclass(frozen=True, slots=True)

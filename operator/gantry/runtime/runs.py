@@ -194,10 +194,13 @@ class RunReconciler:
         job = await self._job(key, runs.job_name(key.name))
         notice = await self._job(key, runs.notice_name(key.name)) if runs.tells_failure(seen) else None
         pods: list[PodView] = []
-        async for page in self._kube.pages(PODS, key.namespace, selector=f"{labels.RUN}={key.name}"):
-            for pod in page:
-                self._store.observe(PODS.plural, pod, quiet=True)
-                pods.append(PodView.from_object(pod, now=seen.now))
+        # By the Job controller's label, for somebody may have taken ours.
+        names = ",".join(one.name for one in (job, notice) if one is not None)
+        for selector in (f"{labels.RUN}={key.name}", *([f"batch.kubernetes.io/job-name in ({names}),!{labels.RUN}"] if names else [])):
+            async for page in self._kube.pages(PODS, key.namespace, selector=selector):
+                for pod in page:
+                    self._store.observe(PODS.plural, pod, quiet=True)
+                    pods.append(PodView.from_object(pod, now=seen.now))
         return replace(seen, job=job, notice=notice, pods=tuple(pods), looked=True)
 
     async def _deliver(self, key: Key, errand: Deliver, seen: Observed) -> Observed | None:

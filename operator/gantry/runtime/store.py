@@ -197,7 +197,7 @@ class Store:
             self.pods.pop(key, None)  # what they told is in the status
         else:
             self.unfinished.add(key)
-            if self.complete and run.job_made and key not in self.pods and (before is None or before.finished):
+            if self.complete and key not in self.pods and (run.job_made if before is None else before.finished):
                 self.doubtful.add(key)
         self._run_changed(key, before, run)
         if run.finished and (before is None or not before.finished):

@@ -213,15 +213,17 @@ async def test_a_server_that_hangs_up_is_unavailable(server: Made) -> None:
     assert made.calls == [("get", "jobs", "none")]
 
 
-async def test_the_servers_wish_to_wait_is_everybodys(server: Made) -> None:
+@pytest.mark.parametrize(("code", "wish", "seconds"), [(429, "3", 3.0), (503, "3", 3.0), (503, "86400", 60.0)])
+async def test_the_servers_wish_to_wait_is_everybodys(server: Made, code: int, wish: str, seconds: float) -> None:
+    """A proxy's maintenance page may wish for a day; it is asked again after a minute."""
     made, kube = server
-    made.answer = says(429, {"message": "too many requests"}, **{"Retry-After": "3"})
+    made.answer = says(code, {"message": "too many requests"}, **{"Retry-After": wish})
     with pytest.raises(Unavailable) as caught:
         await kube.get(JOBS, "radiology", "x")
-    assert caught.value.retry_after == 3.0
+    assert caught.value.retry_after == seconds
     made.answer = says(200, {})
     await kube.get(JOBS, "radiology", "x")
-    assert made.slept == [pytest.approx(3.01)]
+    assert made.slept == [pytest.approx(seconds + 0.01)]
 
 
 async def test_the_token_is_read_anew_for_each_call(server: Made) -> None:

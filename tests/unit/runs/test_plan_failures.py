@@ -272,8 +272,8 @@ CASES = {
     ),
     "the kubelet does not admit the pod": Case(
         NOT_FINISHED.with_pod(phase="Failed", reason="UnexpectedAdmissionError", message="no healthy devices"),
-        RunReason.PUBLISH_FAILED,
-        f"pod {POD} ended before publish could report: UnexpectedAdmissionError: no healthy devices",
+        RunReason.NODE_REFUSED,
+        f"node unknown did not admit pod {POD}: UnexpectedAdmissionError: no healthy devices",
     ),
     "retries are used up": Case(
         a_run().with_template(retries=1).failed(1, publish=137).failed(3, publish=137),
@@ -360,7 +360,7 @@ def test_every_reason_a_run_can_fail_with_is_in_the_table() -> None:
     not_a_failure = {
         RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
         RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.SHADOW, RunReason.NOTIFIED, RunReason.NOTIFICATION_FAILED, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
-        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SENT, RunReason.COMMITTED,
+        RunReason.WAITING, RunReason.SUSPENDED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SENT, RunReason.COMMITTED, RunReason.FIELDS_UNKNOWN,
     }  # fmt: skip
     assert {case.want_reason for case in CASES.values()} == set(RunReason) - not_a_failure
 

@@ -131,6 +131,7 @@ CASES = {
         a_run().running().job_ended("SuccessCriteriaMet").looked_up(),
         want_state="Running",
         want=f"Executed False Running: pod {JOB}-pod1 runs; see `kubectl logs -n default {JOB}-pod1 -c detect`",
+        want_again_after=timedelta(minutes=1),
     ),
     "publish's receipt is there: the courier goes at once": Case(
         a_run().published(), (Deliver,), "Delivering", "Delivered False Delivering: pacs did not take the results yet; status.deliveries says why"
@@ -183,6 +184,21 @@ CASES = {
         want="Delivered False BridgeMissing: no OrthancBridge main in namespace default; delivery waits for it",
     ),
     "a Run that is being deleted is left alone": Case(a_run().deleting()),
+    "fields of a newer version: what they ask for would not be done": Case(
+        a_run().with_step(quantumCores=4),
+        want_state="Queued",
+        want="Admitted False FieldsUnknown: this version of Gantry does not know spec.template.steps.0.quantumCores; the Run waits for one that does",
+    ),
+    "a Job whose owner reference was taken away is known by the status": Case(
+        a_run().with_job_ref().with_job_of("Nobody", "nobody").running(),
+        want_state="Running",
+        want=f"Executed False Running: pod {JOB}-pod1 runs; see `kubectl logs -n default {JOB}-pod1 -c detect`",
+    ),
+    "a Run under way goes on without what an older operator does not know of its spec": Case(
+        a_run().with_step(quantumCores=4).running(),
+        want_state="Running",
+        want=f"Executed False Running: pod {JOB}-pod1 runs; see `kubectl logs -n default {JOB}-pod1 -c detect`",
+    ),
     "a finished Run keeps its Job for an hour": Case(a_run().job_ended("Complete").finished("Succeeded", ago=timedelta(minutes=59))),
     "then the Job goes": Case(a_run().job_ended("Complete").finished("Succeeded", ago=timedelta(hours=1)), (DeleteJob,)),
     "a failed Run keeps its Job for a day": Case(a_run().job_ended("Failed").finished("Failed", ago=timedelta(hours=23))),
