@@ -17,8 +17,7 @@ from tests.component.orthanc_server import OrthancServer, orthanc_server
 
 from gantry.api.run import Result
 from gantry.kube import PIPELINES, RUNS
-from gantry.routing import fingerprint
-from gantry.runs import FINDINGS_ATTACHMENT
+from gantry.runs import FINDINGS_ATTACHMENT, fingerprint
 
 NUMBERS = itertools.count(1)
 Object = dict[str, Any]

@@ -15,8 +15,7 @@ from tests.component.worker_pod import Pod, a_task, launcher
 
 from gantry.api.run import Result, RunStatus
 from gantry.orthanc import Credentials, Orthanc
-from gantry.routing import fingerprint
-from gantry.runs import FINDINGS_ATTACHMENT, Earlier, PublishReceipt, earlier
+from gantry.runs import FINDINGS_ATTACHMENT, Earlier, PublishReceipt, earlier, fingerprint
 from gantry.worker.patience import Patience
 from gantry.worker.upload import keep_findings
 

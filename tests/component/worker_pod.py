@@ -14,8 +14,7 @@ from tests.builders import RUN, changed
 from tests.component.orthanc_server import OrthancServer
 
 from gantry.api.run import RunSpec
-from gantry.routing import fingerprint
-from gantry.runs import FetchReceipt, PublishReceipt, Task, decode_fetch, decode_publish
+from gantry.runs import FetchReceipt, PublishReceipt, Task, decode_fetch, decode_publish, fingerprint
 
 ROOT = Path(__file__).parents[2]
 CREATED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

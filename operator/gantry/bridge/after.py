@@ -12,8 +12,7 @@ import structlog
 
 from gantry.api.matching import Priority
 from gantry.orthanc import NotFound, Orthanc, SeriesResource
-from gantry.routing import fingerprint
-from gantry.runs import run_name
+from gantry.runs import fingerprint, run_name
 
 from .facts import inquire
 from .host import Candidate, Decided, Faulted, Host, Outcome, RunRefused

@@ -14,8 +14,8 @@ import structlog
 
 from gantry.api.run import Trigger
 from gantry.orthanc import NotFound, Orthanc, SeriesResource, StudyResource
-from gantry.routing import Decision, fingerprint
-from gantry.runs import run_name
+from gantry.routing import Decision
+from gantry.runs import fingerprint, run_name
 
 from .completeness import Incomplete, age_and_count, age_of, as_sender_says, gives_up
 from .facts import Inquiry, inquire, is_own

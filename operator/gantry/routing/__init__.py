@@ -1,4 +1,4 @@
-"""Pure: does this study match a pipeline, which series, and why; and the fingerprint that makes the work unique.
+"""Pure: does this study match a pipeline, which series, and why.
 
 It must not talk to Orthanc or the API server, and reads no clock.
 """
@@ -8,7 +8,6 @@ from .decision import Decision, decide, decide_all
 from .errors import InvalidExpression, InvalidRequirement, InvalidRules
 from .facts import Known, Needs, SeriesFacts, StudyFacts
 from .findings import ConditionFailed, FindingsCondition, compile_findings_condition
-from .fingerprint import fingerprint
 from .requirements import Refusal
 from .rules import Rules, compile_rules
 from .view import SeriesDecision
@@ -32,5 +31,4 @@ __all__ = [
     "compile_rules",
     "decide",
     "decide_all",
-    "fingerprint",
 ]

@@ -8,6 +8,7 @@ from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
 from .fetching import ENDLESS, NOTHING, holds_for
+from .fingerprint import fingerprint
 from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import NOTICE_SECONDS, Installation, UnfitRun, job, notice_job
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
@@ -65,6 +66,7 @@ __all__ = [
     "decode_publish",
     "earlier",
     "failed",
+    "fingerprint",
     "finished_due",
     "followed",
     "holds_for",

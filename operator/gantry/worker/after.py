@@ -4,18 +4,16 @@ Nothing of it is optional: an application that was started because of findings m
 """
 
 import hashlib
-import time
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from gantry.api import RunReason
-from gantry.orthanc import InstanceFiles, NotFound, Orthanc, Transient
+from gantry.orthanc import InstanceFiles, NotFound, Orthanc
 from gantry.runs import FINDINGS_ATTACHMENT, Earlier
 
 from .layout import PlannedAfter, PlannedResult
-from .log import tell
 from .outcome import Stop
-from .patience import Patience, persistently
+from .patience import Patience, downloaded, persistently
 from .workspace import made, written
 
 
@@ -36,24 +34,17 @@ async def fetch_findings(after: Earlier, path: Path, orthanc: Orthanc, patience:
 
 
 def _result(run: str, one: PlannedResult, path: Path, files: InstanceFiles, patience: Patience) -> int:
-    failures = 0
-    while True:
-        try:
-            with path.open("wb", buffering=0) as file:
-                hashed = _Hashed(file)
-                size = files.download(one.result.orthanc_id, cast(BinaryIO, hashed))
-        except Transient as fault:
-            failures += 1
-            pause = patience.pause(failures, fault)
-            tell("download repeated", {"failures": failures, "fault": type(fault).__name__, "pause": pause})
-            time.sleep(pause)
-        except NotFound:
-            words = f"the {one.result.kind} of Run {run}, which this one follows, was deleted from Orthanc"
-            raise Stop(RunReason.STUDY_GONE, words, step="fetch") from None
-        else:
-            patience.succeeded()
-            break
-    if hashed.md5 != one.result.md5:
+    def once() -> tuple[int, str]:
+        with path.open("wb", buffering=0) as file:
+            hashed = _Hashed(file)
+            return files.download(one.result.orthanc_id, cast(BinaryIO, hashed)), hashed.md5
+
+    try:
+        size, md5 = downloaded(once, patience)
+    except NotFound:
+        words = f"the {one.result.kind} of Run {run}, which this one follows, was deleted from Orthanc"
+        raise Stop(RunReason.STUDY_GONE, words, step="fetch") from None
+    if md5 != one.result.md5:
         words = f"Orthanc holds other bytes now than the {one.result.kind} that Run {run}, which this one follows, left there"
         raise Stop(RunReason.INPUT_MISMATCH, words, step="fetch")
     path.chmod(0o644)

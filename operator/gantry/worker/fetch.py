@@ -10,7 +10,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -26,18 +26,16 @@ from gantry.orthanc import (
     OrthancError,
     SeriesResource,
     StudyResource,
-    Transient,
     Unreachable,
 )
-from gantry.routing import fingerprint
-from gantry.runs import Earlier, FetchReceipt, Task
+from gantry.runs import Earlier, FetchReceipt, Task, fingerprint
 
 from .after import fetch_findings, fetch_results
 from .dicom_json import IDENTITY, PATIENT_ID, NotDicomJson, encoded, parsed, text_of
 from .layout import Layout, PlannedFile, describe, lay_out
 from .log import peak_memory, tell
 from .outcome import Stop
-from .patience import Patience, persistently
+from .patience import Patience, downloaded, persistently
 from .workspace import FILE_MODE, PROGRAM_MODE, Workspace, emptied, made, written
 
 LAUNCHER = Path("/usr/local/bin/gantry-launcher")
@@ -161,7 +159,7 @@ def _download_all(layout: Layout, folder: Path, source: Source, root: str) -> di
                     one = next(work, None)
                 if one is None:
                     return
-                sizes[one.path] = _download(partial(fetched, files, one, folder / one.path), source.patience, over)
+                sizes[one.path] = downloaded(partial(fetched, files, one, folder / one.path), source.patience, over=over)
 
     threads = ThreadPoolExecutor(max_workers=source.connections, thread_name_prefix="fetch")
     running = [threads.submit(connection) for _ in range(source.connections)]
@@ -172,23 +170,6 @@ def _download_all(layout: Layout, folder: Path, source: Source, root: str) -> di
         over.set()
         threads.shutdown(wait=False, cancel_futures=True)
     return sizes
-
-
-def _download(once: Callable[[], int], patience: Patience, over: threading.Event) -> int:
-    """Bytes of the file, fetched again while there is patience."""
-    failures = 0
-    while True:
-        try:
-            size = once()
-        except Transient as fault:
-            failures += 1
-            pause = patience.pause(failures, fault)
-            tell("download repeated", {"failures": failures, "fault": type(fault).__name__, "pause": pause})
-            if over.wait(pause):
-                raise
-        else:
-            patience.succeeded()
-            return size
 
 
 def _file(files: InstanceFiles, one: PlannedFile, path: Path) -> int:

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from gantry.orthanc import Transient
 
+from .log import tell
+
 T = TypeVar("T")
 LIMIT = 300.0
 """Seconds without any success. A restart of Orthanc with its database takes seconds to 2 minutes, a node's reboot 2 to 4."""
@@ -57,6 +59,23 @@ async def persistently(ask: Callable[[], Awaitable[T]], patience: Patience) -> T
         except Transient as fault:
             failures += 1
             await asyncio.sleep(patience.pause(failures, fault))
+        else:
+            patience.succeeded()
+            return answer
+
+
+def downloaded(once: Callable[[], T], patience: Patience, *, over: threading.Event | None = None) -> T:
+    """The same where a thread may block. `over`: nobody waits for this download any more, the fault is raised."""
+    over, failures = over or threading.Event(), 0
+    while True:
+        try:
+            answer = once()
+        except Transient as fault:
+            failures += 1
+            pause = patience.pause(failures, fault)
+            tell("download repeated", {"failures": failures, "fault": type(fault).__name__, "pause": pause})
+            if over.wait(pause):
+                raise
         else:
             patience.succeeded()
             return answer

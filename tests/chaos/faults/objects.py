@@ -9,8 +9,7 @@ from tests.chaos.world import PIPELINE_NAME, pipeline, secret
 from tests.component.operator_process import wait
 
 from gantry.kube import JOBS, PIPELINES, RUNS
-from gantry.routing import fingerprint
-from gantry.runs import job_name, run_name
+from gantry.runs import fingerprint, job_name, run_name
 
 BUSY = (Stage.JOB, Stage.FETCH, Stage.STEP, Stage.PUBLISH)
 

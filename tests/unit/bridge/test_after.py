@@ -10,7 +10,7 @@ from tests.fake_orthanc import START, Clock, FakeOrthanc, identifier
 
 from gantry.bridge import AfterIntake, Candidate, Decided, First, Outcome, RunRefused, Started, Unsettled
 from gantry.orthanc import Unreachable
-from gantry.routing import fingerprint
+from gantry.runs import fingerprint
 
 RESULTS = ("2.25.1", "2.25.2")
 CT = requirement("Modality", "In", "CT")

@@ -10,7 +10,7 @@ from tests.fake_orthanc import START, identifier
 from gantry.api import InferenceRun
 from gantry.api.matching import PriorityClassNames
 from gantry.bridge import run_body
-from gantry.routing import fingerprint
+from gantry.runs import fingerprint
 
 STUDY = identifier("a")
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.builders import PIPELINE, changed
 
 from gantry.api import InferencePipeline
-from gantry.routing import Decision, InvalidRequirement, Refusal, SeriesFacts, StudyFacts, compile_rules, decide, fingerprint
+from gantry.routing import Decision, InvalidRequirement, Refusal, SeriesFacts, StudyFacts, compile_rules, decide
+from gantry.runs import fingerprint
 
 CT = SeriesFacts("ct", {"Modality": "CT", "SliceThickness": "1.25 ", "ImageType": "ORIGINAL\\PRIMARY\\AXIAL", "0019,\"ACME\",10": "7"}, 300)
 SCOUT = SeriesFacts("scout", {"Modality": "CT", "SliceThickness": "", "ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER"}, 2)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.unit.routing.test_cases import pipeline_of
 from tests.unit.routing.test_variables import ANYTHING, TAGS
 
-from gantry.routing import Decision, Known, SeriesFacts, StudyFacts, compile_rules, decide, decide_all, fingerprint
+from gantry.routing import Decision, Known, SeriesFacts, StudyFacts, compile_rules, decide, decide_all
+from gantry.runs import fingerprint
 
 EVERYTHING: dict[str, Any] = {
     "match": {"expression": "study.series.exists(s, s.?thickness.orValue(1.0) < 2.5) || study.tags.?StudyID.hasValue()"},
