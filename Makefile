@@ -40,7 +40,7 @@ test-unit: $(BIN)/.installed
 ## test-component: one room against the real thing (Orthanc, API server)
 test-component: $(BIN)/.installed
 	@cluster/prepare component
-	@$(BIN)/pytest -n 3 --dist loadfile tests/component
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/component
 
 ## test-launcher: the launcher's own tests
 test-launcher: $(BIN)/.installed

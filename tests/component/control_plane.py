@@ -63,19 +63,20 @@ def free_port() -> int:
     raise RuntimeError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
-@contextlib.contextmanager
-def running(name: str, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def begun(name: str, command: list[str], folder: Path) -> "subprocess.Popen[bytes]":
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+
+
+def end(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """The last one first, each given 10 s."""
+    for process in reversed(processes):
+        process.terminate()
         try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def wait_ready(url: str, ca: Path, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -97,6 +98,15 @@ def wait_ready(url: str, ca: Path, token: str, process: subprocess.Popen[bytes],
 @contextlib.contextmanager
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """Starts etcd and kube-apiserver in `folder` and ends them. Raises RuntimeError with the log when the server does not come up."""
+    plane, processes = started(folder)
+    try:
+        yield plane
+    finally:
+        end(processes)
+
+
+def started(folder: Path) -> "tuple[ControlPlane, list[subprocess.Popen[bytes]]]":
+    """The same for whoever ends them otherwise."""
     bin_folder = binaries()
     client, peer, port = free_port(), free_port(), free_port()
     token = secrets.token_hex(16)
@@ -118,19 +128,23 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
         "--disable-admission-plugins", "ServiceAccount",
     ]  # fmt: skip
     url, ca = f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt"
-    with running("etcd", etcd, folder), running("kube-apiserver", server, folder) as process:
-        wait_ready(url, ca, token, process, folder / "kube-apiserver.log")
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "test",
-                    "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": str(ca)}}],
-                    "users": [{"name": "admin", "user": {"token": token}}],
-                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-                }
-            )
+    processes = [begun("etcd", etcd, folder), begun("kube-apiserver", server, folder)]
+    try:
+        wait_ready(url, ca, token, processes[1], folder / "kube-apiserver.log")
+    except BaseException:
+        end(processes)
+        raise
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": str(ca)}}],
+                "users": [{"name": "admin", "user": {"token": token}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            }
         )
-        yield ControlPlane(url, ca, token, kubeconfig, bin_folder / "kubectl")
+    )
+    return ControlPlane(url, ca, token, kubeconfig, bin_folder / "kubectl"), processes
