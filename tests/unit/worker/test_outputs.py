@@ -1,4 +1,4 @@
-"""The limits of an output folder, each just kept and just broken; kinds of files are in tests/component/test_worker_publish.py."""
+"""The limits of an output folder, each just kept and just broken; kinds of files are in tests/component/publish/test_bad_outputs.py."""
 
 import os
 import tempfile
