@@ -81,7 +81,7 @@ bench: $(BIN)/.installed
 ## chaos: every fault under a stream of studies, nothing lost and nothing twice; SEED=, FAULTS="orthanc,pacs", STUDIES=, LONG=yes, MUTANTS=yes, CLUSTER=yes
 chaos: $(BIN)/.installed
 	@cluster/prepare $(if $(CLUSTER),e2e,component)
-	@$(if $(CLUSTER),GANTRY_PREPARED=yes cluster/sandbox) $(BIN)/python -m tests.chaos $(if $(CLUSTER),--cluster) --seed $(SEED) --faults "$(FAULTS)" --studies "$(or $(STUDIES),0)" $(if $(LONG),--long) $(if $(MUTANTS),--mutants)
+	@$(if $(CLUSTER),GANTRY_PREPARED=yes cluster/sandbox) $(BIN)/python -m tests.chaos $(if $(CLUSTER),--cluster) --seed $(SEED) --faults "$(FAULTS)" --studies "$(or $(STUDIES),0)" $(if $(LONG),--long) $(if $(MUTANTS),--mutants $(MUTANTS))
 
 ## cluster: the demo's cluster with all images; leaves build/kubeconfig
 cluster: $(BIN)/.installed

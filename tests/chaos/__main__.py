@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--studies", type=int, default=0, help="a fault; its own number without")
     parser.add_argument("--long", action="store_true", help="the long ones too")
     parser.add_argument("--cluster", action="store_true", help="the faults that need containers; inside cluster/sandbox only")
-    parser.add_argument("--mutants", action="store_true", help="plant defects and see that they are found")
+    parser.add_argument("--mutants", nargs="?", const="all", default="", help="plant all defects, or the one of that name, and see that they are found")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "chaos")
     chosen_options = parser.parse_args(arguments)
     chosen_options.folder = chosen_options.folder.resolve()
@@ -96,6 +96,8 @@ def mutants(options: argparse.Namespace) -> int:
     """Each in a world of its own."""
     found = {}
     for mutant, words in FINDS.items():
+        if options.mutants not in ("all", "yes", mutant):
+            continue
         print(f"planted: {mutant}\n{HEAD}", flush=True)
         with a_world(options.folder, mutant=mutant) as world:
             (outcome,) = go_through(world, chosen(words, long=True)[:1], options.seed, options.studies)

@@ -16,8 +16,6 @@ from tests.chaos.world import World
 
 GAP = (0.0, 1.2)
 """Seconds between two studies."""
-MOMENT_LIMIT = 90.0
-"""Seconds a moment is waited for; a fault before may hold the stream up for so long that it never comes."""
 LOOK = 0.25  # seconds between two looks at how far the studies are
 
 
@@ -69,7 +67,7 @@ def play(world: World, kind: type[Fault], seed: int, *, studies: int = 0) -> Out
     rng = random.Random(f"{seed} {kind.name}")
     moments, gaps = draw(kind, rng, count), [rng.uniform(*GAP) for _ in range(count)]
     fault = kind(world, rng)
-    stream = [world.study(f"{kind.name.replace(' ', '-').replace('/', '-')[:40]}-{seed}", number, images=kind.images) for number in range(count)]
+    stream = [world.study(f"{kind.name.replace(' ', '-').replace('/', '-')[:40]}-{seed}", number, images=kind.images_of(number)) for number in range(count)]
     fault.studies_of_episode = stream
     outcome = Outcome(kind.name, seed, studies=count)
     fault.prepare()
@@ -113,7 +111,7 @@ def _send(world: World, stream: list[Study], gaps: list[float], outcome: Outcome
 
 
 def _strike(world: World, fault: Fault, moment: Moment, stream: list[Study]) -> None:
-    deadline = time.monotonic() + MOMENT_LIMIT
+    deadline = time.monotonic() + fault.limit
     study = stream[moment.study]
     while not (study.sent_at and world.journal.stage(study.orthanc_id) >= moment.stage) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -54,8 +54,12 @@ class Fault(ABC):
     long: ClassVar[bool] = False
     """Left out unless asked for by name or by LONG=yes."""
     limit: ClassVar[float] = 180.0
-    """Seconds after the last fault in which every study must have ended."""
-    images: ClassVar[int] = 2
+    """Seconds after the last fault, and for a moment to come, in which that must have happened."""
+
+    @classmethod
+    def images_of(cls, number: int) -> int:
+        """How many images that study of the episode has."""
+        return 2
 
     def __init__(self, world: World, rng: random.Random) -> None:
         self.world, self.rng = world, rng

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.builders_slices import a_ct, uid
 
-LIMIT = 180.0  # seconds one study is tried; Orthanc is away for less in every fault
+LIMIT = 600.0  # seconds one study is tried; Orthanc is away for less in every fault, and 10,000 images take 2 to 5 minutes
 PAUSE = 0.2  # seconds between two tries
 
 

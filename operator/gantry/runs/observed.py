@@ -24,6 +24,8 @@ class Limits:
     """A registry's restart or a late pull secret mends within minutes; a wrong name never does."""
     container_config: timedelta = timedelta(minutes=1)
     """A secret applied just after the Run; the kubelet tries every few seconds."""
+    unnoticed: timedelta = timedelta(minutes=1)
+    """A step has ended badly and publish waits on: it takes a second to notice, on a crowded node with highdicom to load some ten."""
     keep_job: timedelta = timedelta(hours=1)
     """A succeeded Run's Job: its logs are rarely read, and 3,000 pods a namespace is what clusters are tested with."""
     keep_ended_job: timedelta = timedelta(minutes=1)

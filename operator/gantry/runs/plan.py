@@ -14,13 +14,16 @@ from gantry.api.run import DeliveryStatus, Failure, RunStatus
 
 from . import notice
 from . import status as words
-from .actions import Action, CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
+from .actions import CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
+from .ending import fail as _fail
+from .ending import jobs_end as _end_job
 from .failure import ended_but_for_others, failure_of, is_permanent, logs, never_started, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
 from .names import job_name
 from .observed import Observed
 from .receipt import PublishReceipt, failed
 from .telling import to_be_told
+from .unnoticed import step_ended_unnoticed, unnoticed_for
 from .view import PULL_PROBLEMS, PodView
 
 
@@ -274,7 +277,8 @@ def running(seen: Observed) -> Plan | None:
     pod = seen.pod
     if pod is None or not any(c.started for c in pod.containers):
         return None
-    return Plan(status=words.executing(seen, "Running", RunReason.RUNNING, f"pod {pod.name} runs; {logs(seen.run, pod, _first_step(seen))}"))
+    status = words.executing(seen, "Running", RunReason.RUNNING, f"pod {pod.name} runs; {logs(seen.run, pod, _first_step(seen))}")
+    return Plan(status=status, again_after=unnoticed_for(seen))
 
 
 def queued(seen: Observed) -> Plan | None:
@@ -306,6 +310,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     image_cannot_be_pulled,  # waits a while, then ImagePullFailed
     container_cannot_be_made,  # waits a while, then ContainerConfigInvalid
     deadline_exceeded,  # before the pod's own words: those only tell that it was killed
+    step_ended_unnoticed,  # waits a while, then the step's reason
     attempt_failed,  # the pod's reason, or goes on while retries are left
     pod_is_out_of_sight,  # -> LookUp, JobLost
     cannot_be_scheduled,  # waits
@@ -367,22 +372,6 @@ def _on_the_way(seen: Observed, deliveries: tuple[DeliveryStatus, ...]) -> tuple
         open_ = ", ".join(d.destination for d in deliveries if not d.final)
         return RunReason.SENT, f"sent; {open_} did not confirm yet; status.deliveries says what is waited for"
     return RunReason.DELIVERING, f"{', '.join(waiting)} did not take the results yet; status.deliveries says why"
-
-
-def _fail(seen: Observed, failure: Failure, *, end_job: bool = False) -> Plan:
-    """The end of a Run that did not succeed, if nobody is to be told. Its Job stays for the logs, unless it would go on."""
-    actions = _end_job(seen) if end_job else ()
-    if notice.wanted(seen, failure):
-        return Plan(actions, words.failing(seen, failure, patience=notice.waits_for_newer(seen, failure)), again_after=timedelta())
-    return Plan(actions, words.unsuccessful(seen, failure))
-
-
-def _end_job(seen: Observed) -> tuple[Action, ...]:
-    job = seen.own_job
-    if job is not None:
-        return (DeleteJob(job.name, job.uid), *notice.end(seen))
-    made = seen.run.status.job_ref if seen.run.status else None
-    return (*((DeleteJob(made.name, made.uid),) if made else ()), *notice.end(seen))
 
 
 def _troubled(seen: Observed, pod: PodView, failure: Failure, limit: timedelta) -> Plan:

@@ -55,9 +55,14 @@ class FetchContainer(Killed):
 
 
 class StepContainer(Killed):
+    """One that is killed before its launcher could say that it is there is told of as failed: nobody may wait for it until the timeout."""
+
     name = "cluster: step's container killed (kill -9)"
     stages = (Stage.SENT, Stage.JOB)
     words = ("/gantry/bin/launcher",)
+
+    def ends(self, study: Study) -> tuple[End, ...]:
+        return (*WELL, failed("StepFailed"))
 
 
 class PublishContainer(Killed):

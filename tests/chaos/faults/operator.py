@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from tests.chaos.fault import Fault
 from tests.chaos.journal import Stage
-from tests.chaos.proxy import Asked
+from tests.chaos.proxy import Asked, Spoilt
 from tests.chaos.stream import Study
 
 
@@ -45,18 +45,20 @@ class OperatorAwayBeyondLookback(Fault):
     def prepare(self) -> None:
         self.world.hospital.apply(self.world.bridge(lookback="1m"))
         self.world.is_ready()
-        self.world.api_proxy.observers.append(self._asked)
+        self.world.api_proxy.rule = self._asked
 
-    def _asked(self, asked: Asked) -> None:
+    def _asked(self, asked: Asked) -> Spoilt | None:
         if asked.method == "POST" and asked.path.endswith("/inferenceruns") and not self.struck:
             self.struck += 1
             self.world.operator.kill()
+            return Spoilt(status=503)  # it is not passed on, and nobody hears the answer
+        return None
 
     def strike(self, study: Study) -> None:
         """At the first Run of the episode, wherever that is."""
 
     def heal(self) -> None:
-        self.world.api_proxy.observers.remove(self._asked)
+        self.world.api_proxy.rule = None
         self.world.operator.kill()
         self.world.operator.start(ready=False)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from tests.builders_runs import NAME, RunBuilder, a_receipt, a_run, a_state, an_end, sent, undelivered
+from tests.builders_runs import NAME, RunBuilder, a_receipt, a_run, a_state, an_end, sent, told, undelivered
 
 from gantry.api import RunReason
 from gantry.runs import DeleteJob, FetchReceipt, failed, job_name, plan
@@ -125,6 +125,22 @@ CASES = {
         RunReason.CONTAINER_CONFIG,
         'detect cannot be made: secret "licence" not found; check its secrets, keys and user',
         want_step="detect",
+        want_job_deleted=True,
+    ),
+    "a step killed before its launcher could lock the barrier leaves publish waiting, so after a minute the Job is ended": Case(
+        a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=a_state("running", startedAt=told(3))).at(65),
+        RunReason.STEP_FAILED,
+        "step detect ended with exit code 137; see `kubectl logs -n default chest-ct-nodules-abcdefghijklm-1-pod1 -c detect`",
+        want_step="detect",
+        want_code=137,
+        want_job_deleted=True,
+    ),
+    "a memory limit that is too small even for the launcher": Case(
+        a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, reason="OOMKilled", started=5, finished=5), publish=a_state("running", startedAt=told(3))).at(65),
+        RunReason.OUT_OF_MEMORY,
+        "step detect was killed at its memory limit; raise resources.limits.memory of the step",
+        want_step="detect",
+        want_code=137,
         want_job_deleted=True,
     ),
     "a container that never ran leaves publish waiting, so the Job is ended": Case(

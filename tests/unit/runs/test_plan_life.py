@@ -109,6 +109,7 @@ CASES = {
         a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(1), publish=a_state("running", startedAt=told(3))),
         want_state="Running",
         want=f"Executed False Running: pod {JOB}-pod1 runs; see `kubectl logs -n default {JOB}-pod1 -c detect`",
+        want_again_after=timedelta(seconds=57),
     ),
     "an attempt failed and a retry is left": Case(
         a_run().failed(1, publish=137),
