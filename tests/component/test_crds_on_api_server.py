@@ -10,6 +10,11 @@ from tests.component.control_plane import ControlPlane
 STEP = "spec.template.steps.0"
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "certificates for an address without TLS": (changed(BRIDGE, "spec.tls", {"caSecretRef": {"name": "ca", "key": "ca.crt"}}), "tls needs a url that begins with https://"),
+    "certificates that name none": (
+        changed(changed(BRIDGE, "spec.url", "https://orthanc:8043"), "spec.tls", {}), "tls names caSecretRef, clientCertificateSecretRef or both",
+    ),
+    "no place to fetch": (changed(BRIDGE, "spec.limits", {"concurrentFetches": 0}), "greater than or equal to 1"),
     "credentials in the url": (changed(BRIDGE, "spec.url", "http://user:pw@orthanc:8042"), "put credentials into credentialsSecretRef"),
     "a url that is none": (changed(BRIDGE, "spec.url", "orthanc:8042"), "spec.url"),
     "a poll interval that would be a storm": (changed(BRIDGE, "spec.watch.pollInterval", "10ms"), "pollInterval is 200ms to 60s"),

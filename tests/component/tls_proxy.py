@@ -1,7 +1,8 @@
 """A proxy that ends TLS before a server, as hospitals put it before their archives: plain TCP behind it, a certificate of the test's before it."""
 
-import asyncio
 import contextlib
+import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
@@ -10,43 +11,53 @@ from tests.component.certificates import Certificates
 
 
 @contextlib.contextmanager
-def tls_proxy(port: int, own: Certificates) -> Iterator[int]:
-    """Forwards to `port` of the loopback; gives its own port."""
-    loop, ports = asyncio.new_event_loop(), list[int]()
+def tls_proxy(port: int, own: Certificates, *, asks: bool = False) -> Iterator[int]:
+    """Forwards to `port` of the loopback; gives its own port. `asks`: for nobody who has no certificate of the same authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(own.certificate, own.key)
+    if asks:
+        context.load_verify_locations(own.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
 
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner, outer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_pump(reader, outer), _pump(inner, writer))
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError), context.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False) as outer:
+                if _shakes_hands(outer):
+                    with socket.create_connection(("127.0.0.1", port)) as inner:
+                        back = threading.Thread(target=_pump, args=(inner, outer), daemon=True)
+                        back.start()
+                        _pump(outer, inner)
+                        back.join()
 
-    async def serve() -> asyncio.Server:
-        server = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
-        ports.append(server.sockets[0].getsockname()[1])
-        return server
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
 
-    async def end(server: asyncio.Server) -> None:
-        server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    with Server(("127.0.0.1", 0), Forward) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
 
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
+
+def _shakes_hands(outer: ssl.SSLSocket) -> bool:
+    """If not, what the client sends is read all the same: a close with something unread would overtake the alert that says why."""
     try:
-        yield ports[0]
-    finally:
-        asyncio.run_coroutine_threadsafe(end(server), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        outer.do_handshake()
+    except ssl.SSLError:
+        outer.settimeout(5)
+        while socket.socket.recv(outer, 65536):
+            pass
+        return False
+    return True
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):  # whoever breaks off: the other side is closed, which is all that a proxy can tell
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Until the source ends, or either breaks off: the other side is closed, which is all that a proxy can tell."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)

@@ -83,6 +83,15 @@ class Reference(Part):
     """Name of the object in the same namespace."""
 
 
+class SecretKey(Part):
+    """A key of a secret."""
+
+    name: Name
+    """Name of the secret."""
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+    """Key within it."""
+
+
 class Code(Part):
     """A coded concept (PS3.3 section 8.8, PS3.16)."""
 

@@ -14,6 +14,7 @@ from .base import (
     Part,
     Reference,
     Resource,
+    SecretKey,
     Timestamp,
     cel,
     list_map,
@@ -73,6 +74,20 @@ ServiceURL = Annotated[
     ),
 ]
 """Where a service begins; credentials have a secret of their own."""
+
+
+class Tls(Part):
+    """Certificates for an Orthanc that is reached by https. Read again each minute, by a Run's pod when it starts."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule("has(self.caSecretRef) || has(self.clientCertificateSecretRef)", "tls names caSecretRef, clientCertificateSecretRef or both")
+        )
+    }
+    ca_secret_ref: SecretKey | None = None
+    """Authorities in PEM, one of which has signed Orthanc's certificate. Absent: those of Gantry's images, which know public ones."""
+    client_certificate_secret_ref: Reference | None = None
+    """Secret of type kubernetes.io/tls (keys tls.crt, tls.key): what Gantry shows to an Orthanc that verifies its peers (SslVerifyPeers)."""
 
 
 class DicomNode(Part):
@@ -165,10 +180,13 @@ class Sender(Part):
 class BridgeSpec(Part):
     """What the bridge follows and where results can go."""
 
+    model_config = {"json_schema_extra": cel(rule("!has(self.tls) || self.url.startsWith('https://')", "tls needs a url that begins with https://"))}
     url: ServiceURL
     """Base address of Orthanc's REST API, for example http://orthanc:8042."""
     credentials_secret_ref: Reference | None = None
     """Secret of type kubernetes.io/basic-auth (keys username, password) for Orthanc. Strongly advised."""
+    tls: Tls | None = None
+    """For an Orthanc whose certificate is of an own authority, or that asks for one of us."""
     watch: Watch = Watch()
     """How Orthanc is followed."""
     limits: Limits = Limits()

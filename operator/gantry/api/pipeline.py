@@ -17,6 +17,7 @@ from .base import (
     Quantity,
     Reference,
     Resource,
+    SecretKey,
     StepName,
     Text,
     Timestamp,
@@ -40,15 +41,6 @@ class Input(Part):
     """Selects series."""
     content: Literal["Full", "Metadata"] = "Full"
     """Metadata: DICOM JSON without pixel data and other bulk data; no pixel leaves Orthanc, whose DICOMweb plugin it needs. For dose monitoring."""
-
-
-class SecretKey(Part):
-    """A key of a secret."""
-
-    name: Name
-    """Name of the secret."""
-    key: Annotated[str, Field(min_length=1, max_length=253)]
-    """Key within it."""
 
 
 class EnvSource(Part):

@@ -12,6 +12,10 @@ class BridgeReason(StrEnum):
     """No connection, no name or no answer in time. Check spec.url, DNS, NetworkPolicy and that Orthanc runs."""
     SERVER_FAULT = "ServerFault"
     """Orthanc or a proxy before it answers with an error. Look into its log."""
+    CERTIFICATE_UNTRUSTED = "CertificateUntrusted"
+    """Orthanc's certificate does not verify, or Orthanc does not take ours. Check spec.tls, and the name in spec.url."""
+    TLS_SECRET_MISSING = "TlsSecretMissing"  # noqa: S105 - a reason, not a secret
+    """A secret named in spec.tls does not exist, lacks its key, or holds no certificate in PEM."""
     AUTHENTICATED = "Authenticated"
     """The credentials are accepted."""
     UNAUTHORIZED = "Unauthorized"

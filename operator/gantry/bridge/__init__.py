@@ -8,6 +8,7 @@ from .backfill import Backfill, BackfillHost, Ground
 from .backfill_status import Problem, over, suspended_status
 from .completeness import age_and_count, age_of, gives_up
 from .condition import CHECK, findings_document, findings_refusal
+from .dated import dated
 from .destinations import Login, node_of, sender_node, server_of
 from .facts import Inquiry, asks_series_one_by_one, inquire, is_own
 from .follower import Follower
@@ -63,6 +64,7 @@ __all__ = [
     "age_and_count",
     "age_of",
     "asks_series_one_by_one",
+    "dated",
     "findings_document",
     "findings_refusal",
     "gives_up",

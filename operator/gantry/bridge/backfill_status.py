@@ -5,13 +5,11 @@ Pure: the time comes in, nothing is read or written. A condition keeps its trans
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
 
 from gantry.api import BackfillReason, Condition, timestamp
 from gantry.api.backfill import BackfillSpec, BackfillStatus, Counts, Cursor, State
 
-Status = Literal["True", "False"]
-MESSAGE_LENGTH = 1024
+from .dated import Status, dated
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +151,8 @@ def _result(progress: Progress) -> str:
 
 
 def _dated(one: _Condition, before: BackfillStatus | None, generation: int, now: datetime) -> Condition:
-    old = next((c for c in (before.conditions if before else None) or () if c.type == one.type), None)
-    since = old.last_transition_time if old and old.status == one.status else timestamp(now)
-    return Condition(
-        type=one.type,
-        status=one.status,
-        reason=one.reason.value,
-        message=one.message[:MESSAGE_LENGTH],
-        last_transition_time=since,
-        observed_generation=generation,
-    )
+    known = before.conditions if before else None
+    return dated(one.type, one.status, one.reason.value, one.message, before=known, generation=generation, now=now)
 
 
 def _moment(text: str | None) -> datetime | None:

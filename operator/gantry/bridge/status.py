@@ -5,16 +5,13 @@ Pure: the time comes in, nothing is read or written. A condition keeps its trans
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from gantry.api import BridgeReason, Condition, timestamp
 from gantry.api.bridge import BridgeStatus, OrthancInfo
-from gantry.orthanc import OrthancError, Permanent, ServerFault, SystemInfo, Unauthorized
+from gantry.orthanc import OrthancError, Permanent, ServerFault, SystemInfo, Unauthorized, Untrusted
 
+from .dated import Status, dated
 from .destinations import Kept
-
-Status = Literal["True", "False", "Unknown"]
-MESSAGE_LENGTH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,11 @@ def compose(before: BridgeStatus | None, seen: Knowledge, now: datetime) -> Brid
 
 
 def held_status(before: BridgeStatus | None, *, generation: int, reason: BridgeReason, message: str, now: datetime) -> BridgeStatus:
-    """Status of a bridge that is not followed at all (suspended, or its secret is missing): Ready is False, everything learnt is kept."""
+    """Status of a bridge that is not followed at all (suspended, or a secret is missing): Ready is False, everything learnt is kept."""
     kept = [one for one in (before.conditions if before else None) or () if one.type != "Ready"]
-    if reason is BridgeReason.SECRET_MISSING:
-        kept = [one for one in kept if one.type != "Authenticated"]
-        kept.append(_dated(_Condition("Authenticated", "False", reason, message), before, generation, now))
+    if (lost := {BridgeReason.SECRET_MISSING: "Authenticated", BridgeReason.TLS_SECRET_MISSING: "Reachable"}.get(reason)) is not None:
+        kept = [one for one in kept if one.type != lost]
+        kept.append(_dated(_Condition(lost, "False", reason, message), before, generation, now))
     ready = _dated(_Condition("Ready", "False", reason, message), before, generation, now)
     return (before or BridgeStatus()).model_copy(update={"observed_generation": generation, "conditions": [*kept, ready]})
 
@@ -94,10 +91,8 @@ def _reachable(seen: Knowledge) -> _Condition | None:
             return _Condition("Reachable", "True", BridgeReason.REACHABLE, "") if seen.system else None
         case Unauthorized():
             return _Condition("Reachable", "True", BridgeReason.REACHABLE, "")
-        case ServerFault() | Permanent():
-            return _Condition("Reachable", "False", BridgeReason.SERVER_FAULT, str(seen.fault))
         case _:
-            return _Condition("Reachable", "False", BridgeReason.UNREACHABLE, str(seen.fault))
+            return _Condition("Reachable", "False", _fault_reason(seen.fault), str(seen.fault))
 
 
 def _authenticated(seen: Knowledge) -> _Condition | None:
@@ -149,20 +144,12 @@ def _fault_reason(fault: OrthancError) -> BridgeReason:
         return BridgeReason.UNAUTHORIZED
     if isinstance(fault, (ServerFault, Permanent)):
         return BridgeReason.SERVER_FAULT
-    return BridgeReason.UNREACHABLE
+    return BridgeReason.CERTIFICATE_UNTRUSTED if isinstance(fault, Untrusted) else BridgeReason.UNREACHABLE
 
 
 def _dated(one: _Condition, before: BridgeStatus | None, generation: int, now: datetime) -> Condition:
-    old = next((c for c in (before.conditions if before else None) or () if c.type == one.type), None)
-    since = old.last_transition_time if old and old.status == one.status else timestamp(now)
-    return Condition(
-        type=one.type,
-        status=one.status,
-        reason=one.reason.value,
-        message=one.message[:MESSAGE_LENGTH],
-        last_transition_time=since,
-        observed_generation=generation,
-    )
+    known = before.conditions if before else None
+    return dated(one.type, one.status, one.reason.value, one.message, before=known, generation=generation, now=now)
 
 
 def _info(system: SystemInfo | None) -> OrthancInfo | None:

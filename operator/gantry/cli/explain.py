@@ -178,4 +178,4 @@ async def _runs(kube: Kube, namespaces: Sequence[str], study: str) -> tuple[Obje
 
 
 def _connect(place: Source) -> Orthanc:
-    return Orthanc(place.url, credentials=place.credentials, connections=AT_ONCE)
+    return Orthanc(place.url, credentials=place.credentials, trust=place.trust, connections=AT_ONCE)

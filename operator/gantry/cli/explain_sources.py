@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gantry.api import InferencePipeline, OrthancBridge, PipelineReason
 from gantry.api.pipeline import PipelineSpec
 from gantry.kube import BRIDGES, PIPELINES, Kube, NotFound, NotPermitted
-from gantry.orthanc import Credentials, OrthancError, Transient, Unauthorized
+from gantry.orthanc import Credentials, OrthancError, Transient, Trust, Unauthorized, UnfitCertificate, Untrusted
 from gantry.routing import InvalidRules, Rules, compile_rules
 
 from .cluster import asked, namespace_of
@@ -44,6 +44,8 @@ class Source:
 
     url: str
     credentials: Credentials | None
+    trust: Trust | None
+    """Of a bridge in the cluster; without one the system's authorities count."""
     pipelines: tuple[Asked, ...]
     bridge: OrthancBridge | None = None
     bridge_name: str = ""
@@ -57,7 +59,7 @@ class Source:
         where = f"bridge {self.bridge_name} at {self.url}" if self.in_cluster else self.url
         if isinstance(error, Unauthorized) and not self.in_cluster:
             return Failure(f"{where} refuses the credentials; set {USERNAME} and {PASSWORD} ({error})")
-        if isinstance(error, Transient) and self.in_cluster:
+        if isinstance(error, Transient) and self.in_cluster and not isinstance(error, Untrusted):
             host, port = urlsplit(self.url).hostname or "", urlsplit(self.url).port or 80
             service, _, rest = host.partition(".")
             namespace = rest.partition(".")[0] or self.namespace
@@ -85,7 +87,7 @@ def sources(wanted: Wanted) -> tuple[Source, ...]:
         chosen = _chosen([_from_file(one, None) for one in written if isinstance(one.resource, InferencePipeline)], wanted)
         bridges, credentials = _bridges(written), _from_environment()
         return tuple(
-            Source(wanted.url, credentials, asks, bridge=bridges.get(name), bridge_name=name) for (_, name), asks in _by_bridge(chosen).items()
+            Source(wanted.url, credentials, None, asks, bridge=bridges.get(name), bridge_name=name) for (_, name), asks in _by_bridge(chosen).items()
         )
     place = namespace_of(wanted.namespace)
     return asked(lambda kube: _with_cluster(kube, wanted, written, place))
@@ -111,7 +113,8 @@ async def _source(kube: Kube, namespace: str, name: str, own: OrthancBridge | No
     bridge = own or await _bridge(kube, namespace, name)
     given = _from_environment() if url else None
     credentials = given or await _secret(kube, namespace, bridge)
-    return Source(url or bridge.spec.url, credentials, asks, bridge=bridge, bridge_name=name, in_cluster=url is None, namespace=namespace)
+    trust = await _trust(kube, namespace, bridge)
+    return Source(url or bridge.spec.url, credentials, trust, asks, bridge=bridge, bridge_name=name, in_cluster=url is None, namespace=namespace)
 
 
 async def orthanc_of(kube: Kube, namespace: str, bridge: str, url: str | None) -> Source:
@@ -141,15 +144,40 @@ async def _secret(kube: Kube, namespace: str, bridge: OrthancBridge) -> Credenti
     if reference is None:
         return None
     instead = f"or give --orthanc-url and set {USERNAME} and {PASSWORD}"
+    username, password = await _keys(kube, namespace, reference.name, ("username", "password"), "the bridge's credentials", instead)
+    return Credentials(username, password)
+
+
+async def _trust(kube: Kube, namespace: str, bridge: OrthancBridge) -> Trust | None:
+    tls = bridge.spec.tls
+    if tls is None:
+        return None
+    instead = "or give --orthanc-url, and -f for pipelines: then SSL_CERT_FILE names the authorities"
+    ca, certificate, key = "", "", ""
+    if tls.ca_secret_ref is not None:
+        (ca,) = await _keys(kube, namespace, tls.ca_secret_ref.name, (tls.ca_secret_ref.key,), "the bridge's authorities", instead)
+    if tls.client_certificate_secret_ref is not None:
+        name = tls.client_certificate_secret_ref.name
+        certificate, key = await _keys(kube, namespace, name, ("tls.crt", "tls.key"), "the bridge's client certificate", instead)
+    made = Trust(ca, certificate, key)
     try:
-        data = await kube.read_secret(namespace, reference.name)
+        made.context()
+    except UnfitCertificate as error:
+        raise Failure(f"spec.tls of the bridge in namespace {namespace}: {error}; mend the secret, {instead}") from error
+    return made
+
+
+async def _keys(kube: Kube, namespace: str, name: str, keys: tuple[str, ...], what: str, instead: str) -> tuple[str, ...]:
+    """Values of a secret. Raises Failure."""
+    try:
+        data = await kube.read_secret(namespace, name)
     except NotFound as error:
-        raise Failure(f"namespace {namespace} has no secret {reference.name} with the bridge's credentials; create it, {instead}") from error
+        raise Failure(f"namespace {namespace} has no secret {name} with {what}; create it, {instead}") from error
     except NotPermitted as error:
-        raise Failure(f"you may not read the secret {reference.name} in namespace {namespace}; have it granted, {instead}") from error
-    if not (data.get("username") and data.get("password")):
-        raise Failure(f"secret {reference.name} in namespace {namespace} lacks username or password; mend it, {instead}")
-    return Credentials(data["username"], data["password"])
+        raise Failure(f"you may not read the secret {name} in namespace {namespace}; have it granted, {instead}") from error
+    if not all(data.get(key) for key in keys):
+        raise Failure(f"secret {name} in namespace {namespace} lacks {' or '.join(keys)}; mend it, {instead}")
+    return tuple(data[key] for key in keys)
 
 
 def _from_file(one: Written, namespace: str | None) -> Asked:

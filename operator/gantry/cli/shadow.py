@@ -179,7 +179,7 @@ def _reports(run: Object) -> list[str]:
 async def _pairs(runs: _Runs) -> list[Pair]:
     source = runs.source
     try:
-        async with Orthanc(source.url, credentials=source.credentials, connections=AT_ONCE) as orthanc:
+        async with Orthanc(source.url, credentials=source.credentials, trust=source.trust, connections=AT_ONCE) as orthanc:
             mine, others = [await _sides(orthanc, found) for found in (runs.shadow_runs, runs.active_runs)]
     except OrthancError as error:
         raise source.failure(error) from error

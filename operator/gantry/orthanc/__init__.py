@@ -15,6 +15,7 @@ from .errors import (
     Transient,
     Unauthorized,
     Unreachable,
+    Untrusted,
     harmless,
 )
 from .files import InstanceFiles
@@ -33,6 +34,7 @@ from .models import (
     StudyResource,
     SystemInfo,
 )
+from .trust import Trust, UnfitCertificate
 
 __all__ = [
     "COMPUTED_LEVEL",
@@ -61,8 +63,11 @@ __all__ = [
     "SystemInfo",
     "TooSlow",
     "Transient",
+    "Trust",
     "Unauthorized",
+    "UnfitCertificate",
     "Unreachable",
+    "Untrusted",
     "harmless",
     "keyword_of",
     "modality_name",

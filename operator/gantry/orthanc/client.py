@@ -18,6 +18,7 @@ from .elements import READABLE, flat, readable
 from .errors import NotFound, Permanent, Refused, Unauthorized
 from .http import Connection, Credentials, Params
 from .places import Places, part
+from .trust import Trust
 
 
 class Orthanc(Places):
@@ -28,6 +29,7 @@ class Orthanc(Places):
         url: str,
         *,
         credentials: Credentials | None = None,
+        trust: Trust | None = None,
         connections: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -35,7 +37,7 @@ class Orthanc(Places):
         self._dicom_web: str | None = None
         self.features: frozenset[str] = frozenset()
         """What the server said it can do when it was last asked by `system`; nothing before."""
-        self._http = Connection(url, credentials=credentials, connections=connections, transport=transport, sleep=sleep)
+        self._http = Connection(url, credentials=credentials, trust=trust, connections=connections, transport=transport, sleep=sleep)
 
     async def __aenter__(self) -> Self:
         return self

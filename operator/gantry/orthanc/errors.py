@@ -3,6 +3,7 @@
     OrthancError                 the one class to catch
     ├── Transient                the same request may work later
     │   ├── Unreachable          no connection, no name, or the connection broke off
+    │   │   └── Untrusted        a certificate does not verify, the server's or ours; works again once one is replaced
     │   ├── TooSlow              no connection or no answer in time
     │   └── ServerFault          Orthanc or a proxy before it answered 5xx or 429
     └── Permanent                the same request will never work
@@ -36,6 +37,10 @@ class Transient(OrthancError):
 
 class Unreachable(Transient):
     """No connection could be made, or it broke off."""
+
+
+class Untrusted(Unreachable):
+    """One side does not believe the other's certificate."""
 
 
 class TooSlow(Transient):

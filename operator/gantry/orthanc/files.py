@@ -9,13 +9,13 @@ It must not list, choose or retry beyond a connection that Orthanc closed while 
 import base64
 import http.client
 import io
-import ssl
 from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import quote, urlsplit
 
 from .errors import NotFound, OrthancError, Refused, ServerFault, TooSlow, Unauthorized, Unreachable
 from .http import CONNECT_TIMEOUT, TRANSFER_TIMEOUT, Credentials
+from .trust import Trust, context_for, fault_of
 
 BUFFER = 1 << 20
 """Bytes read at once: a CT slice in one call. The whole memory of a connection."""
@@ -26,11 +26,13 @@ LARGEST_METADATA = 16 << 20
 class InstanceFiles:
     """One kept-alive connection to one Orthanc. Not for two threads at once; use it with `with`."""
 
-    def __init__(self, url: str, *, credentials: Credentials | None = None, timeout: float = TRANSFER_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, *, credentials: Credentials | None = None, trust: Trust | None = None, timeout: float = TRANSFER_TIMEOUT
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refused("the address of Orthanc must begin with http:// or https:// and name a host")
-        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._context, self._host, self._port = context_for(url, trust), parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/")
         self._timeout = timeout
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "gantry"}
@@ -87,6 +89,8 @@ class InstanceFiles:
         except TimeoutError as error:
             raise TooSlow(f"{shown}: no answer in time; Orthanc may be out of HTTP threads (HttpThreadsCount) or stopped") from error
         except (OSError, http.client.HTTPException) as error:
+            if (fault := fault_of(error)) is not None:
+                raise type(fault)(f"{shown}: {fault}") from error
             raise Unreachable(f"{shown}: {type(error).__name__}; check the address, DNS and that Orthanc runs") from error
 
     def _ask(self, path: str, accept: str) -> http.client.HTTPResponse:
@@ -97,8 +101,8 @@ class InstanceFiles:
 
     def _connect(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection
-        if self._secure:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT, context=ssl.create_default_context())
+        if self._context:
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT, context=self._context)
         else:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT)
         connection.connect()

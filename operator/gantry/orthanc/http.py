@@ -5,6 +5,7 @@ It knows nothing of studies or jobs (that is `client.py`) and holds no policy be
 
 import contextlib
 import json
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 
 from .errors import NotFound, OrthancError, Refused, ServerFault, TooSlow, Transient, Unauthorized, Unreachable, harmless
+from .trust import Trust, context_for, fault_of
 
 # Orthanc closes idle connections after 1 s (Keep-Alive: timeout=1). Polls each second: 7 of 320 failed at httpx's 5.0, none at 0.5.
 KEEPALIVE_EXPIRY = 0.5
@@ -35,13 +37,14 @@ class Credentials:
 
 
 class Connection:
-    """Kept-alive connections to one server. `transport` replaces the network in tests."""
+    """Kept-alive connections to one server. `transport` replaces the network in tests. Raises UnfitCertificate when `trust` is none."""
 
     def __init__(
         self,
         url: str,
         *,
         credentials: Credentials | None,
+        trust: Trust | None,
         connections: int,
         transport: httpx.AsyncBaseTransport | None,
         sleep: Callable[[float], Awaitable[None]],
@@ -59,7 +62,7 @@ class Connection:
             trust_env=False,
             follow_redirects=False,
             # Reading the certificates takes 50 ms, a tenth of what a Run's containers compute; a server without TLS has none to check.
-            verify=not url.startswith("http://"),
+            verify=context_for(url, trust) or False,
         )
 
     async def aclose(self) -> None:
@@ -142,7 +145,9 @@ def _faults(path: str) -> Any:
         if isinstance(error, httpx.ConnectTimeout):
             raise TooSlow(f"no connection within {CONNECT_TIMEOUT:g} s; check the address, NetworkPolicy and that Orthanc runs") from error
         raise TooSlow(f"{path}: no answer in time; Orthanc may be out of HTTP threads (HttpThreadsCount) or stopped") from error
-    except (httpx.TransportError, httpx.DecodingError) as error:
+    except (httpx.TransportError, httpx.DecodingError, ssl.SSLError) as error:  # httpx lets an alert after the handshake of TLS 1.3 through
+        if (fault := fault_of(error)) is not None:
+            raise type(fault)(f"{path}: {fault}") from error
         words = harmless(str(error)) or type(error).__name__
         raise Unreachable(f"{path}: {words}; check the address, DNS and that Orthanc runs") from error
     except (httpx.InvalidURL, httpx.StreamError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gantry.api import API_VERSION, RunReason, labels, parse_duration
+from gantry.api.bridge import Tls
 from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
 from gantry.api.run import InferenceRun, RunSpec
 
@@ -31,6 +32,10 @@ KEEP_NOTICE = 24 * 3600
 """Seconds its Job is kept for its logs."""
 TASK_LIMIT = 120_000
 """Bytes; Linux takes at most 128 KiB in one variable (MAX_ARG_STRLEN), the rest is its name and slack."""
+TLS_FOLDER = "/gantry/tls"
+"""Certificates of the bridge's spec.tls, in fetch and publish; no step sees them."""
+CA, CERTIFICATE, PRIVATE_KEY = "ca.crt", "tls.crt", "tls.key"
+"""Files in it; the last two are also the keys of a secret of type kubernetes.io/tls."""
 FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """fetch stays below 100 MB for any study (docs/benchmarks.md); the limit leaves room for page cache counted by the cgroup."""
 SHARED_MEMORY = "1Gi"
@@ -61,7 +66,7 @@ def job(
     """
     spec = run.parsed
     environment = _worker_environment(run, spec, bridge, installation, after, predecessors)
-    worker = _Worker(installation, environment, spec.template.scheduling.workspace)
+    worker = _Worker(installation, environment, spec.template.scheduling.workspace, bridge.spec.tls)
     marks = _marks(run)
     return {
         "apiVersion": "batch/v1",
@@ -90,7 +95,7 @@ def notice_job(run: RunView, bridge: BridgeView, installation: Installation, rea
     """
     spec, marks = run.parsed, _marks(run)
     workspace = spec.template.scheduling.workspace
-    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation, not_performed=reason), workspace)
+    worker = _Worker(installation, _worker_environment(run, spec, bridge, installation, not_performed=reason), workspace, bridge.spec.tls)
     scheduling = {
         "tolerations": spec.template.scheduling.tolerations,
         "priorityClassName": _priority_class(spec),
@@ -99,7 +104,7 @@ def notice_job(run: RunView, bridge: BridgeView, installation: Installation, rea
     pod = {
         **_POD,
         "containers": [worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=[], command="not-performed")],
-        "volumes": [_volume("tmp-publish", workspace)],
+        "volumes": [_volume("tmp-publish", workspace), *worker.certificates],
         **{name: value for name, value in scheduling.items() if value},
     }
     return {
@@ -156,7 +161,11 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
         **_POD,
         "initContainers": [fetch],
         "containers": [*(_step(template, position) for position in range(len(template.steps))), publish],
-        "volumes": [*(_volume(name, scheduling.workspace) for name in _volume_names(template)), *_shared_memories(template)],
+        "volumes": [
+            *(_volume(name, scheduling.workspace) for name in _volume_names(template)),
+            *_shared_memories(template),
+            *worker.certificates,
+        ],
     }
     optional = {
         "nodeSelector": scheduling.node_selector,
@@ -182,6 +191,18 @@ class _Worker:
     installation: Installation
     environment: list[dict[str, Any]]
     workspace: Workspace
+    tls: Tls | None
+
+    @property
+    def certificates(self) -> list[dict[str, Any]]:
+        """The volume of spec.tls, if there is one: the kubelet reads the secrets when the pod starts, the operator hands none on."""
+        if self.tls is None:
+            return []
+        authorities, client = self.tls.ca_secret_ref, self.tls.client_certificate_secret_ref
+        parts = [(authorities.name, {CA: authorities.key})] if authorities else []
+        parts += [(client.name, {CERTIFICATE: CERTIFICATE, PRIVATE_KEY: PRIVATE_KEY})] if client else []
+        sources = [{"secret": {"name": name, "items": [{"key": key, "path": path} for path, key in files.items()]}} for name, files in parts]
+        return [{"name": "tls", "projected": {"sources": sources, "defaultMode": 0o440}}]
 
     def container(
         self, role: str, resources: dict[str, Any], *, writable: list[str], readable: list[tuple[str, str]], command: str = ""
@@ -200,6 +221,7 @@ class _Worker:
                 *(_mount(volume, f"/gantry/{volume}") for volume in writable),
                 *(_mount(volume, path, read_only=True) for volume, path in readable),
                 _mount(f"tmp-{role}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
+                *([_mount("tls", TLS_FOLDER, read_only=True)] if self.tls else []),
             ],
         }
 

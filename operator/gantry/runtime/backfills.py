@@ -5,6 +5,7 @@ could not be kept, and Runs of the past would be asked for again. A walk asks it
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,28 @@ RESUME_PAUSE = 1.0
 """Seconds until a walk whose bridge connects anew goes on: by then it has mostly done so."""
 CRASH_PAUSE = 5.0
 """Seconds until a walk that ended by a fault of its own is started again."""
+
+
+def studies_of(store: Store) -> dict[tuple[str, ...], float]:
+    """Of all backfills as their statuses say, so a restart of the process changes nothing; by name, and how far they are."""
+    return _counts(store, ("found", "examined", "matched", "failed"))
+
+
+def runs_of(store: Store) -> dict[tuple[str, ...], float]:
+    """The same of their Runs. A dry run makes none."""
+    return _counts(store, ("created", "known", "refused", "active"), mode="Run")
+
+
+def _counts(store: Store, states: tuple[str, ...], *, mode: str = "") -> dict[tuple[str, ...], float]:
+    """Those of one name in several namespaces are added up."""
+    made: Counter[tuple[str, ...]] = Counter()
+    for key, record in store.backfills.items():
+        status = record.status
+        if status is None or status.counts is None or (mode and status.mode != mode):
+            continue
+        for state in states:
+            made[key.name, state] += getattr(status.counts, state) or 0
+    return dict(made)
 
 
 class WalkHost:

@@ -11,38 +11,40 @@ from datetime import datetime
 
 import structlog
 
-from gantry.api import BridgeReason
 from gantry.api.bridge import BridgeSpec, BridgeStatus
 from gantry.bridge import Follower, Login, held_status
-from gantry.kube import Kube, NotFound
-from gantry.orthanc import Credentials, Orthanc
+from gantry.kube import Kube
+from gantry.orthanc import Credentials, Orthanc, Trust
 
+from . import secrets
 from .host import BridgeHost
 from .metrics import Metrics
 from .pipelines import Pipelines
 from .records import BridgeRecord, Key
+from .secrets import SecretMissing, Secrets
 from .store import Store
 
 log = structlog.get_logger(__name__)
 
-SECRET_AGE = 60.0
-"""Seconds after which a secret is read again: a rotation costs a minute at most, and less when Orthanc refuses the old one."""
-SECRET_PAUSE = 10.0
-"""Seconds between two looks for a secret that is missing, or whose content Orthanc refuses."""
 CRASH_PAUSE = 5.0
 """Seconds until a Follower that ended by a fault of its own is started again."""
 
 
-class SecretMissing(Exception):
-    """The message says what is missing."""
-
-
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """What was read of a secret, and when."""
+class Access:
+    """What the secrets of a bridge give."""
 
-    read_at: float
-    credentials: Credentials
+    credentials: Credentials | None
+    trust: Trust | None
+    logins: Mapping[str, Login]
+    """Of its DICOMweb destinations."""
+
+    @property
+    def looked_at_again(self) -> float | None:
+        """Seconds until the secrets are; None when there are none."""
+        if self.credentials is None and self.trust is None and not self.logins:
+            return None
+        return secrets.PAUSE if any(isinstance(one, str) for one in self.logins.values()) else secrets.AGE
 
 
 @dataclass(slots=True)
@@ -51,16 +53,14 @@ class Following:
 
     uid: str
     generation: int
-    credentials: Credentials | None
-    logins: Mapping[str, Login]
+    access: "Access"
     orthanc: Orthanc
     host: BridgeHost
     task: "asyncio.Task[None]"
 
-    def fits(self, record: BridgeRecord, credentials: Credentials | None, logins: Mapping[str, Login]) -> bool:
+    def fits(self, record: BridgeRecord, access: "Access") -> bool:
         """Whether it may go on as it is."""
-        mine, wanted = (self.uid, self.generation, self.credentials, self.logins), (record.uid, record.generation, credentials, logins)
-        return not self.task.done() and mine == wanted
+        return not self.task.done() and (self.uid, self.generation, self.access) == (record.uid, record.generation, access)
 
 
 class Bridges:
@@ -77,12 +77,12 @@ class Bridges:
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
-        connect: Callable[[BridgeSpec, Credentials | None], Orthanc],
+        connect: Callable[[BridgeSpec, Credentials | None, Trust | None], Orthanc],
     ) -> None:
         self._kube, self._store, self._pipelines, self._metrics = kube, store, pipelines, metrics
-        self._wake_after, self._clock, self._monotonic, self._sleep, self._connect = wake_after, clock, monotonic, sleep, connect
+        self._wake_after, self._clock, self._sleep, self._connect = wake_after, clock, sleep, connect
         self._following: dict[Key, Following] = {}
-        self._secrets: dict[tuple[Key, str], Secret] = {}
+        self._secrets = Secrets(kube=kube, monotonic=monotonic)
         self.leaving: Callable[[Key], Awaitable[None]] = _nobody_else
         """Told before a bridge's client closes: whoever asks it must end first."""
 
@@ -99,29 +99,28 @@ class Bridges:
     def logins(self, key: Key) -> Mapping[str, Login]:
         """Of the bridge's DICOMweb destinations, as they were read last."""
         following = self._following.get(key)
-        return following.logins if following else {}
+        return following.access.logins if following else {}
 
     async def reconcile(self, key: Key) -> None:
         """Starts, restarts or ends the Follower; nothing when it fits."""
         record = self._store.bridges.get(key)
         if record is None:
-            self._secrets = {place: one for place, one in self._secrets.items() if place[0] != key}
+            self._secrets.forget(key)
             await self._end(key)
             return
         try:
-            credentials = await self._credentials(key, record)
+            access = await self._access(key, record.view.spec)
         except SecretMissing as missing:
             before = await self._end(key)
-            await self._say_secret_is_missing(key, record, str(missing), before)
-            self._wake_after(key, SECRET_PAUSE)
+            await self._say_secret_is_missing(key, record, missing, before)
+            self._wake_after(key, secrets.PAUSE)
             return
-        logins = await self._logins(key, record)
-        if credentials is not None or logins:
-            self._wake_after(key, SECRET_PAUSE if any(isinstance(one, str) for one in logins.values()) else SECRET_AGE)
+        if (pause := access.looked_at_again) is not None:
+            self._wake_after(key, pause)
         following = self._following.get(key)
-        if following is None or not following.fits(record, credentials, logins):
-            self._begin(key, record, credentials, logins, before=await self._end(key))
-            if following is not None and following.logins != logins:
+        if following is None or not following.fits(record, access):
+            self._begin(key, record, access, before=await self._end(key))
+            if following is not None and following.access != access:
                 for run in self._store.runs_of_bridge(key):  # deliveries may wait for just that
                     self._wake_after(run, 0.0)
 
@@ -130,51 +129,31 @@ class Bridges:
         for key in list(self._following):
             await self._end(key)
 
-    async def _credentials(self, key: Key, record: BridgeRecord) -> Credentials | None:
-        reference = record.view.spec.credentials_secret_ref
-        if reference is None:
-            return None
-        return await self._read(key, reference.name)
+    async def _access(self, key: Key, spec: BridgeSpec) -> Access:
+        """Raises SecretMissing when Orthanc itself cannot be asked without."""
+        reference = spec.credentials_secret_ref
+        credentials = await self._secrets.credentials(key, reference.name) if reference else None
+        trust = await self._secrets.trust(key, spec.tls) if spec.tls else None
+        return Access(credentials, trust, await self._logins(key, spec))
 
-    async def _logins(self, key: Key, record: BridgeRecord) -> dict[str, Login]:
+    async def _logins(self, key: Key, spec: BridgeSpec) -> dict[str, Login]:
         """A secret that is missing holds up its destination only."""
         found: dict[str, Login] = {}
-        for one in record.view.spec.destinations:
+        for one in spec.destinations:
             if one.dicom_web is not None and one.dicom_web.credentials_secret_ref is not None:
                 try:
-                    found[one.name] = await self._read(key, one.dicom_web.credentials_secret_ref.name)
+                    found[one.name] = await self._secrets.credentials(key, one.dicom_web.credentials_secret_ref.name)
                 except SecretMissing as missing:
                     found[one.name] = str(missing)
         return found
 
-    async def _read(self, key: Key, name: str) -> Credentials:
-        known = self._secrets.get((key, name))
-        if known and self._monotonic() - known.read_at < SECRET_AGE - 1:
-            return known.credentials
-        self._secrets.pop((key, name), None)
-        try:
-            data = await self._kube.read_secret(key.namespace, name)
-        except NotFound as error:
-            raise SecretMissing(f"secret {name} does not exist in namespace {key.namespace}; create it") from error
-        lacking = [one for one in ("username", "password") if not data.get(one)]
-        if lacking:
-            raise SecretMissing(f"secret {name} lacks {' and '.join(lacking)}; it must be of type kubernetes.io/basic-auth")
-        secret = Secret(self._monotonic(), Credentials(data["username"], data["password"]))
-        self._secrets[key, name] = secret
-        return secret.credentials
-
     def doubt(self, key: Key) -> None:
-        """Credentials are refused, Orthanc's or a destination's: the secrets are read again, but not at every poll."""
-        old = [place for place, one in self._secrets.items() if place[0] == key and self._monotonic() - one.read_at >= SECRET_PAUSE]
-        for place in old:
-            del self._secrets[place]
-        if old:
+        """Credentials or certificates are refused, Orthanc's or a destination's: the secrets are read again, but not at every poll."""
+        if self._secrets.doubt(key):
             self._wake_after(key, 0.0)
 
-    def _begin(
-        self, key: Key, record: BridgeRecord, credentials: Credentials | None, logins: Mapping[str, Login], *, before: BridgeStatus | None
-    ) -> None:
-        orthanc = self._connect(record.view.spec, credentials)
+    def _begin(self, key: Key, record: BridgeRecord, access: Access, *, before: BridgeStatus | None) -> None:
+        orthanc = self._connect(record.view.spec, access.credentials, access.trust)
         host = BridgeHost(
             key,
             record.uid,
@@ -193,14 +172,14 @@ class Bridges:
             spec=record.view.spec,
             status=host.status,
             orthanc=orthanc,
-            username=credentials.username if credentials else None,
+            username=access.credentials.username if access.credentials else None,
             host=host,
             clock=self._clock,
             sleep=self._sleep,
-            logins=logins,
+            logins=access.logins,
         )
         task = asyncio.create_task(follower.run(), name=f"follow-{key.namespace}-{key.name}")
-        self._following[key] = Following(record.uid, record.generation, credentials, logins, orthanc, host, task)
+        self._following[key] = Following(record.uid, record.generation, access, orthanc, host, task)
         task.add_done_callback(lambda done: self._ended(key, done))
         log.info("following Orthanc", namespace=key.namespace, bridge=key.name, generation=record.generation)
 
@@ -224,11 +203,9 @@ class Bridges:
         log.error("following ended by a fault of its own; starting again", bridge=key.name, key=str(key), exc_info=error)
         self._wake_after(key, CRASH_PAUSE)
 
-    async def _say_secret_is_missing(self, key: Key, record: BridgeRecord, message: str, before: BridgeStatus | None) -> None:
+    async def _say_secret_is_missing(self, key: Key, record: BridgeRecord, missing: SecretMissing, before: BridgeStatus | None) -> None:
         known = before or record.status
-        status = held_status(
-            known, generation=record.generation, reason=BridgeReason.SECRET_MISSING, message=message, now=self._clock()
-        )
+        status = held_status(known, generation=record.generation, reason=missing.reason, message=str(missing), now=self._clock())
         if status == known:
             return
         host = BridgeHost(

@@ -76,7 +76,7 @@ class BridgeHost:
                 metrics.dropped.labels(name, reason.value).inc()
             case Faulted(where, kind):
                 metrics.faults.labels(name, where, kind).inc()
-                if where == "orthanc" and kind == "Unauthorized":
+                if where == "orthanc" and kind in ("Unauthorized", "Untrusted"):
                     self._unauthorized()
             case _:
                 pass  # a scan's figures are in the bridge's status

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gantry.api import Condition, InferencePipeline, PipelineReason, parse_duration, timestamp
+from gantry.api import InferencePipeline, PipelineReason, parse_duration, timestamp
 from gantry.api.pipeline import PipelineStatus, RunCounts, RunTemplate
-from gantry.bridge import Candidate, asks_series_one_by_one
+from gantry.bridge import Candidate, asks_series_one_by_one, dated
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
 from gantry.runs import BridgeView
@@ -149,21 +149,11 @@ def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: d
         ("Ready", judgement.rules is not None, judgement.reason, judgement.message),
         ("Active", active, PipelineReason.RUNNING if active else PipelineReason.IDLE, ""),
     )
-    before = {c.type: c for c in (record.status.conditions if record.status else None) or ()}
-    conditions = []
-    for kind, holds, reason, message in told:
-        old = before.get(kind)
-        kept = old.last_transition_time if old is not None and (old.status == "True") == holds else timestamp(now)
-        conditions.append(
-            Condition(
-                type=kind,
-                status="True" if holds else "False",
-                reason=reason,
-                message=message[:1024],
-                last_transition_time=kept,
-                observed_generation=record.generation,
-            )
-        )
+    before = record.status.conditions if record.status else None
+    conditions = [
+        dated(kind, "True" if holds else "False", reason, message, before=before, generation=record.generation, now=now)
+        for kind, holds, reason, message in told
+    ]
     newest = timestamp(tally.newest) if tally.newest else record.status.last_run_time if record.status else None
     return PipelineStatus(
         observed_generation=record.generation,

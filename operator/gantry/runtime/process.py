@@ -23,11 +23,11 @@ from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Courier
 from gantry.kube import AioKube, Freshness, KubeError, Throttle, Transient, api_client, configuration
 from gantry.notify import Sender
-from gantry.orthanc import Credentials, Orthanc
+from gantry.orthanc import Credentials, Orthanc, Trust
 from gantry.runs import URGENCY, Installation, Limits
 
 from . import handlers, notifications
-from .backfills import Backfills
+from .backfills import Backfills, runs_of, studies_of
 from .bridges import Bridges
 from .census import INTERVAL, first_look, take_census
 from .follow import Follow, expected, longest_pause
@@ -193,6 +193,8 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     metrics.collect("gantry_queue_oldest_seconds", "How long the longest of them has waited", "", lambda: {"": queue.oldest()})
     metrics.collect("gantry_follow_queue_depth", "Finished Runs that wait to be followed", "", lambda: {"": followers.depth})
     metrics.collect("gantry_destinations_away", "Failed probes of destinations that take nothing now", "destination", courier.away)
+    metrics.collect("gantry_backfill_studies", "Studies of backfills, by how far they are", "backfill,state", lambda: studies_of(store))
+    metrics.collect("gantry_backfill_runs", "Runs of backfills, by what became of them", "backfill,state", lambda: runs_of(store))
     metrics.collect("gantry_notify_queue_depth", "Finished Runs that wait to be told of", "", lambda: {"": tellers.depth})
     return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender)
 
@@ -233,8 +235,8 @@ def _beside(
 UNDONE = {"follow": "followed", "notify": "told of"}
 
 
-def _connect(spec: BridgeSpec, credentials: Credentials | None) -> Orthanc:
-    return Orthanc(spec.url, credentials=credentials)
+def _connect(spec: BridgeSpec, credentials: Credentials | None, trust: Trust | None) -> Orthanc:
+    return Orthanc(spec.url, credentials=credentials, trust=trust)
 
 
 async def run(settings: Settings) -> None:

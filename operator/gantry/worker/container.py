@@ -18,6 +18,7 @@ from gantry.runs.receipt import Receipt
 from gantry.runs.task import VARIABLE
 
 from . import log
+from .certificates import mounted_trust
 from .outcome import RETRY, Stop, exit_code, hand_over, unexpected
 from .patience import patience_for
 from .workspace import Workspace, rooted
@@ -66,21 +67,22 @@ def _work(role: str) -> Receipt:
     username, password = os.environ.get("ORTHANC_USERNAME"), os.environ.get("ORTHANC_PASSWORD")
     credentials = Credentials(username, password) if username and password is not None else None
     workspace = Workspace(rooted())
+    trust = mounted_trust(workspace.certificates, reason=UNEXPECTED[role], role=role)
     timeout = NOTICE_SECONDS if role == "not-performed" else parse_duration(task.spec.template.timeout).total_seconds()
     patience = patience_for(timeout)
     # Each container loads its own half only: fetch no pydicom and highdicom, publish no routing.
     if role == "fetch":
         from .fetch import LAUNCHER, Source, fetch
 
-        source = Source(task.orthanc_url, credentials, task.connections, patience)
+        source = Source(task.orthanc_url, credentials, task.connections, patience, trust)
         return fetch(task, workspace, source, launcher=type(LAUNCHER)(os.environ.get("GANTRY_LAUNCHER", LAUNCHER)))
     from .publish import Sink, publish
 
     if role == "not-performed":
         from .not_performed import report_not_performed
 
-        return report_not_performed(task, Sink(task.orthanc_url, credentials, patience))
-    return publish(task, workspace, Sink(task.orthanc_url, credentials, patience))
+        return report_not_performed(task, Sink(task.orthanc_url, credentials, patience, trust))
+    return publish(task, workspace, Sink(task.orthanc_url, credentials, patience, trust))
 
 
 def _task(role: str) -> Task:

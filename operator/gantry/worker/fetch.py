@@ -26,6 +26,7 @@ from gantry.orthanc import (
     OrthancError,
     SeriesResource,
     StudyResource,
+    Trust,
     Unreachable,
 )
 from gantry.runs import Earlier, FetchReceipt, Task, fingerprint
@@ -54,6 +55,7 @@ class Source:
     credentials: Credentials | None
     connections: int
     patience: Patience
+    trust: Trust | None = None
     idle_limit: float = 60.0
     """Seconds without a byte after which a download counts as broken off."""
 
@@ -69,7 +71,7 @@ def fetch(task: Task, workspace: Workspace, source: Source, *, launcher: Path = 
         sizes = _download_all(layout, workspace.input, source, root)
         instances = len(sizes)
         if task.after and layout.after:
-            with InstanceFiles(source.url, credentials=source.credentials, timeout=source.idle_limit) as files:
+            with InstanceFiles(source.url, credentials=source.credentials, trust=source.trust, timeout=source.idle_limit) as files:
                 sizes |= fetch_results(layout.after, workspace.input, files, source.patience)
             sizes[layout.after.findings] = asyncio.run(_findings(task.after, workspace.input / layout.after.findings, source))
         written(workspace.study, describe(layout, run=task.run, sizes=sizes))
@@ -99,7 +101,7 @@ async def _selected(task: Task, source: Source) -> tuple[Layout, str]:
     """The layout, and where the DICOMweb plugin answers if it is needed."""
     spec = task.spec
     root = ""
-    async with Orthanc(source.url, credentials=source.credentials, connections=source.connections) as orthanc:
+    async with Orthanc(source.url, credentials=source.credentials, trust=source.trust, connections=source.connections) as orthanc:
         if spec.template.input.content == "Metadata":
             found = await persistently(orthanc.dicom_web, source.patience)
             if found is None:
@@ -123,7 +125,7 @@ async def _selected(task: Task, source: Source) -> tuple[Layout, str]:
 
 
 async def _findings(after: Earlier, path: Path, source: Source) -> int:
-    async with Orthanc(source.url, credentials=source.credentials, connections=1) as orthanc:
+    async with Orthanc(source.url, credentials=source.credentials, trust=source.trust, connections=1) as orthanc:
         return await fetch_findings(after, path, orthanc, source.patience)
 
 
@@ -153,7 +155,7 @@ def _download_all(layout: Layout, folder: Path, source: Source, root: str) -> di
     sizes: dict[str, int] = {}
 
     def connection() -> None:
-        with InstanceFiles(source.url, credentials=source.credentials, timeout=source.idle_limit) as files:
+        with InstanceFiles(source.url, credentials=source.credentials, trust=source.trust, timeout=source.idle_limit) as files:
             while not over.is_set():
                 with take:
                     one = next(work, None)

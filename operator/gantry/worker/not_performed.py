@@ -62,7 +62,7 @@ def report_not_performed(task: Task, sink: Sink) -> PublishReceipt:
 
 
 async def _seen(task: Task, context: ReportContext, sink: Sink) -> tuple[list[pydicom.Dataset], tuple[Predecessor, ...]]:
-    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+    async with Orthanc(sink.url, credentials=sink.credentials, trust=sink.trust, connections=1) as orthanc:
         return await _headers(orthanc, task, sink), await _left_behind(orthanc, context, sink)
 
 
@@ -101,7 +101,8 @@ async def _downloaded(one: InstanceResource, sink: Sink) -> pydicom.Dataset:
         path = Path(folder) / "image.dcm"
 
         async def once() -> None:
-            with InstanceFiles(sink.url, credentials=sink.credentials, timeout=IDLE_LIMIT) as files, path.open("wb", buffering=0) as file:
+            access = InstanceFiles(sink.url, credentials=sink.credentials, trust=sink.trust, timeout=IDLE_LIMIT)
+            with access as files, path.open("wb", buffering=0) as file:
                 files.download(one.id, file)
 
         await persistently(once, sink.patience)
@@ -113,7 +114,7 @@ async def _store(reports: Sequence[BuiltObject], sink: Sink, *, shadow: bool) ->
     objects = [
         Object(one.kind, one.sop_class_uid, one.sop_instance_uid, one.series_instance_uid, partial(bytes, one.dicom)) for one in reports
     ]
-    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+    async with Orthanc(sink.url, credentials=sink.credentials, trust=sink.trust, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
         results = await store(orthanc, objects, sink.patience, username=username)
         if shadow:

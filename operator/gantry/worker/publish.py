@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from gantry.api import RunReason
 from gantry.api.run import Failure, FindingCounts, Result
-from gantry.orthanc import Credentials, Orthanc
+from gantry.orthanc import Credentials, Orthanc, Trust
 from gantry.runs import MOST_REPORTS, PublishReceipt, Task
 from gantry.runs.receipt import LIMIT, StepEnd
 
@@ -43,6 +43,7 @@ class Sink:
     url: str
     credentials: Credentials | None
     patience: Patience
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +244,7 @@ def _object(kind: str, dataset: "Dataset", encode: Callable[[], bytes]) -> Objec
 
 async def _store_all(sink: Sink, made: _Made, findings: bytes | None, *, shadow: bool) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
     """Results first: findings.json is kept with one of them, for Runs that follow, and Orthanc is told which are shadow."""
-    async with Orthanc(sink.url, credentials=sink.credentials, connections=1) as orthanc:
+    async with Orthanc(sink.url, credentials=sink.credentials, trust=sink.trust, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
         results = await store(orthanc, made.objects, sink.patience, username=username)
         if findings is not None:

@@ -37,6 +37,11 @@ class Workspace:
         """Gantry's description of the input."""
         return self.input / "study.json"
 
+    @property
+    def certificates(self) -> Path:
+        """Of the bridge's spec.tls; not there without it."""
+        return self.root / "tls"
+
     def output(self, step: str) -> Path:
         """As publish sees it."""
         return self.root / "outputs" / step

@@ -9,7 +9,7 @@ from gantry.api import BridgeReason
 from gantry.api.bridge import BridgeStatus
 from gantry.bridge.destinations import Kept
 from gantry.bridge.status import Knowledge, compose, conditions_differ, held_status
-from gantry.orthanc import OrthancError, Refused, ServerFault, SystemInfo, TooSlow, Unauthorized, Unreachable
+from gantry.orthanc import OrthancError, Refused, ServerFault, SystemInfo, TooSlow, Unauthorized, Unreachable, Untrusted
 
 SYSTEM = SystemInfo("1.12.9", "MAIN", "abc", frozenset({"ExtendedFind", "DicomWeb"}))
 FINE = {"Reachable": "True/Reachable", "Authenticated": "True/Authenticated", "CaughtUp": "True/CaughtUp", "Ready": "True/Ready"}
@@ -32,6 +32,7 @@ CASES: dict[str, tuple[Knowledge, dict[str, str]]] = {
     "all is well": (knowledge(), FINE),
     "without credentials it works, with a warning": (knowledge(credentials=False), {**FINE, "Authenticated": "False/NoCredentials"}),
     "nobody there": (knowledge(fault=Unreachable("x")), away("Unreachable")),
+    "a certificate that is not trusted": (knowledge(fault=Untrusted("x")), away("CertificateUntrusted")),
     "no answer": (knowledge(fault=TooSlow("x")), away("Unreachable")),
     "an answer of its own trouble": (knowledge(fault=ServerFault("x")), away("ServerFault")),
     "an answer that is not Orthanc's": (knowledge(fault=Refused("x")), away("ServerFault")),
@@ -114,6 +115,8 @@ def test_a_held_bridge_keeps_what_it_learnt_and_is_not_ready() -> None:
 def test_a_bridge_without_its_secret_says_so_even_when_it_is_new() -> None:
     held = held_status(None, generation=1, reason=BridgeReason.SECRET_MISSING, message="m", now=START)
     assert said(held) == {"Authenticated": "False/SecretMissing", "Ready": "False/SecretMissing"}
+    held = held_status(None, generation=1, reason=BridgeReason.TLS_SECRET_MISSING, message="m", now=START)
+    assert said(held) == {"Reachable": "False/TlsSecretMissing", "Ready": "False/TlsSecretMissing"}
 
 
 @pytest.mark.parametrize("fault", [Unreachable("x" * 5000), ServerFault("x" * 5000)])

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.client.models.v1_job import V1Job
+from tests.builders import changed
 from tests.builders_runs import A_BRIDGE, NAME, RUN_UID, RunBuilder, a_run
 
-from gantry.runs import BridgeView, Installation, Predecessor, Predecessors, Task, UnfitRun, job
+from gantry.api import RunReason
+from gantry.runs import BridgeView, Installation, Predecessor, Predecessors, Task, UnfitRun, job, notice_job
 
 INSTALLATION = Installation(identity="hospital-a", worker_image="gantry/worker@sha256:1", worker_pull_policy="IfNotPresent")
 
@@ -214,6 +216,24 @@ def test_a_bridge_without_credentials_gives_none() -> None:
     bridge = {**A_BRIDGE, "spec": {"url": "http://orthanc:8042"}}
     names = {e["name"] for e in made(bridge=bridge)["spec"]["template"]["spec"]["initContainers"][0]["env"]}
     assert names == {"GANTRY_TASK"}
+
+
+def test_certificates_of_the_bridge_are_for_gantrys_own_containers() -> None:
+    """The kubelet reads the secrets; no step sees them, and the operator hands none on."""
+    tls = {"caSecretRef": {"name": "ca", "key": "root.pem"}, "clientCertificateSecretRef": {"name": "client"}}
+    bridge = changed(changed(A_BRIDGE, "spec.url", "https://orthanc:8043"), "spec.tls", tls)
+    spec = made(bridge=bridge)["spec"]["template"]["spec"]
+    mounting = [c["name"] for c in (*spec["initContainers"], *spec["containers"]) if any(m["name"] == "tls" for m in c["volumeMounts"])]
+    assert mounting == ["fetch", "publish"]
+    (volume,) = [one for one in spec["volumes"] if one["name"] == "tls"]
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "ca", "items": [{"key": "root.pem", "path": "ca.crt"}]}},
+        {"secret": {"name": "client", "items": [{"key": "tls.crt", "path": "tls.crt"}, {"key": "tls.key", "path": "tls.key"}]}},
+    ]
+    notice = notice_job(a_run().view(), BridgeView.from_object(bridge), INSTALLATION, RunReason.STEP_FAILED)["spec"]["template"]["spec"]
+    assert volume in notice["volumes"]
+    assert {"name": "tls", "mountPath": "/gantry/tls", "readOnly": True} in notice["containers"][0]["volumeMounts"]
+    assert "tls" not in str(pod()["volumes"])
 
 
 def test_where_the_pod_may_run_is_passed_on() -> None:

@@ -4,13 +4,16 @@ import logging
 
 import pytest
 import structlog
-from tests.builders_runs import a_run, sent
+from tests.builders import BACKFILL
+from tests.builders_runs import a_run, at, sent
 
 from gantry.kube import Freshness
 from gantry.runs import plan
+from gantry.runtime.backfills import runs_of, studies_of
 from gantry.runtime.health import Health
 from gantry.runtime.logs import Repeats
 from gantry.runtime.metrics import Metrics
+from gantry.runtime.store import Store
 
 
 class Clock:
@@ -97,6 +100,23 @@ def test_open_deliveries_are_counted_when_they_are_scraped() -> None:
     text = metrics.text().decode()
     assert 'gantry_deliveries_open{destination="pacs",state="Sent"} 2.0' in text
     assert 'gantry_deliveries_open{destination="vna",state="Pending"} 1.0' in text
+
+
+def test_backfills_are_measured_by_what_their_statuses_say() -> None:
+    """So nothing begins at zero when the process does, and a deleted backfill is gone from the figures."""
+    store = Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
+    metrics = Metrics(version="1")
+    metrics.collect("gantry_backfill_studies", "s", "backfill,state", lambda: studies_of(store))
+    metrics.collect("gantry_backfill_runs", "r", "backfill,state", lambda: runs_of(store))
+    counts = {"found": 100, "examined": 40, "matched": 9, "created": 7, "known": 2, "active": 3}
+    for name, mode in (("a", "Run"), ("dry", "DryRun")):
+        metadata = {**BACKFILL["metadata"], "name": name, "namespace": "radiology", "uid": name, "resourceVersion": "1"}
+        store.observe("inferencebackfills", {**BACKFILL, "metadata": metadata, "status": {"mode": mode, "counts": counts}})
+    text = metrics.text().decode()
+    assert 'gantry_backfill_studies{backfill="a",state="examined"} 40.0' in text
+    assert 'gantry_backfill_studies{backfill="dry",state="found"} 100.0' in text
+    assert 'gantry_backfill_runs{backfill="a",state="created"} 7.0' in text
+    assert 'gantry_backfill_runs{backfill="dry"' not in text, "a dry run makes none"
 
 
 def test_a_watch_silent_for_150_seconds_is_a_complaint(clock: Clock) -> None:
