@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dcmqi as dcmqi_wheel
 import highdicom
 from pydicom import dcmread
 from tests.sr_structure import faults
@@ -81,9 +82,9 @@ def pixelmed(path: Path) -> list[str]:
 
 
 def dcmqi(path: Path) -> dict[str, Any]:
-    """What an independent reader finds."""
+    """What an independent reader finds. The program itself, not the wheel's script, which starts Python for it."""
     extracted = path.with_suffix(".dcmqi.json")
-    done = _run("tid1500reader", "--inputDICOM", str(path), "--outputMetadata", str(extracted))
+    done = _run(str(Path(dcmqi_wheel.__file__).parent / "bin" / "tid1500reader"), "--inputDICOM", str(path), "--outputMetadata", str(extracted))
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(extracted.read_text("utf-8"))
     return result

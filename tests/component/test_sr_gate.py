@@ -4,7 +4,7 @@ PixelMed's validator takes 20 s a file and Java; its tests run with `pytest -m p
 """
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -102,12 +102,13 @@ CASES = {case.name: case for cases in corpus().values() for case in cases}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_validator_takes_the_corpus(name: str, tmp_path: Path) -> None:
+def test_every_validator_takes_the_corpus_and_an_independent_reader_finds_what_it_says(name: str, tmp_path: Path) -> None:
     """What the source has wrong is copied and complained about; the corpus has no such source."""
-    for number, report in enumerate(CASES[name].built):
-        path = tmp_path / f"{number}.dcm"
+    paths = [tmp_path / f"{number}.dcm" for number in range(len(CASES[name].built))]
+    for path, report in zip(paths, CASES[name].built, strict=True):
         path.write_bytes(report.dicom)
         assert complaints(path) == []
+    assert_read(paths, CASES[name].document)
 
 
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
@@ -153,19 +154,26 @@ def test_an_invalid_date_of_the_source_is_all_that_is_complained_about(tmp_path:
 
 
 def test_an_independent_reader_finds_what_the_document_says(tmp_path: Path) -> None:
-    document = everything()
+    assert_read(written(everything(), tmp_path), everything())
+
+
+def assert_read(paths: Sequence[Path], document: Json) -> None:
+    """dcmqi finds every finding once, in order, with its type, numbers, presence and side."""
     said = {finding["id"]: finding for finding in document["findings"]}
-    read = {group["TrackingIdentifier"]: group for path in written(document, tmp_path) for group in dcmqi(path)["Measurements"]}
-    assert list(read) == list(said)
+    every = [group for path in paths for group in dcmqi(path)["Measurements"]]
+    read = {group["TrackingIdentifier"]: group for group in every if group["TrackingIdentifier"] in said}
+    assert set(read) == set(said)
+    assert len(every) - len(read) == sum(group["TrackingIdentifier"].startswith(("absent-", "not-evaluated-")) for group in every)
     for identifier, finding in said.items():
         group = read[identifier]
         assert group["Finding"] == dicom_code(finding["type"]), identifier
-        numbers = [(item["quantity"]["CodeValue"], item["units"]["CodeValue"], float(item["value"])) for item in group["measurementItems"]]
-        assert numbers == expected_numbers(finding), identifier
-        coded = [item for item in group["qualitativeEvaluations"] if isinstance(item["conceptValue"], dict)]
+        numbers = [(item["quantity"]["CodeValue"], item["units"]["CodeValue"], float(item["value"])) for item in group.get("measurementItems", [])]
+        assert numbers == [(name, unit, pytest.approx(value, rel=1e-9, abs=0)) for name, unit, value in expected_numbers(finding)], identifier
+        coded = [item for item in group.get("qualitativeEvaluations", []) if isinstance(item["conceptValue"], dict)]
         answers = {item["conceptCode"]["CodeValue"]: item["conceptValue"]["CodeValue"] for item in coded}
         assert answers.get("705057003") == PRESENCE.get(finding.get("presence")), identifier
-        assert group.get("Laterality", {}).get("CodeMeaning") == ("Right" if finding.get("sites") else None), identifier
+        sides = [site["laterality"].capitalize() for site in finding.get("sites", []) if "laterality" in site]
+        assert group.get("Laterality", {}).get("CodeMeaning") == next(iter(sides), None), identifier
 
 
 PRESENCE = {"present": "52101004", "absent": "2667000", "indeterminate": "82334004"}
@@ -177,7 +185,9 @@ def dicom_code(concept: Json) -> Json:
 
 def expected_numbers(finding: Json) -> list[tuple[str, str, float]]:
     numbers = [(m["name"]["value"], m["unit"], float(m["value"])) for m in finding.get("measurements", [])]
-    return numbers + ([("111012", "%", finding["confidence"]["value"] * 100)] if "confidence" in finding else [])
+    numbers += [("111012", "%", finding["confidence"]["value"] * 100)] if "confidence" in finding else []
+    scores = [(one["name"], one["score"]) for one in finding.get("evaluations", []) if "score" in one]
+    return numbers + [(name["value"], f"{{{score['minimum']}:{score['maximum']}}}", float(score["value"])) for name, score in scores]
 
 
 def test_an_independent_reader_finds_the_segment(tmp_path: Path) -> None:
