@@ -6,6 +6,7 @@ import json
 import math
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from examples.demo.demo import findings as found_in
@@ -22,11 +23,36 @@ def study_uid(study: list[Path]) -> str:
     return str(dcmread(study[0], stop_before_pixels=True).StudyInstanceUID)
 
 
+def with_every_way(hospital: Hospital) -> None:
+    """The PACS also as DICOMweb server, and as the scanner the images come from; it commits, for it knows Orthanc."""
+    node = {"AET": hospital.orthanc.aet, "Host": "orthanc", "Port": 4242}
+    hospital.pacs.api.put("/modalities/orthanc", json=node)
+    web = {"url": "http://pacs:8042/dicom-web", "credentialsSecretRef": {"name": "pacs"}}
+    destinations = [{"name": "pacs", "dicom": {"aet": "PACS", "host": "pacs", "port": 4242}}, {"name": "web", "verify": "Query", "dicomWeb": web}]
+    senders = [{"aet": "CT_1", "host": "pacs", "port": 4242}]
+    secret = ("create", "secret", "generic", "pacs", "--type=kubernetes.io/basic-auth")
+    hospital.kubectl(*secret, "--from-literal=username=viewer", "--from-literal=password=viewer-demo")
+    hospital.kubectl("patch", "obridge/main", "--type=merge", "-p", json.dumps({"spec": {"destinations": destinations, "senders": senders}}))
+
+
+def assert_audited(hospital: Hospital, run: dict[str, Any]) -> None:
+    """One line says what went where."""
+    lines = hospital.kubectl("logs", "-l", "app.kubernetes.io/name=gantry", "--tail=-1").splitlines()
+    (line,) = [json.loads(one) for one in lines if "results delivered" in one]
+    assert line["run"] == run["metadata"]["name"]
+    assert [(one["sopInstanceUID"], one["md5"]) for one in line["results"]] == [(one["sopInstanceUID"], one["md5"]) for one in run["status"]["results"]]
+    assert {one["destination"]: one["state"] for one in line["deliveries"]} == dict.fromkeys(("pacs", "web", "sender"), "Committed")
+
+
 def test_findings_arrive_in_the_pacs_as_they_were_planted(hospital: Hospital, study: list[Path], tmp_path: Path) -> None:
-    apply(hospital, pipeline("nodules", detector(), step=GPU))
+    with_every_way(hospital)
+    delivery = {"destinations": ["pacs", "web"], "returnToSender": True, "storageCommitment": "WhenOffered"}
+    apply(hospital, pipeline("nodules", detector(), step=GPU, delivery=delivery))
     hospital.orthanc.send(study)
     (run,) = hospital.wait_for_finished_runs(1)
     assert condition(run, "Complete")["status"] == "True", run["status"]
+    assert {one["destination"]: one["state"] for one in run["status"]["deliveries"]} == dict.fromkeys(("pacs", "web", "sender"), "Committed")
+    assert_audited(hospital, run)
     assert {kind: condition(run, kind)["status"] for kind in ("Admitted", "Executed", "Reported", "Delivered")} == dict.fromkeys(
         ("Admitted", "Executed", "Reported", "Delivered"), "True"
     )
