@@ -132,6 +132,12 @@ class Algorithm(Part):
     """Manufacturer."""
 
 
+CharacterSet = Literal[
+    "ISO_IR 192", "ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 126", "ISO_IR 127", "ISO_IR 138", "ISO_IR 144", "ISO_IR 148"
+]
+"""UTF-8 and the single-byte sets of PS3.3 C.12.1.1.2: Latin 1 to 4, Greek, Arabic, Hebrew, Cyrillic, Turkish."""
+
+
 class Report(Part):
     """How the findings become a DICOM SR."""
 
@@ -155,6 +161,9 @@ class Report(Part):
     """What the application looks for. Each one without a positive finding is reported as Absent."""
     sop_class: Literal["Comprehensive3DSR", "ComprehensiveSR"] = "Comprehensive3DSR"
     """ComprehensiveSR for a PACS that refuses 1.2.840.10008.5.1.4.1.1.88.34; it cannot hold 3D regions."""
+    character_set: CharacterSet = "ISO_IR 192"
+    """Specific Character Set of what Gantry makes. Another than UTF-8 (ISO_IR 192) for a PACS that cannot read it; an object with a character that is
+    not in it stays in UTF-8, which status.warnings says."""
     series_number: Annotated[int, Field(ge=1, le=2147483647)] = 9001
     """Series Number of the SR."""
     series_description: LabelText | None = None

@@ -142,9 +142,9 @@ def _build(
         further=[each.reference for each in references.without_those_named(others)],
         own_codes=vocabulary.has_own_codes,
     )
-    return BuiltObject(
-        "SR", SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid, encoded(dataset, context), sort or "negative"
-    )
+    dicom = encoded(dataset, context)
+    named = (SOP_CLASS_UIDS[context.sop_class], series.sop_instance_uid, series.instance_uid)
+    return BuiltObject("SR", *named, dicom, sort or "negative", str(dataset.SpecificCharacterSet))
 
 
 def _siblings(count: int, context: ReportContext) -> tuple[Further, ...]:

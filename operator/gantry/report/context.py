@@ -11,6 +11,7 @@ from gantry.api import Code
 from gantry.api.pipeline import Algorithm
 from gantry.runs import result_uid
 
+UTF_8 = "ISO_IR 192"
 SopClass = Literal["Comprehensive3DSR", "ComprehensiveSR"]
 SOP_CLASS_UIDS: dict[SopClass, str] = {
     "Comprehensive3DSR": "1.2.840.10008.5.1.4.1.1.88.34",
@@ -44,6 +45,8 @@ class ReportContext:
     evaluated_for: tuple[Code, ...] = ()
     """What the pipeline says its application looks for, in addition to the findings' own."""
     sop_class: SopClass = "Comprehensive3DSR"
+    character_set: str = UTF_8
+    """What objects are written in, where it holds all their characters."""
     series_number: int = 9001
     series_description: str | None = None
     product_version: str = "0"
@@ -72,3 +75,5 @@ class BuiltObject:
     dicom: bytes
     sort: str = ""
     """What the findings of this SR have: regions, segments, no region; `negative` without findings."""
+    character_set: str = UTF_8
+    """What it is written in."""

@@ -13,12 +13,15 @@ from io import BytesIO
 import highdicom
 from highdicom.sr import ContainerContentItem
 from pydicom import Dataset, dcmwrite
+from pydicom.charset import python_encoding
 from pydicom.dataset import FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import PersonName
 
 from gantry.runs.names import PRODUCT
 
-from .context import SOP_CLASS_UIDS, Predecessor, ReportContext
+from .context import SOP_CLASS_UIDS, UTF_8, Predecessor, ReportContext
 from .verbatim import copied, items, text
 from .vocabulary import OWN_SCHEME
 
@@ -130,7 +133,9 @@ def begun(reference: Dataset, context: ReportContext) -> Dataset:
 
 
 def encoded(dataset: Dataset, context: ReportContext) -> bytes:
-    """The DICOM file."""
+    """The DICOM file, in the wanted character set if that holds every character of it."""
+    if context.character_set != UTF_8 and _writable(dataset, python_encoding[context.character_set]):
+        dataset.SpecificCharacterSet = context.character_set
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -142,6 +147,27 @@ def encoded(dataset: Dataset, context: ReportContext) -> bytes:
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _writable(dataset: Dataset, codec: str) -> bool:
+    """Whether nothing would be lost. UIDs, codes and numbers are ASCII anyway."""
+    for element in dataset:
+        values = element.value if element.VR == "SQ" or isinstance(element.value, MultiValue) else [element.value]
+        for value in values:
+            if isinstance(value, Dataset):
+                if not _writable(value, codec):
+                    return False
+            elif isinstance(value, (str, PersonName)) and not _fits(str(value), codec):
+                return False
+    return True
+
+
+def _fits(text: str, codec: str) -> bool:
+    try:
+        text.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _copy(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:

@@ -43,7 +43,9 @@ def build_key_objects(
         result.CurrentRequestedProcedureEvidenceSequence = [by_series(text(reference, "StudyInstanceUID"), [each.reference for each in named])]
         result.ContributingEquipmentSequence = [contributing_equipment(each, context, vocabulary) for each in makers]
         _add_content(result, f"Results of {name}." + (f" {STATEMENT}" if context.shadow else ""), named, vocabulary)
-        return BuiltObject("KO", SOP_CLASS, str(result.SOPInstanceUID), str(result.SeriesInstanceUID), encoded(result, context))
+        dicom = encoded(result, context)
+        identity = (SOP_CLASS, str(result.SOPInstanceUID), str(result.SeriesInstanceUID))
+        return BuiltObject("KO", *identity, dicom, character_set=str(result.SpecificCharacterSet))
 
 
 def _add_series(result: Dataset, description: str, context: ReportContext) -> None:

@@ -81,7 +81,9 @@ def build_overview(
         pictures = [page(heading, number, count, part) for number, part in enumerate(words, 1)]
         pictures += [_on_image(heading, number, count, key, images, shown) for number, key in enumerate(grouped, len(words) + 1)]
         result = _object(pictures, grouped, images, makers, context)
-        return BuiltObject("SC", str(result.SOPClassUID), str(result.SOPInstanceUID), str(result.SeriesInstanceUID), encoded(result, context))
+        dicom = encoded(result, context)
+        identity = (str(result.SOPClassUID), str(result.SOPInstanceUID), str(result.SeriesInstanceUID))
+        return BuiltObject("SC", *identity, dicom, character_set=str(result.SpecificCharacterSet))
 
 
 def _by_image(every: Sequence[_Drawn]) -> list[_KeyImage]:

@@ -26,6 +26,7 @@ def report_context(task: Task) -> ReportContext:
         algorithm=settings.algorithm,
         evaluated_for=tuple(settings.evaluated_for),
         sop_class=settings.sop_class,
+        character_set=settings.character_set,
         series_number=settings.series_number,
         series_description=settings.series_description,
         product_version=__version__,

@@ -202,7 +202,16 @@ def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared)
     passed = [_object(one.kind, one.dataset, encoder(one.dataset)) for one in accepted]
     passed += [_object("SEG", dataset, encoder(dataset)) for dataset in drawn.values()]
     made = _Made([*passed, *map(_built, built)], [_built(one) for one in others])
-    return made, counts, tuple(fault for one in accepted for fault in one.faults)
+    return made, counts, (*(fault for one in accepted for fault in one.faults), *_in_other_characters((*built, *others), task))
+
+
+def _in_other_characters(built: "Sequence[BuiltObject]", task: Task) -> list[str]:
+    wanted = task.spec.template.report.character_set
+    return [
+        f"{one.kind} made by Gantry: report.characterSet {wanted} does not hold all of its characters; it is written in {one.character_set}"
+        for one in built
+        if one.character_set != wanted
+    ]
 
 
 def _alternatives(
