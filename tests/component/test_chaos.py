@@ -32,7 +32,7 @@ def test_nothing_is_lost_and_nothing_doubled_in_a_shower_of_faults(world: World)
     outcome = play(world, Shower, SEED)
     assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, 0), outcome.details
     assert set(outcome.sums.values()) == {Shower.studies}, outcome.sums
-    assert outcome.injected >= Shower.times - 1, "of a share of requests none may have been asked"
+    assert outcome.injected >= 3, "three kills; of the spoilt requests there may be none while they are spoilt"
     assert not world.kubelet.errors
 
 
