@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.component.control_plane import ControlPlane, control_plane, started
+from tests.component.worker_pod import launcher
 
 CRDS = Path(__file__).parents[2] / "crds"
 SECONDS = {"chart": 0.5, "publish": 2.0, "test_chaos": 30.0, "test_examples": 6.0, "test_masks": 2.0, "test_operator": 5.0, "test_sr": 2.0, "test_worker": 2.0}
@@ -33,6 +34,12 @@ def api_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
             yield plane
     else:
         yield _shared(Path(shared))
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The launcher, built by Go."""
+    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 def _shared(folder: Path) -> ControlPlane:

@@ -11,15 +11,10 @@ from examples.phantom.make_ct import Options, make_series
 from examples.phantom.make_rdsr import PLANTED, Event, add_dose
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.sr_validators import complaints, dciodvfy, dcmqi, dsrdump, pixelmed
-from tests.component.worker_pod import ROOT, Pod, a_task, launcher
+from tests.component.worker_pod import ROOT, Pod, a_task
 
 PROGRAM = ROOT / "examples" / "algorithms" / "dose" / "read_dose.py"
 LEVELS = {"referenceLevels": {"chest": {"CTDIvol": 10, "DLP": 350}}}
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture(scope="module")

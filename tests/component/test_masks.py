@@ -20,7 +20,7 @@ from tests.builders_findings import a_context, a_document, a_finding, code, imag
 from tests.builders_masks import Labels, asymmetric, nifti, numpy_file, oblique, placed, rearranged
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.sr_validators import complaints, dciodvfy, dsrdump
-from tests.component.worker_pod import Pod, a_task, launcher
+from tests.component.worker_pod import Pod, a_task
 
 from gantry.report import build_key_objects, build_masks, build_overview, build_report
 from gantry.report.display import displayed
@@ -122,11 +122,6 @@ def points(mask: Labels, affine: Labels) -> Labels:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
     with orthanc_server(tmp_path_factory.mktemp("orthanc")) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.mark.parametrize("further", [False, True], ids=["alone", "with an overview and a key object selection"])

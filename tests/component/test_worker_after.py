@@ -11,7 +11,7 @@ from tests.builders_findings import a_document, a_finding
 from tests.builders_slices import a_ct
 from tests.component.flaky_proxy import flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
-from tests.component.worker_pod import Pod, a_task, launcher
+from tests.component.worker_pod import Pod, a_task
 
 from gantry.api.run import Result, RunStatus
 from gantry.orthanc import Credentials, Orthanc
@@ -21,11 +21,6 @@ from gantry.worker.upload import keep_findings
 
 FIRST = "triage-abcdefghijklm"
 DOCUMENT = json.dumps(a_document(a_finding(comment="größer als 3 mm")), ensure_ascii=False).encode()
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tests.builders_slices import a_ct, uid
 from tests.component.flaky_proxy import Spoil, flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
-from tests.component.worker_pod import Pod, a_task, launcher
+from tests.component.worker_pod import Pod, a_task
 
 from gantry.orthanc import Credentials
 from gantry.runs import Task
@@ -18,11 +18,6 @@ from gantry.worker.fetch import Source, fetch
 from gantry.worker.outcome import Stop, exit_code
 from gantry.worker.patience import Patience
 from gantry.worker.workspace import Workspace
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.builders_dicom import a_segmentation, as_file, ct_series
 from tests.component.orthanc_server import OrthancServer, orthanc_server
-from tests.component.worker_pod import Pod, a_task, launcher
+from tests.component.worker_pod import Pod, a_task
 
 SLICES = ct_series(pixels=True)
 SEGMENTATION = as_file(a_segmentation(SLICES))
@@ -39,11 +39,6 @@ def of_1_0(script: str) -> dict[str, Any]:
 def of_0_x(script: str) -> dict[str, Any]:
     """app.json by App SDK 0.5.1: the command is a line for the shell."""
     return {"api-version": "0.1.0", "command": script, "environment": {}, "working-directory": "/", "timeout": 0, "sdk-version": "0.5.1"}
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.builders_slices import a_ct, encoded, uid
 from tests.component.flaky_proxy import Spoil, flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.sr_validators import complaints
-from tests.component.worker_pod import Pod, a_task, launcher
+from tests.component.worker_pod import Pod, a_task
 
 from gantry.orthanc import Credentials
 from gantry.worker.fetch import Source, fetch
@@ -28,11 +28,6 @@ PIXEL = b"\xde\xad\xbe\xef"
 ROWS = 256
 NODULE = {"scheme": "SCT", "value": "427359005", "meaning": "Solitary nodule of lung"}
 METADATA = {"template__input": {"series": {}, "content": "Metadata"}}
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
 
 
 def a_rich_ct(number: int, **elements: object) -> bytes:

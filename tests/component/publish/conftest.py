@@ -7,12 +7,7 @@ import pytest
 from tests.builders_slices import a_ct
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.publish.outputs import ORIGINALS, fetched
-from tests.component.worker_pod import Pod, launcher
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launcher(tmp_path_factory.mktemp("launcher"))
+from tests.component.worker_pod import Pod
 
 
 @pytest.fixture(scope="module")
