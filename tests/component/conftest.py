@@ -17,7 +17,7 @@ from tests.component.control_plane import ControlPlane, control_plane, started
 from tests.component.worker_pod import launcher
 
 CRDS = Path(__file__).parents[2] / "crds"
-SECONDS = {"chart": 0.5, "publish": 2.0, "test_chaos": 30.0, "test_examples": 6.0, "test_masks": 2.0, "test_operator": 5.0, "test_sr": 2.0, "test_worker": 2.0}
+SECONDS = {"chart": 0.5, "delivery": 2.0, "publish": 2.0, "test_chaos": 30.0, "test_examples": 6.0, "test_masks": 2.0, "test_operator": 5.0, "test_sr": 2.0, "test_worker": 2.0}
 """What a test of a folder or of files that begin so takes, on an idle machine and roughly; others take less than half a second."""
 
 SHARED: list[Any] = []
@@ -88,12 +88,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole files go to workers; a long one at the end would leave the others idle."""
-    lasts: dict[Path, float] = {}
+    files: dict[Path, float] = {}
     for item in items:
-        lasts[item.path] = lasts.get(item.path, 0.0) + _seconds(item.path)
-    items.sort(key=lambda item: (-lasts[item.path], str(item.path)))
+        files[item.path] = files.get(item.path, 0.0) + _seconds(item.path)
+    items.sort(key=lambda item: (-files[item.path], str(item.path)))
 
 
 def _seconds(file: Path) -> float:
-    place = file.relative_to(Path(__file__).parent)
-    return next((seconds for start, seconds in SECONDS.items() if place.parts[0].startswith(start)), 0.3)
+    here = Path(__file__).parent
+    first = file.relative_to(here).parts[0] if file.is_relative_to(here) else ""
+    return next((seconds for start, seconds in SECONDS.items() if first.startswith(start)), 0.3)
