@@ -157,6 +157,8 @@ class AioKube:
         answer = _parsed(data)
         if response.status < 300:
             return answer
+        if response.status == 404 and not answer:  # of an object that is missing the server says which
+            answer = {"message": f"the API server does not serve {resource}; is its CRD applied?"}
         failure: KubeError = error_of(response.status, answer, response.response.headers.get("Retry-After"))
         if failure.retry_after:
             self._throttle.pause(failure.retry_after)

@@ -10,7 +10,7 @@ import asyncio
 import structlog
 
 from gantry.api import labels
-from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, Kube, Rejected, Resource
+from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, Kube, NotFound, Rejected, Resource
 
 from .metrics import Metrics
 from .store import Store
@@ -23,6 +23,14 @@ UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancell
 """Field selector of Runs; the CRD makes status.state selectable."""
 ORDER: tuple[tuple[Resource, str], ...] = ((BRIDGES, ""), (PIPELINES, ""), (BACKFILLS, ""), (JOBS, labels.RUN), (PODS, labels.RUN))
 """Resources and their label selectors; Runs come last."""
+
+
+DISPENSABLE = frozenset({BACKFILLS})
+"""Kinds without which studies are analysed all the same. Without any other, the first look waits for its CRD."""
+
+
+class KindIsBack(Exception):
+    """A CRD was applied again. kopf watches what there was when it began, so the process ends and is started anew."""
 
 
 async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tuple[str, ...]) -> str:
@@ -64,9 +72,16 @@ async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resou
             for obj in page:
                 store.listed(resource.plural, obj)
             await asyncio.sleep(0)  # a page takes 5 ms; others may go between two
-    except BaseException:
+    except BaseException as error:
         store.give_up_census(resource.plural)  # half a list says nothing about what is missing
-        raise
+        if not (isinstance(error, NotFound) and resource in DISPENSABLE):
+            raise
+        if resource.plural not in store.unserved:
+            log.error("a kind is not served, all others are looked after", resource=resource.plural, error=str(error))
+        store.unserved.add(resource.plural)
+        return
+    if resource.plural in store.unserved:
+        raise KindIsBack(f"{resource.plural} are served again; starting anew to watch them")
     if dropped := store.end_census(resource.plural):
         metrics.ghosts.labels(resource.plural).inc(dropped)
         log.info("objects were deleted while no watch was open", resource=resource.plural, number=dropped)

@@ -28,6 +28,10 @@ class Health:
         self.ready = False
         """What is unfinished has been read and the watches begin."""
 
+    def expect(self, watches: int) -> None:
+        """Fewer than was thought: a kind is not served."""
+        self._watches = watches
+
     def complaints(self) -> Sequence[str]:
         """Empty when all is well."""
         silence = self._freshness.silence()

@@ -260,6 +260,7 @@ async def run(settings: Settings) -> None:
     async def watch() -> None:
         """Everything a decision needs is read first, then the watches begin."""
         selector, minor = await _first_look(kube, parts, metrics, settings)
+        health.expect((len(handlers.WATCHED) - len(parts.store.unserved)) * max(1, len(settings.namespaces)))
         parts.store.turns.open()
         registry = handlers.registry(parts.store, metrics, made, freshness, metrics.called)
         await handlers.feed(registry, handlers.settings(streaming=minor >= 34, runs=selector), namespaces=settings.namespaces, ready=ready)

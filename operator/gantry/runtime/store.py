@@ -61,6 +61,8 @@ class Store:
         """Told of each Run that is seen to have finished."""
         self.doubtful: set[Key] = set()
         """Runs that were taken for finished, or for gone, and are neither (a second operator wrote what it knew late): their pods were dropped."""
+        self.unserved: set[str] = set()
+        """Kinds whose CRD is not there."""
         self.complete = False
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
         self._censuses: dict[str, Census] = {}

@@ -7,8 +7,8 @@ import pytest
 from tests.builders_runs import A_BRIDGE, a_run, at
 
 from gantry.api.run import State
-from gantry.kube import Rejected, Resource, Unavailable
-from gantry.runtime.census import UNFINISHED, first_look, take_census
+from gantry.kube import NotFound, Rejected, Resource, Unavailable
+from gantry.runtime.census import UNFINISHED, KindIsBack, first_look, take_census
 from gantry.runtime.metrics import Metrics
 from gantry.runtime.store import Store
 
@@ -18,13 +18,16 @@ SEEN_BRIDGE = {**A_BRIDGE, "metadata": {**A_BRIDGE["metadata"], "resourceVersion
 class Lists:
     """A Kube that only lists."""
 
-    def __init__(self, *, selectable: bool = True, breaks_at: str = "") -> None:
+    def __init__(self, *, selectable: bool = True, breaks_at: str = "", unserved: str = "") -> None:
+        self.unserved = unserved
         self.asked: list[tuple[str, str | None, str, str]] = []
         self.selectable, self.breaks_at = selectable, breaks_at
         self.objects: dict[str, list[list[dict[str, Any]]]] = {"orthancbridges": [[SEEN_BRIDGE]], "inferenceruns": [[a_run().run], []]}
 
     async def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[dict[str, Any]]]:
         self.asked.append((resource.plural, namespace, selector, fields))
+        if resource.plural == self.unserved:
+            raise NotFound(f"the API server does not serve {resource.plural}; is its CRD applied?", status=404)
         if fields and not self.selectable:
             raise Rejected("field label not supported: status.state")
         for page in self.objects.get(resource.plural, []):
@@ -87,6 +90,21 @@ async def test_half_a_list_makes_no_ghosts(store: Store) -> None:
     await take_census(kube, store, METRICS, ())
     assert store.runs == {}
     assert 'gantry_ghosts_dropped_total{resource="inferenceruns"} 1.0' in METRICS.text().decode()
+
+
+async def test_a_kind_that_nobody_needs_may_be_missing_until_it_is_back(store: Store) -> None:
+    """Its CRD was removed. kopf would not watch it when it comes back, so the process starts anew then."""
+    await first_look(Lists(unserved="inferencebackfills"), store, METRICS, ())
+    await take_census(Lists(unserved="inferencebackfills"), store, METRICS, ())
+    assert (len(store.runs), store.unserved) == (1, {"inferencebackfills"})
+    with pytest.raises(KindIsBack, match="inferencebackfills are served again"):
+        await take_census(Lists(), store, METRICS, ())
+
+
+@pytest.mark.parametrize("plural", ["orthancbridges", "inferencepipelines", "inferenceruns"])
+async def test_any_other_kind_is_waited_for(store: Store, plural: str) -> None:
+    with pytest.raises(NotFound, match=f"does not serve {plural}; is its CRD applied"):
+        await first_look(Lists(unserved=plural), store, METRICS, ())
 
 
 def test_runs_in_every_state_that_is_final_are_in_no_watch() -> None:

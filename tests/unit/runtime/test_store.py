@@ -269,3 +269,27 @@ def test_deliveries_are_open_until_nothing_more_happens_to_them(seen: Seen) -> N
     deliveries = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in (sent("pacs", awaits="Query"), sent("vna"))]
     seen.store.observe("inferenceruns", {**a_run().run, "status": {"state": "Delivering", "deliveries": deliveries}})
     assert dict(seen.store.open_deliveries()) == {("pacs", "Sent"): 1}
+
+
+def test_five_thousand_runs_are_deleted_at_once_and_nothing_of_them_is_left(seen: Seen) -> None:
+    """In any order with their Jobs and pods, one that is not deleted between them."""
+    run, job, pods = a_run().running().objects()
+    assert job is not None
+
+    def of(obj: dict[str, Any], number: int, kind: str) -> dict[str, Any]:
+        meta = {**obj["metadata"], "uid": f"{kind}-{number}", "name": f"{kind}{number}" if kind == "r" else obj["metadata"]["name"]}
+        if kind == "r":
+            study = {**obj["spec"]["study"], "orthancID": f"study-{number}"}
+            return {**obj, "metadata": meta, "spec": {**obj["spec"], "study": study}}
+        return {**obj, "metadata": {**meta, "labels": {"gantry.health/run": f"r{number}"}}}
+
+    every = [("inferenceruns", of(run, n, "r")) for n in range(5001)]
+    every += [(plural, of(obj, n, plural[0])) for n in range(5001) for plural, obj in (("jobs", job), ("pods", pods[0]))]
+    for plural, obj in every:
+        seen.store.observe(plural, obj)
+    for plural, obj in sorted(every, key=lambda one: str(one[1]["metadata"]["uid"])[::-1]):
+        if not str(obj["metadata"]["uid"]).endswith("-17"):
+            seen.store.observe(plural, {**obj, "metadata": {**obj["metadata"], "resourceVersion": "900"}}, deleted=True)
+    store, left = seen.store, {Key("run", "default", "r17")}
+    assert (set(store.runs), store.unfinished, set(store.jobs), set(store.pods)) == (left, left, left, left)
+    assert sum(store.tallies.states.values()) == 1
