@@ -6,10 +6,11 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nibabel
 import numpy as np
 import pydicom
@@ -18,6 +19,7 @@ from pydicom import Dataset
 from tests.builders_dicom import a_pdf, an_image, as_file, ct_series
 from tests.builders_findings import a_context, a_document, a_finding, code, image_uid, negative, parsed
 from tests.builders_masks import Labels, asymmetric, nifti, numpy_file, oblique, placed, rearranged
+from tests.component.dicom_receiver import dicom_receiver
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.sr_validators import complaints, dciodvfy, dsrdump
 from tests.component.worker_pod import Pod, a_task
@@ -138,14 +140,56 @@ def test_a_mask_goes_through_the_pod(server: OrthancServer, program: Path, tmp_p
     pod.step("detect")
     status, receipt = pod.publish()
     assert status == 0, pod.log
-    assert [result.kind for result in receipt.results] == (["SEG", "SC", "SR", "KO"] if further else ["SEG", "SR"])
+    assert [result.kind for result in receipt.results] == (["SEG", "SC", "SR", "SR", "KO"] if further else ["SEG", "SR", "SR"])
     files = [server.rest("GET", f"/instances/{result.orthanc_id}/file") for result in receipt.results]
     assert [hashlib.md5(file).hexdigest() for file in files] == [result.md5 for result in receipt.results]
-    made = {result.kind: pydicom.dcmread(io.BytesIO(file)) for result, file in zip(receipt.results, files, strict=True)}
-    segmentation, report = made["SEG"], made["SR"]
+    objects = [(result.kind, pydicom.dcmread(io.BytesIO(file))) for result, file in zip(receipt.results, files, strict=True)]
+    made = dict(objects)  # of the reports the last, which is about segments
+    segmentation, report, first = made["SEG"], made["SR"], next(one for kind, one in objects if kind == "SR")
     if further:
         assert all(str(one.SOPInstanceUID) in str(made["KO"]) for one in (segmentation, report, made["SC"]))
-        assert str(made["SC"].SOPInstanceUID) in str(report.CurrentRequestedProcedureEvidenceSequence)
+        assert str(made["SC"].SOPInstanceUID) in str(first.CurrentRequestedProcedureEvidenceSequence)
         assert made["SC"].NumberOfFrames == 2, "words, and the slice on which the segment is largest"
     assert str(segmentation.SegmentSequence[0].TrackingUID) in str(report)
     assert f"'{50 * 4 * 0.49 * 5:g}'" in str(report) or f"{50 * 4 * 0.49 * 5:g}" in str(report)
+
+
+def every_object() -> dict[str, bytes]:
+    """What a Run makes: two reports, the segmentation of a mask, the overview, the key object selection."""
+    source = ct_series(20, pixels=True)
+    content = {"m.nii.gz": nifti(asymmetric(20, 128, 128), placed(source))}
+    findings, drawn = build_masks(parsed(document(labelled())), source, a_context(), content)
+    overview = build_overview(findings, source, a_context(), drawn, displayed)
+    reports = build_report(findings, source, a_context(), drawn, overview)
+    selection = build_key_objects(findings, (overview, *reports), tuple(drawn.values()), source, a_context())
+    return {"SEG": as_file(drawn["m.nii.gz"]), "SC": overview.dicom} | {f"SR {one.sort}": one.dicom for one in reports} | {"KO": selection.dicom}
+
+
+def test_every_object_of_a_run_comes_back_byte_for_byte_and_arrives_as_it_was_sent(server: OrthancServer, tmp_path: Path) -> None:
+    made = every_object()
+    for study in server.studies():
+        server.rest("DELETE", f"/studies/{study}")
+    uids = {kind: str(pydicom.dcmread(io.BytesIO(dicom), stop_before_pixels=True).SOPInstanceUID) for kind, dicom in made.items()}
+    stow(server, made.values())
+    by_uid = {one["MainDicomTags"]["SOPInstanceUID"]: one["ID"] for one in server.rest("GET", "/instances?expand")}
+    assert {kind: server.rest("GET", f"/instances/{by_uid[uid]}/file") == made[kind] for kind, uid in uids.items()} == dict.fromkeys(made, True)
+    with dicom_receiver(tmp_path / "received") as receiver:
+        receiver.start("--bit-preserving")
+        server.rest("PUT", "/modalities/receiver", json={"AET": receiver.aet, "Host": "127.0.0.1", "Port": receiver.port})
+        server.rest("POST", "/modalities/receiver/store", json=list(by_uid.values()))
+        arrived = {str(one.SOPInstanceUID): one for one in receiver.received()}
+    assert {kind: arrived[uid] == pydicom.dcmread(io.BytesIO(made[kind])) for kind, uid in uids.items()} == dict.fromkeys(made, True)
+
+
+def stow(server: OrthancServer, files: Iterable[bytes]) -> None:
+    """STOW-RS, and each instance back by WADO-RS."""
+    parts = b"".join(b"--gantry\r\nContent-Type: application/dicom\r\n\r\n" + one + b"\r\n" for one in files) + b"--gantry--\r\n"
+    kinds = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=gantry', "Accept": "application/dicom+json"}
+    with httpx.Client(base_url=server.url, auth=("gantry", "secret"), timeout=60) as client:
+        client.post("/dicom-web/studies", content=parts, headers=kinds).raise_for_status()
+        for dicom in files:
+            one = pydicom.dcmread(io.BytesIO(dicom), stop_before_pixels=True)
+            path = f"/dicom-web/studies/{one.StudyInstanceUID}/series/{one.SeriesInstanceUID}/instances/{one.SOPInstanceUID}"
+            answer = client.get(path, headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'})
+            answer.raise_for_status()
+            assert dicom in answer.content, "WADO-RS gives other bytes"

@@ -39,7 +39,7 @@ def test_a_run_lives_from_job_to_complete(hospital: Hospital) -> None:
         hospital.publishes(pod, a_receipt())
         status = hospital.says("a", "Complete", "True/Complete")
         assert status["state"] == "Succeeded"
-        assert status["findings"] == {"present": 2, "absent": 1}
+        assert status["findings"] == {"present": 2, "absent": 1, "notEvaluable": 0}
         assert [r["sopInstanceUID"] for r in status["results"]] == ["2.25.1"]
         assert {s["name"] for s in status["stages"]} >= {"created", "started", "fetch", "step/detect", "publish"}
         operator.settled()

@@ -142,6 +142,8 @@ class FindingCounts(Observed):
     """Findings that are present or indeterminate."""
     absent: Annotated[int, Field(ge=0)] = 0
     """What was looked for and not found."""
+    not_evaluable: Annotated[int, Field(ge=0)] = 0
+    """What could not be assessed: neither present nor absent."""
 
 
 class Result(Observed):

@@ -62,12 +62,17 @@ def _row(run: Run) -> list[Text]:
         Text(run["metadata"]["name"]),
         Text((run["spec"].get("pipelineRef") or {}).get("name") or "by hand"),
         Text(state, style=_STYLES.get(state, "")),
-        Text(f"{counts.get('present', 0)} present, {counts.get('absent', 0)} absent" if counts else ""),
+        Text(_counted(counts) if counts else ""),
         Text(_took(status)),
         Text(f"{sent}/{len(deliveries)}" if deliveries else ""),
         Text(str(run["metadata"].get("creationTimestamp", ""))),
         Text(reason),
     ]
+
+
+def _counted(counts: dict[str, int]) -> str:
+    unknown = counts.get("notEvaluable")
+    return f"{counts.get('present', 0)} present, {counts.get('absent', 0)} absent" + (f", {unknown} not evaluable" if unknown else "")
 
 
 def _took(status: dict[str, Any]) -> str:

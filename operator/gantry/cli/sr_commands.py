@@ -12,7 +12,10 @@ sr = typer.Typer(help="DICOM structured reports, on disk and without a cluster."
 
 @sr.command("show")
 def sr_show(
-    file: Annotated[Path, typer.Argument(help="A DICOM file that holds a measurement report (TID 1500).")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE…", help="A measurement report (TID 1500), or all SRs of one Run: files, or a folder.", show_default=False),
+    ],
     output: OutputOption = Output.TEXT,
     patient: Annotated[bool, typer.Option("--patient", help="Also say whose report it is.")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a page with pictures in place.", show_default=False)] = None,
@@ -24,7 +27,7 @@ def sr_show(
     """Show a report as a radiologist reads it: algorithm, findings with measurements, what is absent, impression."""
     from .sr_reader import report_of
 
-    report = report_of(file)
+    report = report_of(*files)
     if html or png:
         from .sr_look import look
 

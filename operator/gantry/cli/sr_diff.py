@@ -6,18 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gantry.report import Report
 from gantry.report.compare import Comparison, FindingComparison, Numbers, Words, compare, merged
-from gantry.report.reader import TITLES, Finding
+from gantry.report.reader import Finding
 
 from .dicom_files import files_below, is_dicom, read_dicom
 from .failure import Failure
-from .sr_reader import reading
+from .sr_reader import is_measurement_report, reading
 
 _NARROWEST = 120
 """Columns when the output is no terminal."""
@@ -37,7 +36,7 @@ def _report(path: Path) -> Report:
     studies, found = set(), []
     for file in files_below(path):
         dataset = read_dicom(file) if is_dicom(file) else None
-        if dataset is None or not _is_measurement_report(dataset):
+        if dataset is None or not is_measurement_report(dataset):
             continue
         studies.add(str(dataset.get("StudyInstanceUID")))
         found.append(reading(file, dataset))
@@ -46,11 +45,6 @@ def _report(path: Path) -> Report:
     if len(studies) > 1:
         raise Failure(f"{path} holds reports of {len(studies)} studies; name a folder with those of one Run")
     return merged(found)
-
-
-def _is_measurement_report(dataset: Dataset) -> bool:
-    titles = [code.get("CodeValue") for code in dataset.get("ConceptNameCodeSequence") or ()]
-    return dataset.get("Modality") == "SR" and not TITLES.isdisjoint(titles)
 
 
 def as_json(comparison: Comparison) -> str:

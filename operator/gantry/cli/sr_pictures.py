@@ -80,7 +80,7 @@ def pictures(report: Report, images: Images | None) -> Iterator[Drawn]:
 
 def _drawn(number: int, finding: Finding, images: Images) -> Drawn:
     try:
-        outline = _outline(finding.regions, images)
+        outline = _outline(finding, images)
         image = images.whole(outline.image)
         if image is None:
             raise NotDisplayable("its image is not in the folder")
@@ -97,7 +97,18 @@ def _drawn(number: int, finding: Finding, images: Images) -> Drawn:
         return Drawn(number, finding, caption="Not drawn: its region makes no sense.")
 
 
-def _outline(regions: Sequence[Region], images: Images) -> Outline:
+def _outline(finding: Finding, images: Images) -> Outline:
+    """The volume itself if it can be read, else what the Run's drawn report says of it."""
+    try:
+        return _of_regions(finding.regions, images)
+    except NotDisplayable:
+        flat = on_image(finding.outline)
+        if flat is None:
+            raise
+        return flat
+
+
+def _of_regions(regions: Sequence[Region], images: Images) -> Outline:
     first = regions[0]
     if first.kind == "segment":
         segmentation = images.whole(first.image or "")

@@ -70,7 +70,7 @@ def _event(kind: NotificationEvent, run: Told, reason: str | None) -> Event:
         "priority": run.priority,
         "state": status.state,
         "reason": reason,
-        "findings": status.findings.model_dump() if status.findings else None,
+        "findings": status.findings.model_dump(by_alias=True) if status.findings else None,
         "results": dict(Counter(one.kind for one in status.results or ())),
         "deliveries": [{"destination": one.destination, "state": one.state} for one in status.deliveries or ()],
     }

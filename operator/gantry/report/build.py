@@ -3,7 +3,8 @@
 Pure: the same arguments give the same bytes. Findings are kept apart by how they show where they are, one document each:
 drawn on images, somewhere in space, segments, neither. OHIF shows nothing at all of a measurement report in which one group is not drawn on an
 image, so the other sorts have another title, by which it shows them as text; PixelMed's validator tests every group beside a segment by the
-segment's template. The first document carries the statements about the whole study.
+segment's template. A volume is also outlined on its key slice, beside what is drawn, under the same tracking UID and without its numbers.
+The first document carries the statements about the whole study and names the Run's other objects.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,11 @@ from highdicom.sr import ContentItem
 from pydicom import Dataset
 
 from gantry.findings import Finding, Findings, SegmentRegion
-from gantry.findings.shapes import Planar
+from gantry.findings.shapes import Planar, PlanarRegion
 
 from .algorithms import contributing_equipment, identities
 from .context import SOP_CLASS_UIDS, BuiltObject, ReportContext
+from .contours import volume_outline
 from .document import Reference, Series, document, encoded
 from .errors import InvalidReport
 from .groups import GroupWriter
@@ -49,6 +51,9 @@ def build_report(
         images = index(source)
         slices = Slices(images)
         parts = _parts(findings, slices)
+        outlines = _outlines(parts, slices, objects or {})
+        if outlines and parts[0][0] != _SORTS[0]:
+            parts = [(_SORTS[0], {}), *parts]
         others = further((objects or {}).values(), [overview] if overview else []) + _siblings(len(parts), context)
         return tuple(
             _build(
@@ -60,6 +65,7 @@ def build_report(
                 context=context,
                 objects=objects or {},
                 others=() if position else others,
+                outlines=outlines if part[0] == _SORTS[0] else {},
             )
             for position, part in enumerate(parts)
         )
@@ -94,6 +100,15 @@ def _parts(findings: Findings, slices: Slices) -> list[tuple[str, dict[int, Find
     return [(sort, members) for sort, members in sorts.items() if members] or [("", {})]
 
 
+def _outlines(
+    parts: Sequence[tuple[str, Mapping[int, Finding]]], slices: Slices, objects: Mapping[str, Dataset]
+) -> dict[int, tuple[Finding, tuple[PlanarRegion, ...]]]:
+    """What volumes look like on their key slices, by place in the document: drawn beside the findings that lie on images."""
+    volumes = {place: finding for sort, members in parts if sort in ("in space", "segments") for place, finding in members.items()}
+    drawn = {place: (finding, volume_outline(finding, slices, objects)) for place, finding in sorted(volumes.items())}
+    return {place: one for place, one in drawn.items() if one[1]}
+
+
 def _sort(finding: Finding, slices: Slices, *, where: str) -> str:
     if not finding.where:
         return "no region"
@@ -113,11 +128,13 @@ def _build(
     context: ReportContext,
     objects: Mapping[str, Dataset],
     others: Sequence[Further],
+    outlines: Mapping[int, tuple[Finding, tuple[PlanarRegion, ...]]],
 ) -> BuiltObject:
     sort, members = part
     vocabulary, references, algorithms = Vocabulary(), References(source), identities(findings, context)
     writer = GroupWriter(context, algorithms, vocabulary, references, RegionWriter(references, objects, context, vocabulary, slices))
     groups = [writer.finding(finding, where=_where(place, finding)) for place, finding in members.items()]
+    groups += [writer.outline(finding, regions, where=_where(place, finding)) for place, (finding, regions) in outlines.items()]
     content = measurement_report(
         findings,
         groups=groups or _only_statements(findings, writer, context),

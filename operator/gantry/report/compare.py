@@ -207,11 +207,22 @@ def merged(reports: Sequence[Report]) -> Report:
     first = reports[0]
     return replace(
         first,
-        findings=tuple(one for report in reports for one in report.findings),
+        findings=_joined([one for report in reports for one in report.findings]),
         absences=tuple(one for report in reports for one in report.absences),
         absent=_once(one for report in reports for one in report.absent),
         evaluations=tuple(one for report in reports for one in report.evaluations),
         impression=next((report.impression for report in reports if report.impression), None),
+    )
+
+
+def _joined(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Outlines go to the volumes they are of; one without its volume stays."""
+    outlines = {one.tracking_uid: one for one in findings if one.is_outline}
+    whole = {one.tracking_uid for one in findings if not one.is_outline}
+    return tuple(
+        replace(one, outline=outlines[one.tracking_uid].regions) if not one.is_outline and one.tracking_uid in outlines else one
+        for one in findings
+        if not one.is_outline or one.tracking_uid not in whole
     )
 
 

@@ -3,6 +3,7 @@
 Builds content with highdicom and notes in `References` what it points to. It knows nothing of the document around.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
@@ -30,16 +31,17 @@ from highdicom.sr import (
 from pydicom import Dataset
 
 from gantry.findings import Concept, EarlierFinding, Evaluation, Finding, MeasuredValue, QualityStatement, Site
+from gantry.findings.shapes import PlanarRegion
 
 from . import geometry
 from .algorithms import Identity, identification
 from .context import ReportContext
 from .errors import InvalidReport
 from .references import References
-from .regions import CONTAINS, Regions, RegionWriter
+from .regions import CONTAINS, Regions, RegionWriter, region_place
 from .source import has_pixels
 from .verbatim import text
-from .vocabulary import CHANGE, EARLIER_FINDING, LATERALITIES, PRESENCES, Vocabulary
+from .vocabulary import CHANGE, EARLIER_FINDING, LATERALITIES, OUTLINE, PRESENCES, Vocabulary
 
 HAS_CONCEPT_MOD = RelationshipTypeValues.HAS_CONCEPT_MOD
 INFERRED_FROM = RelationshipTypeValues.INFERRED_FROM
@@ -76,6 +78,22 @@ class GroupWriter:
         group.ContentTemplateSequence[0].TemplateIdentifier = regions.template
         documents = [_read_in(image, self.vocabulary) for image in images if not has_pixels(image)]
         group.ContentSequence.extend([*self._texts(finding), *self._earlier(finding.earlier), *documents, *regions.items])
+        return group
+
+    def outline(self, finding: Finding, regions: Sequence[PlanarRegion], *, where: str) -> ContentItem:
+        """What a volume looks like on its key slice, under the tracking UID of its own group, which has the numbers in another document."""
+        drawn = self.regions.flat(regions, where=region_place(finding, where))
+        of_segment = Regions([], "", self.regions.segment_of(finding))
+        written = MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=TrackingIdentifier(uid=self._tracking_uid(finding, of_segment, where=where), identifier=finding.id),
+            finding_type=self.vocabulary.concept(finding.type),
+            finding_category=self.vocabulary.optional(finding.category),
+            algorithm_id=self._identification(finding),
+            finding_sites=[site_item(site, self.vocabulary) for site in finding.sites] or None,
+        )
+        group = cast(ContentItem, written[0])
+        group.ContentTemplateSequence[0].TemplateIdentifier = drawn.template
+        group.ContentSequence.extend([TextContentItem(self.vocabulary.dcm("121106", "Comment"), OUTLINE, CONTAINS), *drawn.items])
         return group
 
     def statement(self, role: str, concept: Concept, presence: tuple[str, str, str]) -> ContentItem:

@@ -30,9 +30,13 @@ def absent(findings: Findings, context: ReportContext) -> tuple[Concept, ...]:
 
 
 def count_findings(findings: Findings, context: ReportContext) -> FindingCounts:
-    """How many findings are there and how many conditions are not."""
+    """How many findings are there, how many conditions are not, and how many nobody can tell."""
     said_absent = sum(finding.presence == "absent" for finding in findings.findings)
-    return FindingCounts(present=len(findings.findings) - said_absent, absent=said_absent + len(absent(findings, context)))
+    return FindingCounts(
+        present=len(findings.findings) - said_absent,
+        absent=said_absent + len(absent(findings, context)),
+        not_evaluable=len(findings.not_evaluable),
+    )
 
 
 def require_a_statement(findings: Findings, context: ReportContext) -> None:

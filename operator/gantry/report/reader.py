@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from .verbatim import tolerated
+from .vocabulary import OUTLINE
 
 # Concept names by code value: SNOMED CT, and before it SNOMED RT, as older writers have it (PS3.16 Annex O).
 TITLES = frozenset(("126000", "FINDINGS-REPORT"))
@@ -90,6 +91,13 @@ class Finding:
     evaluations: tuple[Evaluation, ...]
     regions: tuple[Region, ...]
     comment: str | None
+    outline: tuple[Region, ...] = ()
+    """What another report of the same result draws of this volume on one slice."""
+
+    @property
+    def is_outline(self) -> bool:
+        """Whether it only draws what another report of the same result says."""
+        return self.comment == OUTLINE
 
     @property
     def is_absence(self) -> bool:

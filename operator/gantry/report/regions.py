@@ -3,7 +3,7 @@
 Builds content with highdicom; `geometry` knows the coordinates. TID 1410 takes one region, TID 1411 several, a volume or a segment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from highdicom.sr import (
@@ -90,10 +90,11 @@ class RegionWriter:
         if isinstance(first, SegmentRegion):
             return self._segment(first, where=place)
         if isinstance(first, Planar):
-            return self._flat([region for region in regions if isinstance(region, Planar)], where=place)
+            return self.flat([region for region in regions if isinstance(region, Planar)], where=place)
         return self._in_space(spatial_regions(finding), where=place)
 
-    def _flat(self, regions: list[PlanarRegion], *, where: str) -> Regions:
+    def flat(self, regions: Sequence[PlanarRegion], *, where: str) -> Regions:
+        """2D regions of images."""
         return Regions([self._on_image(region, where=where) for region in regions], "1410" if len(regions) == 1 else "1411")
 
     def _on_image(self, region: PlanarRegion, *, where: str) -> ContentItem:
@@ -113,7 +114,7 @@ class RegionWriter:
         shapes = [geometry.spatial(region, self.slices.of(uid).box, where=where) for region in regions]
         flat = self.slices.flat(regions, where=where)
         if flat:
-            return self._flat(flat, where=where)
+            return self.flat(flat, where=where)
         if self.context.sop_class != "Comprehensive3DSR":
             raise InvalidReport(
                 f"{where}: {regions[0].kind} that lies on no slice needs report.sopClass Comprehensive3DSR in the pipeline; set it, or use 2D regions"
@@ -150,6 +151,14 @@ class RegionWriter:
         )
         content: list[ContentItem] = [reference, SourceSeriesForSegmentation(first.SeriesInstanceUID)]
         return Regions(content, "1411", segments[region.segment_number])
+
+    def segment_of(self, finding: Finding) -> Dataset | None:
+        """The segment a finding refers to, if it is known."""
+        first = next(iter(finding.where), None)
+        segmentation = self.objects.get(first.file) if isinstance(first, SegmentRegion) else None
+        if segmentation is None or not isinstance(first, SegmentRegion):
+            return None
+        return next((item for item in items(segmentation, "SegmentSequence") if integer(item, "SegmentNumber") == first.segment_number), None)
 
     def _first_source(self, segmentation: Dataset) -> Dataset:
         """The first input image the segmentation says it was made from; without one, the first of the input."""

@@ -61,6 +61,8 @@ FINDINGS_REPORT = ("FINDINGS-REPORT", OWN_SCHEME, "Imaging Findings Report")
 """Titles (CID 7021, extensible). OHIF draws the regions of every report with the first, and shows nothing at all when a group has none."""
 RESULT_OBJECT = ("RESULT-OBJECT", OWN_SCHEME, "Further object of this result")
 PLAIN_LANGUAGE = ("PLAIN-LANGUAGE", OWN_SCHEME, "Impression in plain language")
+OUTLINE = "Outline on one slice; the volume and its numbers stand in another report of this result, under the same tracking identifier."
+"""Comment of a group that only draws what another document reports."""
 MODALITIES = {
     "CR": "Computed Radiography",
     "CT": "Computed Tomography",

@@ -160,7 +160,7 @@ def test_masks_lie_beside_the_document_and_become_segmentations(work: Workplace)
     labels[5:9, 10:20, 10:30] = 1
     (work.folder / "m.nii.gz").write_bytes(nifti(labels, placed(source)))
     done = work.build()
-    assert (done.code, done.err, names(work.out)) == (0, "", ["m.nii.gz.dcm", "sr-segments.dcm"])
+    assert (done.code, done.err, names(work.out)) == (0, "", ["m.nii.gz.dcm", "sr-regions.dcm", "sr-segments.dcm"])
     segmentation, report = dcmread(work.out / "m.nii.gz.dcm"), dcmread(work.out / "sr-segments.dcm")
     assert (segmentation.PatientName, segmentation.StudyID) == (source[0].PatientName, "S1")
     assert validate_report(report, source, [segmentation]) == ()

@@ -23,7 +23,7 @@ def written(folder: Path, document: Json) -> Path:
     segmentation = a_segmentation(source)
     write_series(source, folder / "images")
     (folder / "images" / "seg.dcm").write_bytes(as_file(segmentation))
-    (built, *_) = build_report(parsed(document), source, a_context(), {"seg.dcm": segmentation})
+    *_, built = build_report(parsed(document), source, a_context(), {"seg.dcm": segmentation})
     (folder / "sr.dcm").write_bytes(built.dicom)
     return folder / "sr.dcm"
 

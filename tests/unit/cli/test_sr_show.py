@@ -154,3 +154,23 @@ def test_what_could_not_be_assessed_is_shown_with_place_and_reason(tmp_path: Pat
         ("ASPECTS", "7 {0:10}"),
     ]
     assert (report.findings, report.absent) == ((), ())
+
+
+def test_all_reports_of_a_run_are_shown_as_one(gantry: Gantry, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    document = everything()
+    files = [written(folder, document, number=number) for number in range(len(build_report(parsed(document), ct_series(), a_context())))]
+    by_folder, by_name = (json.loads(gantry("sr", "show", *some, "-o", "json").out) for some in ([folder], reversed(files)))
+    assert by_folder == by_name
+    assert sorted(finding["id"] for finding in by_folder["findings"]) == sorted({finding["id"] for finding in document["findings"]} - {"effusion"})
+    assert by_folder["impression"] == "Zwei Rundherde, größter 12 mm rechts."
+    assert all(finding["measurements"] for finding in by_folder["findings"] if finding["id"] != "point")
+
+
+def test_reports_of_two_runs_are_not_mixed(gantry: Gantry, tmp_path: Path) -> None:
+    one = written(tmp_path, negative())
+    other = tmp_path / "other.dcm"
+    other.write_bytes(build_report(parsed(negative()), ct_series(), a_context(sop_class="ComprehensiveSR"))[0].dicom)
+    shown = gantry("sr", "show", one, other)
+    assert (shown.code, shown.err.strip()) == (1, "gantry: the files: reports of 2 Runs, or of two SOP classes; name those of one Run and one class")

@@ -124,7 +124,7 @@ def test_images_of_other_studies_beside_its_own_are_no_matter(gantry: Gantry, tm
 def test_a_segmentation_among_the_images_is_known(gantry: Gantry, tmp_path: Path) -> None:
     source = ct_series(pixels=True)
     segmentation = a_segmentation(source)
-    (built,) = build_report(parsed(a_document(a_finding(region=a_segment()))), source, a_context(), {"seg.dcm": segmentation})
+    *_, built = build_report(parsed(a_document(a_finding(region=a_segment()))), source, a_context(), {"seg.dcm": segmentation})
     (tmp_path / "sr.dcm").write_bytes(built.dicom)
     write_series(source, tmp_path / "images")
     without = gantry("sr", "validate", tmp_path / "sr.dcm", "--images", tmp_path / "images")

@@ -48,7 +48,7 @@ def test_an_event_is_a_cloud_event_with_names_states_and_counts_alone() -> None:
         "datacontenttype": "application/json",
         "data": {
             "namespace": "radiology", "run": "chest-1", "pipeline": "chest", "priority": "Stat", "state": "Failed", "reason": "DeliveryFailed",
-            "findings": {"present": 1, "absent": 1}, "results": {"SR": 1}, "deliveries": [{"destination": "pacs", "state": "Failed"}],
+            "findings": {"present": 1, "absent": 1, "notEvaluable": 0}, "results": {"SR": 1}, "deliveries": [{"destination": "pacs", "state": "Failed"}],
         },
     }  # fmt: skip
     for identifier in (RESULT.sop_instance_uid, RESULT.orthanc_id, "somebody's words"):

@@ -69,7 +69,7 @@ def a_mask() -> tuple[Dataset, Dataset]:
     mask = {"file": "mask.nii.gz", "segments": [{"value": 1, "finding": "nodule-1"}]}
     content = nifti(asymmetric(20, 128, 128) == 1, placed(SOURCE))
     findings, made = build_masks(parsed(a_document(a_finding(), masks=[mask])), SOURCE, a_context(), {"mask.nii.gz": content})
-    (built,) = build_report(findings, SOURCE, a_context(), made)
+    _, built = build_report(findings, SOURCE, a_context(), made)
     return made["mask.nii.gz"], read(built.dicom)
 
 
@@ -268,7 +268,7 @@ def test_row_11_one_report_refers_to_every_other_object_of_the_run() -> None:
 
 def test_row_11_the_report_refers_to_the_segmentation() -> None:
     segmentation = a_segmentation(SOURCE)
-    (built,) = build_report(parsed(a_document(a_finding(region=a_segment()))), SOURCE, a_context(), {"seg.dcm": segmentation})
+    _, built = build_report(parsed(a_document(a_finding(region=a_segment()))), SOURCE, a_context(), {"seg.dcm": segmentation})
     assert segmentation.SOPInstanceUID in evidence(read(built.dicom))
 
 
@@ -302,7 +302,7 @@ def test_row_14_each_group_has_tracking_identifier_and_uid(name: str) -> None:
 def test_row_14_a_segment_and_its_group_have_one_tracking_uid() -> None:
     segmentation = a_segmentation(SOURCE)
     segmentation.SegmentSequence[0].TrackingUID, segmentation.SegmentSequence[0].TrackingID = "2.25.77", "lesion"
-    (built,) = build_report(parsed(a_document(a_finding(region=a_segment()))), SOURCE, a_context(), {"seg.dcm": segmentation})
+    _, built = build_report(parsed(a_document(a_finding(region=a_segment()))), SOURCE, a_context(), {"seg.dcm": segmentation})
     assert values(read(built.dicom), "112040") == ["2.25.77"]
 
 

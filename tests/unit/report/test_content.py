@@ -97,7 +97,7 @@ REGIONS: dict[str, tuple[Json, str, str, str, int]] = {
 
 @pytest.mark.parametrize(("where", "template", "value_type", "graphic", "numbers"), REGIONS.values(), ids=REGIONS)
 def test_a_region_becomes_coordinates(where: Json, template: str, value_type: str, graphic: str, numbers: int) -> None:
-    (sr,) = built(a_document(a_finding(**where)))
+    *_, sr = built(a_document(a_finding(**where)))  # before it the outline of a volume
     (group,) = groups(sr)
     shapes = [item for item in children(group) if item.ValueType == value_type]
     assert group.ContentTemplateSequence[0].TemplateIdentifier == template
@@ -125,7 +125,7 @@ def test_a_3d_region_names_its_frame_of_reference() -> None:
 
 
 def test_a_volume_names_the_series_it_was_drawn_on() -> None:
-    (sr,) = built(a_document(a_finding(region=in_space("ellipsoid3d"))))
+    _, sr = built(a_document(a_finding(region=in_space("ellipsoid3d"))))
     (source,) = children(groups(sr)[0], "121232")
     assert uid("study-ct") == source.UID
 
@@ -136,7 +136,7 @@ def test_findings_are_kept_apart_by_how_they_show_where_they_are() -> None:
     objects = {"seg.dcm": a_segmentation(ct_series(pixels=True))}
     built_objects = build_report(parsed(document), ct_series(), a_context(), objects)
     reports = [read_back(sr.dicom) for sr in built_objects]
-    assert [[children(g, "112039")[0].TextValue for g in groups(sr)] for sr in reports] == [["box"], ["seg"], ["none"]]
+    assert [[children(g, "112039")[0].TextValue for g in groups(sr)] for sr in reports] == [["box", "seg"], ["seg"], ["none"]]
     assert [sr.SeriesNumber for sr in reports] == [9001, 9002, 9003]
     assert len({sr.SeriesInstanceUID for sr in reports} | {sr.SOPInstanceUID for sr in reports}) == 6
     assert [sr.SeriesDescription for sr in reports] == ["AI LungNoduleNet 2.1.0", "AI LungNoduleNet 2.1.0 (segments)", "AI LungNoduleNet 2.1.0 (no region)"]
@@ -149,7 +149,7 @@ def test_findings_of_one_sort_make_one_report() -> None:
 
 def test_a_segment_is_referred_to_with_its_own_tracking_uid() -> None:
     segmentation = a_segmentation(ct_series(pixels=True), tracking_uid=uid("lesion"))
-    (built_object,) = build_report(parsed(a_document(a_finding(region=a_segment()))), ct_series(), a_context(), {"seg.dcm": segmentation})
+    _, built_object = build_report(parsed(a_document(a_finding(region=a_segment()))), ct_series(), a_context(), {"seg.dcm": segmentation})
     sr = read_back(built_object.dicom)
     (group,) = groups(sr)
     (segment,) = children(group, SEGMENT)

@@ -147,7 +147,7 @@ def test_a_segment_takes_from_its_finding_what_it_does_not_say() -> None:
     assert (one.AnatomicRegionSequence[0].CodeMeaning, one.AnatomicRegionSequence[0].AnatomicRegionModifierSequence[0].CodeMeaning) == ("Upper lobe of lung", "Right")
     assert list(two.RecommendedDisplayCIELabValue) == [34886, 53484, 50172]
     assert (one.TrackingID, "TrackingUID" in lung) == ("one", False)
-    (report,) = [read_back(each.dicom) for each in build_report(findings, SOURCE, a_context(), made)]
+    *_, report = [read_back(each.dicom) for each in build_report(findings, SOURCE, a_context(), made)]
     assert str(one.TrackingUID) in str(report)
     assert str(made["mask.nii.gz"].SOPInstanceUID) in str(report)
 

@@ -37,6 +37,11 @@ def test_findings_are_counted(document: Json, pipeline: tuple[Code, ...], counts
     assert count_findings(parsed(document), a_context(evaluated_for=pipeline)) == FindingCounts(present=present, absent=missing)
 
 
+def test_what_could_not_be_assessed_is_counted_and_neither_present_nor_absent() -> None:
+    document = a_document(evaluatedFor=[NODULE, PNEUMOTHORAX], notEvaluable=[{"type": NODULE, "text": "Motion"}])
+    assert count_findings(parsed(document), a_context()) == FindingCounts(present=0, absent=1, not_evaluable=1)
+
+
 def test_the_documents_own_words_for_a_concept_win() -> None:
     document = a_document(evaluatedFor=[EMPHYSEMA | {"meaning": "Emphysema"}])
     context = a_context(evaluated_for=(Code(**EMPHYSEMA), *PIPELINE))

@@ -68,7 +68,7 @@ def all_moved(by: list[float]) -> Dataset:
 
 
 def report(region: Any, **source: Any) -> Dataset:
-    return read_back(build_report(parsed(a_document(a_finding(region=region))), SOURCE, a_context())[0].dicom)
+    return read_back(build_report(parsed(a_document(a_finding(region=region))), SOURCE, a_context())[-1].dicom)
 
 
 def foreign_series(series: Dataset) -> None:

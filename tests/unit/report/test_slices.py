@@ -17,7 +17,7 @@ TENTH = 10
 
 
 def regions(where: Json, source: list[Dataset] | None = None, **context: Any) -> list[Dataset]:
-    sr = read_back(build_report(parsed(a_document(a_finding(**where))), source or ct_series(), a_context(**context))[0].dicom)
+    sr = read_back(build_report(parsed(a_document(a_finding(**where))), source or ct_series(), a_context(**context))[-1].dicom)
     assert faults(sr) == []
     (group,) = groups(sr)
     return [item for item in children(group) if item.ValueType in ("SCOORD", "SCOORD3D")]

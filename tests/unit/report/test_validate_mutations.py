@@ -24,7 +24,7 @@ ONE = a_document(a_finding(region=an_ellipse()))
 
 
 def built(document: Json, source: list[Dataset] | None = None) -> Dataset:
-    return read_back(build_report(parsed(document), source or SOURCE, a_context(), {"seg.dcm": SEGMENTATION})[0].dicom)
+    return read_back(build_report(parsed(document), source or SOURCE, a_context(), {"seg.dcm": SEGMENTATION})[-1].dicom)
 
 
 def plant(change: Change, report: Dataset) -> None:
@@ -181,7 +181,10 @@ def another_purpose(report: Dataset) -> None:
 
 
 def swapped_containers(report: Dataset) -> None:
-    report.ContentSequence = [*report.ContentSequence[:-2], report.ContentSequence[-1], report.ContentSequence[-2]]
+    content = list(report.ContentSequence)
+    *_, one, other = [place for place, item in enumerate(content) if item.ValueType == "CONTAINER"]
+    content[one], content[other] = content[other], content[one]
+    report.ContentSequence = content
 
 
 def another_template(report: Dataset) -> None:
