@@ -73,8 +73,8 @@ def test_a_report_refers_to_the_segmentation_under_its_new_uid(shared: OrthancSe
     pod.step("detect")
     code, receipt = pod.publish()
     assert code == 0, pod.log
-    segmentation, report = receipt.results
-    assert (segmentation.kind, report.kind) == ("SEG", "SR")
+    segmentation, outline, report = receipt.results
+    assert (segmentation.kind, outline.kind, report.kind) == ("SEG", "SR", "SR")
     content = pydicom.dcmread(io.BytesIO(shared.rest("GET", f"/instances/{report.orthanc_id}/file")))
     referred = {str(element.value) for element in content.iterall() if element.keyword == "ReferencedSOPInstanceUID"}
     assert segmentation.sop_instance_uid in referred
