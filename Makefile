@@ -75,6 +75,7 @@ bench: $(BIN)/.installed
 	@$(BIN)/python -m tests.bench.routing
 	@$(BIN)/python -m tests.bench.delivery
 	@$(BIN)/python -m tests.bench.delivery_operator
+	@$(BIN)/python -m tests.bench.notify
 	@$(BIN)/python -m tests.bench.operator_core
 	@$(BIN)/python -m tests.bench.catching_up
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster

@@ -14,7 +14,7 @@ from gantry.api.run import DeliveryStatus, Receipt
 from gantry.orthanc import JobState, NotFound, Orthanc, OrthancError, ServerFault
 
 from .alternatives import Cargo, begun, learnt
-from .faults import MISSING, ORTHANC, RESULTS_GONE, STORE_FAILED, STOW_FAILED, UNREACHABLE, WHOLE, Fault
+from .faults import MISSING, ORTHANC, RESULTS_GONE, SEND_FAILED, STORE_FAILED, STOW_FAILED, UNREACHABLE, WHOLE, Fault
 from .lanes import ASKS, Lane, Order
 from .places import PlaceMissing, Target, ToPeer, ToServer, Unusable
 from .plan import (
@@ -45,6 +45,7 @@ GONE = "Orthanc does not have the results any more"
 SILENT_SERVER = "it answers no query either: no connection, no trust in its certificate, or it is in trouble; Orthanc's log says which"
 REFUSING_SERVER = "it answers queries and did not take the objects; Orthanc's log says with which status"
 REFUSING_PEER = "it answered with an error; Orthanc's log says with which status"
+UNSPECIFIC = {STOW_FAILED.reason, UNREACHABLE.reason, SEND_FAILED.reason}
 NOTHING_FOR_IT = "the destination takes none of these kinds; see its accept"
 ASK_PAUSE = 0.3
 """Seconds until somebody asks for a receipt who found others asking."""
@@ -216,9 +217,9 @@ class Courier:
     async def _explained(self, step: _Step, after: DeliveryStatus) -> DeliveryStatus:
         """Over HTTP Orthanc has the same words for a server that is away and for one object that it refuses: a query tells them apart."""
         place = step.target.place if isinstance(step.target, Target) else None
-        if after.reason not in (STOW_FAILED.reason, UNREACHABLE.reason) or "libCURL" in (after.message or ""):
+        if after.reason not in UNSPECIFIC or "libCURL" in (after.message or ""):
             return after
-        if isinstance(place, ToPeer):  # it answered, with an HTTP status that is none of success
+        if isinstance(place, ToPeer) and after.reason == UNREACHABLE.reason:  # it answered, with an HTTP status that is none of success
             return failed_once(step.before, STORE_FAILED, REFUSING_PEER, self._clock())
         if not isinstance(place, ToServer):
             return after

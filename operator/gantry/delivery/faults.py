@@ -1,7 +1,7 @@
 """What a failed send means: a word for people, and whether trying again can help.
 
-Pure. Orthanc has one error code for nearly everything (9, "Error in the network protocol"), so its words are read: those of Orthanc 1.10 and its
-DCMTK, measured. Only what is known to be final is called final; what is not understood is tried again until the deadline.
+Pure. Orthanc has one error code for nearly everything (9, "Error in the network protocol"), so its words are read: those of Orthanc 1.10
+and 1.13 and their DCMTK, measured. Only what is known to be final is called final; what is not understood is tried again until the deadline.
 """
 
 import re

@@ -12,10 +12,24 @@ from tests.builders_dicom import a_segmentation, as_file, ct_series
 from tests.builders_findings import a_document, a_finding
 from tests.builders_slices import uid
 from tests.component.orthanc_server import OrthancServer
-from tests.component.publish.outputs import ORIGINALS, a_capture, fetched, leave, stored, stored_ids
+from tests.component.publish.outputs import FINDINGS, ORIGINALS, a_capture, fetched, leave, stored, stored_ids
 from tests.component.worker_pod import ROOT, Pod, a_task
 
 from gantry.runs import PublishReceipt
+
+
+def test_a_report_is_written_in_the_character_set_that_is_asked_for_where_nothing_is_lost(server: OrthancServer, tmp_path: Path, program: Path) -> None:
+    pod = fetched(server, tmp_path / "pod", program, template__report__characterSet="ISO_IR 100")
+    leave(pod)
+    assert pod.step("detect") == 0
+    code, receipt = pod.publish()
+    assert (code, receipt.failure, receipt.warnings) == (0, None, ()), pod.log
+    assert [one.SpecificCharacterSet for one in stored(server)] == ["ISO_IR 100"]
+    finding = {"id": "a", "type": FINDINGS["evaluatedFor"][0], "comment": "≥ 5 mm"}
+    leave(pod, findings__json=json.dumps({**FINDINGS, "findings": [finding]}).encode())
+    code, receipt = pod.publish()
+    (warning,) = receipt.warnings
+    assert warning == "SR made by Gantry: report.characterSet ISO_IR 100 does not hold all of its characters; it is written in ISO_IR 192"
 
 
 def test_alternatives_are_stored_beside_the_reports_when_a_destination_may_refuse_those(server: OrthancServer, tmp_path: Path, program: Path) -> None:
