@@ -77,6 +77,7 @@ bench: $(BIN)/.installed
 	@$(BIN)/python -m tests.bench.delivery_operator
 	@$(BIN)/python -m tests.bench.notify
 	@$(BIN)/python -m tests.bench.operator_core
+	@$(BIN)/python -m tests.bench.hand_over
 	@$(BIN)/python -m tests.bench.catching_up
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
 

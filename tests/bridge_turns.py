@@ -44,7 +44,7 @@ class Bridge:
         for step in steps:
             plan += [lambda: None] * round(step) if isinstance(step, (int, float)) else [step]
         self._plan = [*plan, lambda: None, lambda: None]
-        follower = self.follower(self.host.statuses[-1] if self.host.statuses else None)
+        self.last = follower = self.follower(self.host.statuses[-1] if self.host.statuses else None)
         with pytest.raises(asyncio.CancelledError):
             await follower.run()
         await follower._orthanc.aclose()

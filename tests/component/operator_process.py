@@ -19,13 +19,17 @@ from tests.builders import changed
 from tests.component.control_plane import ControlPlane, free_port
 
 from gantry.api import timestamp
-from gantry.kube import BACKFILLS, BRIDGES, JOBS, PERMISSIONS, PIPELINES, PODS, RUNS, SECRETS, Resource
+from gantry.kube import BACKFILLS, BRIDGES, JOBS, PERMISSIONS, PIPELINES, PODS, RUNS, SECRETS, Resource, lease_permissions
 from gantry.runs import FetchReceipt, PublishReceipt, job_name
 from gantry.runtime.process import now
 
 Object = dict[str, Any]
 LIMIT = 30.0
 """Seconds a condition may take on a busy machine; 0.01 to 2 on an idle one."""
+
+
+LEASE = "gantry"
+"""For replicas: `operator(GANTRY_LEASE=f"{namespace}/{LEASE}")`; without, each process works by itself."""
 
 
 class Api:
@@ -282,8 +286,9 @@ def service_account(hospital: Hospital) -> Path:
     bindings = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
     accounts = Resource("v1", "ServiceAccount", "serviceaccounts")
     name = {"metadata": {"name": "operator"}}
+    rules = [one.rule() for one in (*PERMISSIONS, *lease_permissions(LEASE))]
     api.create(accounts, namespace, {"apiVersion": "v1", "kind": "ServiceAccount", **name})
-    api.create(rbac, namespace, {"apiVersion": rbac.api_version, "kind": "Role", **name, "rules": [p.rule() for p in PERMISSIONS]})
+    api.create(rbac, namespace, {"apiVersion": rbac.api_version, "kind": "Role", **name, "rules": rules})
     subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
     api.create(bindings, namespace, {"apiVersion": rbac.api_version, "kind": "RoleBinding", **name, "subjects": [subject], "roleRef": reference})

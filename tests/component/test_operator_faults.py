@@ -12,7 +12,7 @@ from tests.builders import BRIDGE, PIPELINE, RUN, changed
 from tests.builders_runs import a_receipt
 from tests.component.conftest import CRDS
 from tests.component.control_plane import ControlPlane, control_plane, wait_ready
-from tests.component.operator_process import Hospital, a_hospital, named, wait
+from tests.component.operator_process import LEASE, Hospital, a_hospital, named, wait
 
 from gantry.kube import JOBS, RUNS
 
@@ -105,6 +105,30 @@ def test_the_operator_starts_before_the_api_server(own_plane: tuple[Hospital, Ap
         server.start()
         wait(lambda: operator.probe("readyz") == 200, "the operator is ready", tell=lambda: operator.log[-3000:])
         assert len(hospital.api.list(JOBS, hospital.namespace)) == 1
+
+
+def test_the_api_server_is_away_longer_than_the_lease(own_plane: tuple[Hospital, ApiServer]) -> None:
+    """The leader cannot know whether it still leads, so it ends; whoever is there when the API server returns goes on, and one only."""
+    hospital, server = own_plane
+    lease = f"{hospital.namespace}/{LEASE}"
+    with hospital.operator(GANTRY_LEASE=lease, GANTRY_IDENTITY="one") as one, hospital.operator(GANTRY_LEASE=lease, GANTRY_IDENTITY="two") as two:
+        hospital.apply(named(A_RUN, "before"))
+        hospital.has_job("before")
+        server.kill()
+        assert one.process is not None
+        assert one.process.wait(60) == 1
+        assert one.lines()[-1]["why"] == "it could not be renewed for 7 s"
+        one.process = None
+        one.start(ready=False)
+        server.start()
+        began = time.monotonic()
+        hospital.apply(named(A_RUN, "after"))
+        hospital.has_job("after")
+        print(f"API server back -> first Job: {time.monotonic() - began:.1f} s")
+        wait(lambda: {operator.metrics().get("gantry_leader") for operator in (one, two)} == {0.0, 1.0}, "one leads, the other does not")
+        assert two.process is not None
+        assert two.process.poll() is None, "a standby waits"
+        assert len(hospital.api.list(JOBS, hospital.namespace)) == 2
 
 
 def test_it_ends_within_two_seconds_when_asked(own_plane: tuple[Hospital, ApiServer]) -> None:

@@ -1,6 +1,7 @@
 """From a stable study in a real Orthanc to the destination, the operator as a process; the test plays the pod. And what bridges and pipelines say."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ def test_a_study_ends_as_a_result_in_the_pacs(empty: Hospital, orthanc: OrthancS
         assert samples['gantry_routing_decisions_total{check="",outcome="Created",pipeline="chest-ct-nodules"}'] == 1
         assert samples['gantry_deliveries_total{destination="pacs",state="Sent"}'] == 1
         assert samples['gantry_stage_seconds_count{pipeline="chest-ct-nodules",stage="deliver"}'] == 1
+        polls = 'gantry_bridge_poll_seconds_count{bridge="main"}'
+        wait(lambda: operator.metrics()[polls] >= samples[polls] + 2, "the change log is read to its end")
+        operator.kill(signal.SIGTERM)
+        cursor = (empty.api.get(BRIDGES, empty.namespace, "main") or {})["status"]["cursor"]
+        assert cursor == orthanc.rest("GET", "/changes?last")["Last"], "what was read is written before the end"
 
 
 def test_a_pacs_that_is_away_gets_the_result_when_it_is_back(empty: Hospital, orthanc: OrthancServer, pacs: OrthancServer) -> None:

@@ -19,8 +19,8 @@ LOOKED_AT = {
     "operator.log": ("logs", "-l", "app.kubernetes.io/name=gantry", "--tail=-1", "--prefix"),
     "jobs.log": ("logs", "-l", "gantry.health/run", "--all-containers", "--tail=200", "--prefix", "--max-log-requests=50"),
 }
-BESIDE_OTHERS = ("crds.enabled=false", "rbac.aggregateRoles=false", "imagePullLimitSeconds=20")
-"""What belongs to the whole cluster is installed once, not by each test's release; and a missing image is given up early."""
+BESIDE_OTHERS = ("crds.enabled=false", "rbac.aggregateRoles=false", "imagePullLimitSeconds=20", "replicas=1")
+"""What belongs to the whole cluster is installed once, not by each test's release; a missing image is given up early; test_conservation has replicas."""
 _numbers = itertools.count(1)
 
 

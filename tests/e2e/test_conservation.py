@@ -5,6 +5,7 @@ from pathlib import Path
 from examples.demo.hospital import Hospital, wait_for
 from examples.phantom.make_ct import Options, make_series
 from pydicom import dcmread
+from tests.e2e.conftest import BESIDE_OTHERS
 from tests.e2e.pipelines import apply, pipeline, python
 
 STUDIES = 8
@@ -28,14 +29,23 @@ def restarted(hospital: Hospital) -> bool:
     return bool(container["restartCount"] and container["ready"])
 
 
+def leader(hospital: Hospital) -> str:
+    """The pod that works."""
+    return str(hospital.get("lease", "gantry")["spec"]["holderIdentity"])
+
+
 def test_every_study_has_one_report_whatever_is_killed_meanwhile(hospital: Hospital, tmp_path: Path) -> None:
-    """The operator by SIGKILL three times, Orthanc by a stop in the middle of the stream."""
+    """Of two replicas the leader by SIGKILL, the leader by SIGTERM, then both by SIGKILL; Orthanc by a stop in the middle of the stream."""
+    hospital.install_gantry(*BESIDE_OTHERS, "replicas=2")
     sent = studies(tmp_path)
     apply(hospital, pipeline("work", WORKING))
     for number, files in enumerate(sent.values()):
         hospital.orthanc.send(files)
-        if number in (2, 4, 6):
-            hospital.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=gantry", "--grace-period=0", "--force")
+        if number in (2, 6):
+            victims = [leader(hospital)] if number == 2 else ["-l", "app.kubernetes.io/name=gantry"]
+            hospital.kubectl("delete", "pod", *victims, "--grace-period=0", "--force")
+        if number == 4:
+            hospital.kubectl("delete", "pod", leader(hospital))
         if number == 5:
             hospital.orthanc.api.post("/tools/shutdown")
             wait_for("Orthanc is back", lambda: restarted(hospital), seconds=60)

@@ -141,6 +141,12 @@ class Follower:
                 pause = min(max(0.0, rest), self._poll_interval.total_seconds())  # more: the clock was put back meanwhile
             await self._sleep(pause)
 
+    async def flush(self) -> None:
+        """After `run` was cancelled: writes how far the log is done, so that the next one need not read it again."""
+        if self._first_contact is not None and not self._spec.suspend and (self._written is None or self._written.cursor != self._cursor.durable):
+            now = self._clock()
+            await self._write(compose(self._written, self._knowledge(), now), now)
+
     async def _hold(self) -> None:
         message = "spec.suspend is true: Orthanc is not followed; set it to false to go on from the kept cursor"
         now = self._clock()

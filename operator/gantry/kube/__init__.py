@@ -7,15 +7,17 @@ from kubernetes.aio.client import Configuration
 
 from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
-from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
-from .permissions import PERMISSIONS, Permission
-from .resources import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotLeading, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
+from .lease import Lease, LeaseLock
+from .permissions import PERMISSIONS, Permission, lease_permissions
+from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
 
 __all__ = [
     "BACKFILLS",
     "BRIDGES",
     "JOBS",
+    "LEASES",
     "PERMISSIONS",
     "PIPELINES",
     "PODS",
@@ -29,7 +31,10 @@ __all__ = [
     "Freshness",
     "Kube",
     "KubeError",
+    "Lease",
+    "LeaseLock",
     "NotFound",
+    "NotLeading",
     "NotPermitted",
     "Object",
     "Permanent",
@@ -42,5 +47,6 @@ __all__ = [
     "Unconfigured",
     "api_client",
     "configuration",
+    "lease_permissions",
     "watch_session",
 ]

@@ -7,7 +7,7 @@ throttle, is counted, and fails with an error of `errors`. Nothing here decides 
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from kubernetes.aio.client import ApiClient
 from gantry.api import labels
 
 from .connection import CallObserver
-from .errors import Conflict, KubeError, NotFound, Unavailable, error_of
+from .errors import Conflict, KubeError, NotFound, NotLeading, Unavailable, error_of
 from .resources import SECRETS, Resource
 from .throttle import Throttle
 
@@ -66,8 +66,17 @@ class Kube(Protocol):
 class AioKube:
     """`Kube` on `kubernetes.aio`."""
 
-    def __init__(self, client: ApiClient, *, throttle: Throttle, observe: CallObserver) -> None:
-        self._client, self._throttle, self._observe = client, throttle, observe
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        throttle: Throttle,
+        observe: CallObserver,
+        timeout: float = TIMEOUT,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_write` is asked right before each writing request is sent: a process that was stopped for a while may wake up in the middle of one."""
+        self._client, self._throttle, self._observe, self._timeout, self._may_write = client, throttle, observe, timeout, may_write
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return await self._call("get", resource, "GET", resource.path(namespace, name))
@@ -105,7 +114,7 @@ class AioKube:
         return await self._call("patch", resource, "PATCH", path, body, sub="/status", content="application/apply-patch+yaml")
 
     async def merge(self, resource: Resource, namespace: str, name: str, change: Object) -> Object:
-        """Changes what `change` names and nothing else (RFC 7386). For people's commands: the operator changes no spec."""
+        """Changes what `change` names and nothing else (RFC 7386). For people's commands and the Lease: the operator changes no other spec."""
         query = urlencode({"fieldManager": labels.FIELD_MANAGER})
         path = f"{resource.path(namespace, name)}?{query}"
         return await self._call("patch", resource, "PATCH", path, change, content="application/merge-patch+json")
@@ -145,7 +154,9 @@ class AioKube:
         try:
             headers = {"Accept": "application/json", "Content-Type": content}
             _, url, sent, _, _ = await self._client.param_serialize(method, path, header_params=headers, auth_settings=["BearerToken"])
-            response = await self._client.call_api(method, url, header_params=sent, body=body, _request_timeout=TIMEOUT)
+            if method != "GET" and not self._may_write():
+                raise NotLeading("this process does not lead any more: nothing is written")
+            response = await self._client.call_api(method, url, header_params=sent, body=body, _request_timeout=self._timeout)
             data = await response.response.read()
             outcome = str(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

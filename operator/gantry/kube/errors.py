@@ -8,10 +8,11 @@
     │   └── Rejected         400, 403 of admission and quota, 413, 422: the object will never be taken as it is
     └── Transient            asking again later may help; `retry_after` is the server's wish in seconds
         ├── Conflict         409, the object changed meanwhile or is another one of the same name
+        ├── NotLeading       not sent: another process may lead by now
         ├── NotPermitted     401, 403 of RBAC: someone must mend a Role; the work itself is fine
         └── Unavailable      429, 5xx, no connection, no answer in time, 403 of a server that is still starting
 
-The message is the server's own, without the URL. Nothing but `client` raises these, and `connection` Unconfigured.
+The message is the server's own, without the URL. Nothing but `client` raises these, `connection` Unconfigured and `lease` Unavailable.
 """
 
 from collections.abc import Mapping
@@ -53,6 +54,10 @@ class Transient(KubeError):
 
 class Conflict(Transient):
     """The object changed meanwhile, or is another one of the same name."""
+
+
+class NotLeading(Transient):
+    """It was not sent: this process does not lead."""
 
 
 class NotPermitted(Transient):

@@ -6,7 +6,7 @@ granted to every authenticated user by the cluster itself (system:discovery, sys
 
 from dataclasses import dataclass
 
-from .resources import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, PIPELINES, PODS, RUNS, SECRETS, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class Permission:
     resource: Resource
     verbs: tuple[str, ...]
     subresource: str = ""
+    resource_names: tuple[str, ...] = ()
+    """Empty: all of them."""
 
     @property
     def name(self) -> str:
@@ -24,7 +26,8 @@ class Permission:
 
     def rule(self) -> dict[str, list[str]]:
         """As it stands in a Role."""
-        return {"apiGroups": [self.resource.group], "resources": [self.name], "verbs": list(self.verbs)}
+        names = {"resourceNames": list(self.resource_names)} if self.resource_names else {}
+        return {"apiGroups": [self.resource.group], "resources": [self.name], "verbs": list(self.verbs)} | names
 
 
 PERMISSIONS: tuple[Permission, ...] = (
@@ -40,3 +43,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(PODS, ("list", "watch")),
     Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge, keys of receivers
 )
+"""In each served namespace."""
+
+
+def lease_permissions(name: str) -> tuple[Permission, ...]:
+    """In the operator's own namespace, on the Lease of that name. RBAC cannot narrow `create` to a name."""
+    return Permission(LEASES, ("create",)), Permission(LEASES, ("get", "patch"), resource_names=(name,))

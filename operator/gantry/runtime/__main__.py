@@ -8,6 +8,7 @@ import time
 
 import structlog
 
+from .election import LeaseLost
 from .logs import set_up
 from .process import run
 from .settings import InvalidSettings, Settings
@@ -26,6 +27,9 @@ def main() -> None:
     async def whole_life() -> int:
         try:
             await run(settings)
+        except LeaseLost as lost:
+            log.error("the Lease is lost; the operator ends at once and writes nothing more; Kubernetes starts it again", why=str(lost))
+            return 1
         except Exception:
             log.exception("the operator ends by a fault; Kubernetes starts it again")
             return 1

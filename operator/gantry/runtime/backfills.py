@@ -15,7 +15,7 @@ import structlog
 from gantry.api import BackfillReason, labels
 from gantry.api.backfill import BackfillStatus
 from gantry.bridge import Backfill, Ground, Level, Problem, over, suspended_status
-from gantry.kube import BACKFILLS, RUNS, Conflict, Kube, NotFound
+from gantry.kube import BACKFILLS, RUNS, Conflict, Kube, KubeError, NotFound
 from gantry.runs import result_uid
 
 from .bridges import Bridges
@@ -173,9 +173,9 @@ class Backfills:
         self._begin(key, record, host)
 
     async def close(self) -> None:
-        """Ends all walks. What they have not written yet they find again."""
-        for key in list(self._walks):
-            await self._end(key)
+        """Ends all walks and writes how far each has come."""
+        ended = [walk for key in list(self._walks) if (walk := await self._end(key)) is not None]
+        await asyncio.gather(*(_flush(walk) for walk in ended))
 
     def _begin(self, key: Key, record: BackfillRecord, host: WalkHost) -> None:
         backfill = Backfill(
@@ -212,3 +212,13 @@ class Backfills:
         self._metrics.faults.labels(key.name, "backfill", type(error).__name__).inc()
         log.error("a backfill ended by a fault of its own; starting again", backfill=key.name, key="/".join(key), exc_info=error)
         self._wake_after(key, CRASH_PAUSE)
+
+
+async def _flush(walk: Walk) -> None:
+    status = walk.backfill.status()
+    if status == walk.host.status:
+        return
+    try:
+        await walk.host.write_status(status)
+    except KubeError as error:
+        log.warning("a backfill's progress could not be written; the next walk does a little again", error=str(error))

@@ -56,6 +56,7 @@ class Following:
     access: "Access"
     orthanc: Orthanc
     host: BridgeHost
+    follower: Follower
     task: "asyncio.Task[None]"
 
     def fits(self, record: BridgeRecord, access: "Access") -> bool:
@@ -124,6 +125,15 @@ class Bridges:
                 for run in self._store.runs_of_bridge(key):  # deliveries may wait for just that
                     self._wake_after(run, 0.0)
 
+    async def stop(self) -> None:
+        """No Follower takes anything in any more; how far each has come is written. Their clients stay open, for deliveries under way."""
+        tasks = [one.task for one in self._following.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.gather(*(one.follower.flush() for one in self._following.values()))
+
     async def close(self) -> None:
         """Ends all Followers. What they have not written yet they find again."""
         for key in list(self._following):
@@ -179,7 +189,7 @@ class Bridges:
             logins=access.logins,
         )
         task = asyncio.create_task(follower.run(), name=f"follow-{key.namespace}-{key.name}")
-        self._following[key] = Following(record.uid, record.generation, access, orthanc, host, task)
+        self._following[key] = Following(record.uid, record.generation, access, orthanc, host, follower, task)
         task.add_done_callback(lambda done: self._ended(key, done))
         log.info("following Orthanc", namespace=key.namespace, bridge=key.name, generation=record.generation)
 

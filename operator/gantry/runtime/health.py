@@ -1,7 +1,7 @@
 """/metrics, /healthz and /readyz over HTTP. It reports what others know and decides nothing.
 
 Healthy means that every watch was heard of within the last 150 s; bookmarks come about once a minute, so two may be missed. An API server that
-is away for a while is no reason to restart: kopf and the queue go on by themselves (measured up to 120 s).
+is away for a while is no reason to restart: kopf and the queue go on by themselves (measured up to 120 s). A standby has no watches.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +24,13 @@ class Health:
     def __init__(self, freshness: Freshness, *, watches: int, clock: Callable[[], float]) -> None:
         """`watches`: how many there must be."""
         self._freshness, self._watches, self._clock = freshness, watches, clock
-        self._began = clock()
+        self._began: float | None = None
         self.ready = False
-        """What is unfinished has been read and the watches begin."""
+        """What is unfinished has been read and the watches begin; or it stands by and can take over."""
+
+    def begin(self) -> None:
+        """From now on there are watches: this process leads."""
+        self._began = self._clock()
 
     def expect(self, watches: int) -> None:
         """Fewer than was thought: a kind is not served."""
@@ -36,7 +40,7 @@ class Health:
         """Empty when all is well."""
         silence = self._freshness.silence()
         made = [f"the watch of {watch} is silent for {seconds:.0f} s" for watch, seconds in silence.items() if seconds > SILENCE]
-        if len(silence) < self._watches and self._clock() - self._began > WATCH_START:
+        if self._began is not None and len(silence) < self._watches and self._clock() - self._began > WATCH_START:
             made.append(f"{self._watches - len(silence)} of {self._watches} watches never began")
         return made
 

@@ -3,7 +3,8 @@
     watches (kopf), lists, own writes ──▶ store ──▶ queue ──▶ reconcile a Run, a pipeline, a bridge ──▶ API server
     bridges' Followers ──▶ Runs (API server, and the store at once)
 
-No policy lives here. One replica: a second one by mistake makes the same objects under the same names and writes the same words.
+No policy lives here. Of several replicas the one that holds the Lease works, the others stand by with nothing but their connection; two that work
+beside each other make the same objects under the same names and write the same words.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import NoReturn, cast
 
 import structlog
 
@@ -30,6 +31,7 @@ from . import handlers, notifications
 from .backfills import Backfills, runs_of, studies_of
 from .bridges import Bridges
 from .census import INTERVAL, first_look, take_census
+from .election import Leadership, contend
 from .follow import Follow, expected, longest_pause
 from .health import Health, serve
 from .metrics import Metrics
@@ -252,8 +254,14 @@ async def run(settings: Settings) -> None:
     log.info("starting", port=port, namespaces=list(settings.namespaces) or "all")
 
     made = await configuration()
+    leadership = contend(settings, made, metrics)
+    metrics.collect("gantry_leader", "Whether this process leads: 1, or 0 while it stands by", "", lambda: {"": float(leadership.holds())})
+    lease, stopping = asyncio.create_task(leadership.run(), name="lease"), asyncio.create_task(stop.wait(), name="stop")
+    if not await _comes_to_lead(leadership, lease, stopping, health):
+        await _hand_over(leadership, lease)
+        return
     throttle = Throttle(settings.api_rate, int(2 * settings.api_rate), clock=time.monotonic, sleep=asyncio.sleep)
-    kube = AioKube(api_client(made), throttle=throttle, observe=metrics.called)
+    kube = AioKube(api_client(made), throttle=throttle, observe=metrics.called, may_write=leadership.holds)
     parts = assemble(settings, kube, metrics)
     ready = asyncio.Event()
 
@@ -286,12 +294,30 @@ async def run(settings: Settings) -> None:
         asyncio.create_task(_measure_lag(metrics), name="lag"),
         asyncio.create_task(watch(), name="watches"),
     }
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    done, _ = await asyncio.wait({stopping, *jobs}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({lease, stopping, *jobs}, return_when=asyncio.FIRST_COMPLETED)
+    if lease.done():
+        lease.result()  # raises: another may lead by now, so nothing is written any more
     await _end(parts)
+    await _hand_over(leadership, lease)
     for task in done - {stopping}:
         if not stop.is_set():
             raise RuntimeError(f"{task.get_name()} ended by itself") from (None if task.cancelled() else task.exception())
+
+
+async def _comes_to_lead(leadership: Leadership, lease: "asyncio.Task[NoReturn]", stopping: "asyncio.Task[object]", health: Health) -> bool:
+    """Waits as a standby, which is ready once it sees a leader. False: asked to end before."""
+
+    async def is_ready() -> None:
+        await leadership.standing_by.wait()
+        health.ready = True
+
+    ready, gained = asyncio.create_task(is_ready()), asyncio.create_task(leadership.gained.wait())
+    await asyncio.wait({lease, stopping, gained}, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    if lease.done():
+        lease.result()
+    health.begin()
+    return not stopping.done()
 
 
 async def _first_look(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> tuple[str, int]:
@@ -348,18 +374,21 @@ async def _measure_lag(metrics: Metrics) -> None:
 
 
 async def _end(parts: Parts) -> None:
-    """Quickly: whatever is not done is found again at the next start."""
-    parts.queue.close()
-    parts.follow.close()
-    parts.notify.close()
+    """What is under way ends, what is done is written: cursors, progress of backfills. All else is found again by the next leader."""
+    for queue in (parts.queue, parts.follow, parts.notify):
+        queue.close()
     with contextlib.suppress(TimeoutError):  # the grace is over: the same as a kill, which loses nothing
         async with asyncio.timeout(GRACE):
             await parts.backfills.close()
-            await parts.bridges.close()
-            await parts.queue.idle()
-            await parts.follow.idle()
-            await parts.notify.idle()
-            await parts.sender.aclose()
+            await asyncio.gather(parts.bridges.stop(), parts.queue.idle(), parts.follow.idle(), parts.notify.idle())
+            await asyncio.gather(parts.bridges.close(), parts.sender.aclose())
+
+
+async def _hand_over(leadership: Leadership, lease: "asyncio.Task[NoReturn]") -> None:
+    """Last of all."""
+    lease.cancel()
+    await asyncio.wait([lease])
+    await leadership.give_back()
     log.info("ended")
 
 

@@ -37,6 +37,10 @@ class Settings:
 
     image_pull_limit: float = 300.0
     """GANTRY_IMAGE_PULL_LIMIT: seconds an image that cannot be pulled is waited for. A registry's restart or a late pull secret takes minutes."""
+    lease: tuple[str, str] | None = None
+    """GANTRY_LEASE, as namespace/name: the Lease replicas share, of which one leads. None: this is the only process."""
+    identity: str = ""
+    """GANTRY_IDENTITY: its name in the Lease; the pod's, so that a container that is started again need not wait for itself. Empty: made anew."""
     notify_hosts: tuple[str, ...] = ()
     """GANTRY_NOTIFY_HOSTS, comma separated: receivers of events that may have an address of the machine itself or of its link."""
 
@@ -53,6 +57,8 @@ class Settings:
             log_level=read.choice("GANTRY_LOG_LEVEL", LEVELS, cls.log_level),
             api_rate=read.number("GANTRY_API_RATE", cls.api_rate, least=1, most=10_000),
             workers=int(read.number("GANTRY_WORKERS", cls.workers, least=1, most=256)),
+            lease=read.place("GANTRY_LEASE"),
+            identity=environment.get("GANTRY_IDENTITY", "").strip(),
             notify_hosts=tuple(sorted({name.strip() for name in environment.get("GANTRY_NOTIFY_HOSTS", "").split(",") if name.strip()})),
             image_pull_limit=read.number("GANTRY_IMAGE_PULL_LIMIT", cls.image_pull_limit, least=1, most=86_400),
         )
@@ -73,6 +79,15 @@ class _Reader:
         if not value:
             self.problems.append(f"{name} is not set: give {meaning}")
         return value
+
+    def place(self, name: str) -> tuple[str, str] | None:
+        value = self._environment.get(name, "").strip()
+        namespace, _, rest = value.partition("/")
+        if not value:
+            return None
+        if not namespace or not rest or "/" in rest:
+            self.problems.append(f"{name} is {value!r}: give namespace/name, or leave it out")
+        return namespace, rest
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         """In whatever case it is written."""

@@ -9,7 +9,7 @@ import yaml
 from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, Render, of_kind
 
 from gantry.api.crdgen import RESOURCES
-from gantry.kube.permissions import PERMISSIONS
+from gantry.kube.permissions import PERMISSIONS, lease_permissions
 from gantry.runtime.settings import Settings
 
 
@@ -18,8 +18,14 @@ def verbs(rules: list[Manifest]) -> dict[tuple[str, str], frozenset[str]]:
     return {(group, resource): frozenset(rule["verbs"]) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
 
 
+def roles(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    """All of a kind but the Role of the Lease and its binding."""
+    return [manifest for manifest in of_kind(manifests, kind) if not manifest.get("metadata", {}).get("name", "").endswith("-lease")]
+
+
 def one(manifests: list[Manifest], kind: str) -> Manifest:
-    (found,) = of_kind(manifests, kind)
+    """The only one, those of the Lease aside."""
+    (found,) = roles(manifests, kind)
     return found
 
 
@@ -56,14 +62,14 @@ def test_by_default_the_operator_serves_and_may_touch_only_its_own_namespace(ren
 def test_each_watched_namespace_gets_a_role_and_a_binding(render: Render) -> None:
     manifests = render("watchNamespaces={ct,mr}")
     for kind in ("Role", "RoleBinding"):
-        assert [manifest["metadata"]["namespace"] for manifest in of_kind(manifests, kind)] == ["ct", "mr"]
+        assert [manifest["metadata"]["namespace"] for manifest in roles(manifests, kind)] == ["ct", "mr"]
     assert {subject["namespace"] for binding in of_kind(manifests, "RoleBinding") for subject in binding["subjects"]} == {"radiology"}
     assert environment(manifests)["GANTRY_NAMESPACES"] == {"value": "ct,mr"}
 
 
 def test_cluster_wide_mode_has_one_cluster_role_and_names_no_namespace(render: Render) -> None:
     manifests = render("clusterWide=true", "rbac.aggregateRoles=false")
-    assert not of_kind(manifests, "Role")
+    assert not roles(manifests, "Role")
     role, binding = one(manifests, "ClusterRole"), one(manifests, "ClusterRoleBinding")
     assert "namespace" not in role["metadata"]
     assert binding["roleRef"]["name"] == role["metadata"]["name"] == "radiology-gantry"
@@ -74,6 +80,17 @@ def test_cluster_wide_mode_has_one_cluster_role_and_names_no_namespace(render: R
 def test_the_role_grants_what_the_operator_uses_and_no_more(render: Render) -> None:
     used = {(permission.resource.group, permission.name): frozenset(permission.verbs) for permission in PERMISSIONS}
     assert verbs(one(render(), "Role")["rules"]) == used
+
+
+@pytest.mark.parametrize("mode", ["clusterWide=true", "watchNamespaces={ct,mr}"], ids=["of all namespaces", "of some"])
+def test_the_lease_is_written_in_the_releases_own_namespace_only(render: Render, mode: str) -> None:
+    manifests = render(mode)
+    (role,) = [manifest for manifest in of_kind(manifests, "Role") if manifest["metadata"]["name"] == "gantry-lease"]
+    (binding,) = [manifest for manifest in of_kind(manifests, "RoleBinding") if manifest["metadata"]["name"] == "gantry-lease"]
+    assert role["rules"] == [permission.rule() for permission in lease_permissions("gantry")]
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "radiology"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gantry", "namespace": "radiology"}]
+    assert environment(manifests)["GANTRY_LEASE"] == {"value": "radiology/gantry"}
 
 
 def test_secrets_can_be_narrowed_to_names(render: Render) -> None:
@@ -116,6 +133,8 @@ def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -
         "GANTRY_API_RATE": {"value": "100"},
         "GANTRY_WORKERS": {"value": "16"},
         "GANTRY_IMAGE_PULL_LIMIT": {"value": "300"},
+        "GANTRY_LEASE": {"value": "radiology/gantry"},
+        "GANTRY_IDENTITY": {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         "GANTRY_NOTIFY_HOSTS": {"value": ""},
         "HOME": {"value": "/tmp"},
     }
@@ -126,6 +145,7 @@ def test_the_operator_takes_the_settings_that_the_chart_gives(render: Render) ->
     settings = Settings.from_environment({name: variable.get("value", "an-id") for name, variable in given.items()})
     assert (settings.namespaces, settings.log_level, settings.api_rate, settings.workers) == (("ct", "mr"), "WARNING", 20.0, 4)
     assert settings.image_pull_limit == 20.0
+    assert settings.lease == ("radiology", "gantry")
     assert (settings.installation, settings.worker_image, settings.port) == ("an-id", "registry.example/gantry/worker:1", 8080)
 
 
@@ -143,11 +163,34 @@ def test_alerts_name_metrics_that_exist_and_pages_that_say_what_to_do(render: Re
         assert "{{" not in rule["annotations"]["summary"].replace("{{ $labels.destination }}", "")
 
 
-def test_there_is_never_a_second_operator(render: Render) -> None:
+def test_a_new_pod_stands_by_before_an_old_one_ends(render: Render) -> None:
     spec = one(render(), "Deployment")["spec"]
-    assert spec["replicas"] == 1
-    assert spec["strategy"] == {"type": "Recreate"}
+    assert spec["replicas"] == 2
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] <= 10
+
+
+def test_a_drain_takes_one_of_several_pods_at_a_time(render: Render) -> None:
+    manifests = render()
+    budget = one(manifests, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == one(manifests, "Deployment")["spec"]["selector"]
+    assert not of_kind(render("replicas=1"), "PodDisruptionBudget"), "it would protect nobody, and a drain must not wait for it"
+    assert not of_kind(render("podDisruptionBudget.enabled=false"), "PodDisruptionBudget")
+
+
+def test_replicas_prefer_different_nodes_and_zones(render: Render) -> None:
+    def spread(*settings: str) -> list[Manifest]:
+        found: list[Manifest] = one(render(*settings), "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        return found
+
+    own = {"matchLabels": {"app.kubernetes.io/name": "gantry", "app.kubernetes.io/instance": "gantry"}}
+    assert [(one["topologyKey"], one["whenUnsatisfiable"], one["labelSelector"]) for one in spread()] == [
+        ("kubernetes.io/hostname", "ScheduleAnyway", own),
+        ("topology.kubernetes.io/zone", "ScheduleAnyway", own),
+    ]
+    chosen = [f"topologySpreadConstraints[0].{setting}" for setting in ("maxSkew=1", "topologyKey=rack", "whenUnsatisfiable=DoNotSchedule")]
+    assert spread(*chosen) == [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": own}]
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"], ids=["the operator", "the pod of helm test"])
@@ -187,7 +230,9 @@ def test_placement_and_pull_secrets_reach_the_pod(render: Render) -> None:
 
 
 MISTAKES = {
-    "an unknown key": ("replicas=2", "additional properties 'replicas' not allowed"),
+    "an unknown key": ("replica=2", "additional properties 'replica' not allowed"),
+    "no replicas": ("replicas=0", "minimum: got 0, want 1"),
+    "a budget that lets nothing be drained": ("podDisruptionBudget.maxUnavailable=0", "'oneOf' failed"),
     "an unknown key deeper down": ("image.tag=1", "additional properties 'tag' not allowed"),
     "a word where true or false belongs": ("crds.enabled=maybe", "got string, want boolean"),
     "a string where a list belongs": ("watchNamespaces=ct", "got string, want array"),

@@ -49,6 +49,29 @@ async def test_numbers_alone_are_written_every_five_seconds_at_most() -> None:
     assert len(bridge.host.statuses) - before <= 7
 
 
+async def test_whoever_ends_writes_how_far_it_has_come() -> None:
+    """Numbers alone would have waited; the next leader need not read these rows again."""
+    bridge = Bridge(host=FakeHost(a_candidate(series=[requirement("Modality", "In", "MR")])))
+    await bridge.run(2)
+    await bridge.run(1, lambda: bridge.fake.arrived("a"))
+    assert bridge.host.statuses[-1].cursor != bridge.fake.last
+    await bridge.last.flush()
+    assert bridge.host.statuses[-1].cursor == bridge.fake.last
+    number = len(bridge.host.statuses)
+    await bridge.last.flush()
+    assert len(bridge.host.statuses) == number, "once"
+
+
+async def test_a_suspended_bridge_has_nothing_to_write_at_the_end() -> None:
+    bridge = Bridge()
+    await bridge.run(lambda: bridge.fake.arrived("a"), 2)
+    bridge.spec = {"suspend": True}
+    await bridge.run(2)
+    number = len(bridge.host.statuses)
+    await bridge.last.flush()
+    assert len(bridge.host.statuses) == number
+
+
 async def test_a_new_run_is_written_at_once() -> None:
     bridge = Bridge()
     written: list[Any] = []

@@ -133,6 +133,9 @@ def test_a_watch_silent_for_150_seconds_is_a_complaint(clock: Clock) -> None:
 
 def test_watches_that_never_begin_are_a_complaint(clock: Clock) -> None:
     health = Health(Freshness(clock), watches=5, clock=clock)
+    clock.now += 1000
+    assert health.complaints() == [], "a standby has none"
+    health.begin()
     clock.now += 149
     assert health.complaints() == []
     clock.now += 2

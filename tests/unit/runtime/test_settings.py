@@ -16,7 +16,14 @@ def test_namespaces_are_a_list() -> None:
     assert Settings.from_environment({**LEAST, "GANTRY_NAMESPACES": " b, a,,b"}).namespaces == ("a", "b")
 
 
+def test_replicas_share_a_lease_by_namespace_and_name() -> None:
+    assert Settings.from_environment(LEAST).lease is None
+    made = Settings.from_environment({**LEAST, "GANTRY_LEASE": "radiology/gantry", "GANTRY_IDENTITY": "gantry-abc"})
+    assert (made.lease, made.identity) == (("radiology", "gantry"), "gantry-abc")
+
+
 WRONG = {
+    "GANTRY_LEASE is 'gantry': give namespace/name, or leave it out": {"GANTRY_LEASE": "gantry"},
     "GANTRY_INSTALLATION is not set": {"GANTRY_INSTALLATION": " "},
     "GANTRY_WORKER_IMAGE is not set": {"GANTRY_WORKER_IMAGE": ""},
     "GANTRY_PORT is 'http': give a number from 0 to 65535": {"GANTRY_PORT": "http"},
