@@ -122,17 +122,15 @@ def test_the_leader_is_killed_under_a_stream_of_runs(hospital: Hospital) -> None
 
 def test_the_leader_is_asked_to_end_and_the_next_works_at_once(hospital: Hospital) -> None:
     """And back: the Lease is given back, so nobody waits for its end."""
-    with replicas(hospital) as (one, two):
-        with a_stream(hospital) as stream:
-            began = time.monotonic()
-            one.kill(signal.SIGTERM)
-            assert [line["message"] for line in one.lines()[-2:]] == ["the Lease is given back", "ended"]
-            took_over(stream, two, began, "SIGTERM")
-            one.start()
-            assert not leads(one)
-            two.kill(signal.SIGTERM)
-            wait(lambda: leads(one), "the first leads again")
-        assert not [line for line in one.lines() + two.lines() if line["level"] == "error"]
+    with replicas(hospital) as (one, two), a_stream(hospital) as stream:
+        began = time.monotonic()
+        one.kill(signal.SIGTERM)
+        assert [line["message"] for line in one.lines()[-2:]] == ["the Lease is given back", "ended"]
+        took_over(stream, two, began, "SIGTERM")
+        one.start()
+        assert not leads(one)
+        two.kill(signal.SIGTERM)
+        wait(lambda: leads(one), "the first leads again")
 
 
 def test_a_standby_writes_nothing_and_a_leader_whose_lease_another_holds_ends(hospital: Hospital) -> None:
