@@ -8,7 +8,7 @@ SEED ?= 1
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-viewer test-e2e check chaos bench cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e check chaos bench cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +50,10 @@ test-launcher: $(BIN)/.installed
 test-browser: $(BIN)/.installed
 	@command -v chromium >/dev/null || { echo "Debian's chromium is needed: apt-get install chromium fonts-dejavu-core" >&2; exit 1; }
 	@$(BIN)/pytest -m browser tests/component
+
+## test-pixelmed: PixelMed's validator on reports of the corpus; minutes; needs Debian's default-jdk-headless and libpixelmed-java
+test-pixelmed: $(BIN)/.installed
+	@$(BIN)/pytest -m pixelmed tests/component
 
 ## test-e2e: the chart in a cluster of its own, in namespaces of its own
 test-e2e: $(BIN)/.installed
