@@ -97,7 +97,7 @@ class World:
         if run is not None:
             self.touched.add(uid(run))
             known = (operator.store.runs.get(Key("run", "default", run["metadata"]["name"])) for operator in self.operators)
-            self.excused[uid(run)] += not is_notice(job) and (len(self.operators) > 1 or not all(view and view.job_made for view in known))
+            self.excused[uid(run)] += not is_notice(job) and (len(self.operators) > 1 or not all(view and view.status and view.status.job_ref for view in known))
         self.server.remove("jobs", job["metadata"]["name"])
 
     def foreign_job(self) -> None:
