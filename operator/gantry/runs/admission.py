@@ -79,7 +79,7 @@ def turns(
 ) -> Iterator[Waiting[K]]:
     """Who begins, in order. `free`: places left in a line, None without a limit; `starts`: how many of the line have begun before."""
     room = _Room(free, starts)
-    ranked = _Line((one for one in waiting if room.has(one)), _rank)
+    ranked = _Line(iter(waiting), _rank)
     aged: dict[K, _Line[K]] = {}
 
     def longest_waiting(line: K) -> Waiting[K] | None:
