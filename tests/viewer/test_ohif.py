@@ -64,6 +64,16 @@ def test_a_report_is_shown(shown: Shown, study: str, viewer: Viewer) -> None:
     assert viewer.said == []
 
 
+VOLUMES = ("CT: ellipsoid3d between slices", "CT: a volume of outlines", "CT: a segment")
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_a_volume_has_an_outline_that_is_drawn(name: str) -> None:
+    """Beside its own report, which comes up as text; `test_a_report_is_shown` looks for it on its key slice."""
+    (shown,) = (one for one in SHOWN if one.case.name == name)
+    assert [is_drawn(report) for report in shown.reports].count(True) == 1
+
+
 def test_the_overview_opens_as_a_series_of_its_own(archive: OrthancServer, viewer: Viewer) -> None:
     """A page of words and two key images, one below the other as images of a series."""
     ct = ct_series(20, study="overview", pixels=True)
