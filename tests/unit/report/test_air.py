@@ -243,7 +243,11 @@ def test_row_08_the_primitive_is_there(document: dict[str, Any], value_type: str
 def test_row_09_validators_take_every_report() -> None:
     """They are programs: tests/component/test_sr_gate.py, with PixelMed's under its marker."""
     gate = (ROOT / "tests" / "component" / "test_sr_gate.py").read_text(encoding="utf-8")
-    for test in ("test_every_validator_takes_the_corpus", "test_pixelmed_takes_the_corpus", "test_every_validator_takes_the_report_of_a_failure"):
+    for test in (
+        "test_every_validator_takes_the_corpus_and_an_independent_reader_finds_what_it_says",
+        "test_pixelmed_takes_every_report_and_notices_planted_faults",
+        "test_every_validator_takes_the_report_of_a_failure",
+    ):
         assert f"def {test}(" in gate
 
 

@@ -26,12 +26,12 @@ def test_every_object_of_the_run_is_named_in_content_and_evidence() -> None:
     (evidence,) = selection.CurrentRequestedProcedureEvidenceSequence
     assert named == uids
     assert sorted(str(each.ReferencedSOPInstanceUID) for series in evidence.ReferencedSeriesSequence for each in series.ReferencedSOPSequence) == sorted(uids)
-    assert [item.ValueType for item in selection.ContentSequence] == ["TEXT", "IMAGE", "COMPOSITE", "COMPOSITE", "COMPOSITE"]
+    assert [item.ValueType for item in selection.ContentSequence] == ["TEXT", "IMAGE", "COMPOSITE", "COMPOSITE", "COMPOSITE", "COMPOSITE"]
 
 
 def test_highdicom_reads_it() -> None:
     read = highdicom.ko.KeyObjectSelectionDocument.from_dataset(made(a_context())[0])
-    assert len(read.content.get_references()) == 4
+    assert len(read.content.get_references()) == 5
     assert read.resolve_reference(str(SEGMENTATION.SOPInstanceUID))[0] == SOURCE[0].StudyInstanceUID
 
 

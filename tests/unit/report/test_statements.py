@@ -78,7 +78,7 @@ NEVER_ABSENT: dict[str, Json] = {
 def test_what_could_not_be_assessed_is_never_reported_as_absent(which: Json) -> None:
     document = negative() | {"notEvaluable": [which]}
     assert absences(built(document)) == ["427359005"]
-    assert count_findings(parsed(document), a_context()) == FindingCounts(present=0, absent=1)
+    assert count_findings(parsed(document), a_context()) == FindingCounts(present=0, absent=1, not_evaluable=1)
 
 
 def test_a_report_of_which_nothing_could_be_assessed_is_a_report() -> None:
