@@ -308,10 +308,13 @@ class TestCommands:
                 [*program, "--yes", "--max-active", "4", "--name", NAME, "-n", hospital.namespace],
                 env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
+            assert process.stdout is not None
+            shown = next(line for line in process.stdout if line.startswith(f"{NAME}: "))  # it follows: while it only starts, a signal may get lost
             wait(lambda: walk.work() >= 5, "some Runs are made", tell=lambda: walk.status)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
             assert (process.returncode, err) == (0, "")
+            assert "Runs made" in shown or "waiting for the operator" in shown
             assert f"{NAME} goes on in the cluster." in out
             assert f"`gantry backfill stop {NAME}` holds it" in out
             walk.until("Complete")
