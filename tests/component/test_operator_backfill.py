@@ -302,17 +302,20 @@ class TestCommands:
     def test_left_by_ctrl_c_it_goes_on_in_the_cluster(self, hospital: Hospital) -> None:
         walk = Walk(hospital)
         program = [Path(sys.executable).parent / "gantry", "backfill", "chest-ct-nodules", "--from", "2025-01-10", "--to", "2025-01-20"]
-        environment = {**os.environ, "KUBECONFIG": str(hospital.plane.kubeconfig)}
-        with hospital.operator():
-            process = subprocess.Popen(
-                [*program, "--yes", "--max-active", "4", "--name", NAME, "-n", hospital.namespace],
-                env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            assert process.stdout is not None
-            shown = next(line for line in process.stdout if line.startswith(f"{NAME}: "))  # it follows: while it only starts, a signal may get lost
-            wait(lambda: walk.work() >= 5, "some Runs are made", tell=lambda: walk.status)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+        # What a shell starts in the background ignores Ctrl-C, and hands that down to the tests and to what they start.
+        heeding = ["/usr/bin/env", "--default-signal=INT"]
+        with hospital.operator(), subprocess.Popen(
+            [*heeding, *program, "--yes", "--max-active", "4", "--name", NAME, "-n", hospital.namespace],
+            env={**os.environ, "KUBECONFIG": str(hospital.plane.kubeconfig)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            try:
+                assert process.stdout is not None
+                shown = next(line for line in process.stdout if line.startswith(f"{NAME}: "))  # it follows: while it only starts, a signal may get lost
+                wait(lambda: walk.work() >= 5, "some Runs are made", tell=lambda: walk.status)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=30)
+            finally:
+                process.kill()
             assert (process.returncode, err) == (0, "")
             assert "Runs made" in shown or "waiting for the operator" in shown
             assert f"{NAME} goes on in the cluster." in out
