@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from gantry.api import RunReason, parse_duration
 from gantry.orthanc import Credentials
 from gantry.runs import NOTICE_SECONDS, FetchReceipt, PublishReceipt, Task, failed
-from gantry.runs.receipt import Receipt
+from gantry.runs.receipt import Receipt, room
 from gantry.runs.task import VARIABLE
 
 from . import log
@@ -25,6 +25,9 @@ from .workspace import Workspace, rooted
 
 UNEXPECTED = {"fetch": RunReason.FETCH_FAILED, "publish": RunReason.PUBLISH_FAILED, "not-performed": RunReason.PUBLISH_FAILED}
 RECEIPTS: dict[str, type[Receipt]] = {"fetch": FetchReceipt, "publish": PublishReceipt, "not-performed": PublishReceipt}
+
+MOST_STEPS = 8
+"""Of a Run (api/pipeline.py)."""
 
 
 class Ended(BaseException):
@@ -44,11 +47,20 @@ def main(arguments: list[str]) -> int:
     if receipt.failure:
         log.complain(f"{role} failed", {"reason": receipt.failure.reason, "message": receipt.failure.message})
     try:
-        hand_over(receipt)
+        hand_over(receipt, _room(role))
     except (OSError, ValueError) as error:  # no receipt: the operator reports PublishFailed or FetchFailed by the exit code
         log.complain("the receipt cannot be written", {"error": type(error).__name__})
         return RETRY
     return exit_code(receipt.failure)
+
+
+def _room(role: str) -> int:
+    """Bytes that the kubelet hands on of a receipt."""
+    try:
+        steps = len(_task(role).spec.template.steps)
+    except Stop:
+        steps = MOST_STEPS
+    return room(1 if role == "not-performed" else steps + 2)
 
 
 def _receipt(role: str) -> Receipt:

@@ -46,9 +46,9 @@ def exit_code(failure: Failure | None) -> int:
     return PERMANENT if failure.reason in NOT_TO_BE_RETRIED else RETRY
 
 
-def hand_over(receipt: Receipt) -> None:
+def hand_over(receipt: Receipt, limit: int) -> None:
     """Writes the receipt where the kubelet takes it from (the environment names another place for tests)."""
-    Path(os.environ.get("TERMINATION_LOG", TERMINATION_LOG)).write_text(receipt.encode())
+    Path(os.environ.get("TERMINATION_LOG", TERMINATION_LOG)).write_text(receipt.encode(limit))
 
 
 def unexpected(reason: RunReason, role: str, error: Exception) -> Failure:

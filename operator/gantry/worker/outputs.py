@@ -27,7 +27,7 @@ class Limits:
     findings: int = 8 * MIB
     """Bytes of findings.json: 10,000 findings with measurements and regions take 5 MB."""
     objects: int = 4
-    """DICOM files: so many that they fit into a receipt of 4096 bytes, with the reports and the ends of the steps (publish.objects_that_fit)."""
+    """DICOM files: so many that they fit into a receipt beside the reports (publish.objects_that_fit)."""
     object_bytes: int = 256 * MIB
     """Of all DICOM files together: publish holds them twice and has 1 GiB. A segmentation of 1,000 slices of 512 x 512 takes 33 MB a segment."""
     mask_bytes: int = 256 * MIB

@@ -19,7 +19,7 @@ from gantry.api import RunReason
 from gantry.api.run import Failure, FindingCounts, Result
 from gantry.orthanc import Credentials, Orthanc, Trust
 from gantry.runs import MOST_REPORTS, PublishReceipt, Task
-from gantry.runs.receipt import LIMIT, StepEnd
+from gantry.runs.receipt import StepEnd, room
 
 from .log import peak_memory, tell
 from .marking import mark_results
@@ -150,12 +150,17 @@ def _room(task: Task) -> int:
     return max(0, objects_that_fit(len(task.spec.template.steps)) - settings.key_objects - settings.overview - made)
 
 
-def objects_that_fit(steps: int) -> int:
-    """DICOM files of an application that a receipt has room for, beside the reports and the ends of the steps: 7 with one step, 4 with eight.
+MOST_OBJECTS = 7
+"""Whatever the room: each is a delivery of its own, and a conformance check in memory."""
 
-    In bytes: 315 a result (309 measured: Gantry's UIDs have 44 letters at most), 155 a step, 200 for the counts and the rest.
+
+def objects_that_fit(steps: int) -> int:
+    """DICOM files of an application that a receipt has room for, beside the reports: 7 with up to four steps, 3 with eight.
+
+    In bytes of a packed receipt: 350 for its frame and the first two results, 115 each further one (the most of 25 receipts made at random;
+    Gantry's UIDs have 44 letters at most). The times of the steps give way where they must.
     """
-    return (LIMIT - 200 - 155 * steps) // 315 - MOST_REPORTS
+    return min(MOST_OBJECTS, (room(steps + 2) - 350) // 115 + 2 - MOST_REPORTS)
 
 
 def _build(task: Task, workspace: Workspace, outputs: Outputs, ready: _Prepared) -> tuple[_Made, FindingCounts | None, tuple[str, ...]]:
