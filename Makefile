@@ -89,6 +89,7 @@ bench: $(BIN)/.installed
 chaos: $(BIN)/.installed
 	@cluster/prepare $(if $(CLUSTER),e2e,component)
 	@$(if $(CLUSTER),GANTRY_PREPARED=yes cluster/sandbox) $(BIN)/python -m tests.chaos $(if $(CLUSTER),--cluster) --seed $(SEED) --faults "$(FAULTS)" --studies "$(or $(STUDIES),0)" $(if $(LONG),--long) $(if $(MUTANTS),--mutants $(MUTANTS))
+	@$(if $(and $(LONG),$(if $(FAULTS)$(CLUSTER)$(MUTANTS),,yes)),GANTRY_MANY=5000 $(BIN)/pytest -q tests/component/test_operator_bad_input.py -k many_runs)
 
 ## cluster: the demo's cluster with all images; leaves build/kubeconfig
 cluster: $(BIN)/.installed

@@ -1,5 +1,6 @@
 """What people, other controllers and clusters do to objects: the operator serves the others, and says what it saw. One API server, one operator."""
 
+import os
 import threading
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -8,10 +9,10 @@ import pytest
 from tests.builders import BRIDGE, PIPELINE, RUN, changed
 from tests.builders_runs import a_receipt
 from tests.component.conftest import CRDS
-from tests.component.control_plane import control_plane
+from tests.component.control_plane import begun, binaries, control_plane, end
 from tests.component.operator_process import Api, Hospital, Object, Operator, a_hospital, condition, named, wait
 
-from gantry.kube import JOBS, RUNS, Resource
+from gantry.kube import JOBS, PODS, RUNS, Resource
 from gantry.runs import job_name
 
 A_BRIDGE = changed(changed(BRIDGE, "spec.url", "http://127.0.0.1:9"), "spec.credentialsSecretRef", ...)
@@ -19,20 +20,20 @@ A_RUN = changed(RUN, "spec.template.delivery", {"destinations": []})
 KINDS = ("orthancbridges", "inferencepipelines", "inferenceruns", "inferencebackfills")
 DEFINITIONS = Resource("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions")
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
-MANY = 60
-"""Runs deleted at once. 5,000 are in tests/unit/runtime/test_store.py."""
+MANY = int(os.environ.get("GANTRY_MANY", "60"))
+"""Runs deleted at once; 5,000 in `make chaos LONG=yes`, which takes minutes."""
 
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hospital, Hospital, Operator]]:
-    """Two namespaces and the operator of both."""
+    """Namespaces and the operator of all of them."""
     folder = tmp_path_factory.mktemp("bad-input")
     with control_plane(folder) as plane:
         assert plane.kubectl("apply", "--server-side", "-f", str(CRDS)).returncode == 0
         established(Hospital(Api(plane), plane, "radiology", folder))
         main = a_hospital(plane, folder, "radiology", bridge=A_BRIDGE, pipeline=PIPELINE)
         closing = a_hospital(plane, folder, "closing", bridge=A_BRIDGE, pipeline=PIPELINE)
-        with main.operator(KUBECONFIG=str(plane.kubeconfig), GANTRY_NAMESPACES="radiology,closing") as operator:
+        with main.operator(KUBECONFIG=str(plane.kubeconfig), GANTRY_NAMESPACES="radiology,closing,leaving") as operator:
             yield main, closing, operator
         main.api.http.close()
         closing.api.http.close()
@@ -170,13 +171,18 @@ def test_a_status_of_a_megabyte_is_refused_and_the_largest_there_can_be_is_borne
 
 
 def test_many_runs_are_deleted_at_once(ward: tuple[Hospital, Hospital, Operator]) -> None:
+    """Others are served meanwhile."""
     hospital, _, operator = ward
     waiting = changed(A_RUN, "spec.suspend", True)
     hospital.apply(*(changed(named(waiting, f"many{number}"), "metadata.labels", {"many": "yes"}) for number in range(MANY)))
-    hospital.says(f"many{MANY - 1}", "Admitted", "False/Suspended")
-    hospital.api.call("DELETE", f"{RUNS.path('radiology')}?labelSelector=many%3Dyes")
+    wait(lambda: operator.metrics().get('gantry_runs{state="Waiting"}', 0) >= MANY, "each is told that it waits", limit=30 + MANY / 20)
+    gone = threading.Thread(target=hospital.api.http.delete, args=(RUNS.path("radiology"),), kwargs={"params": {"labelSelector": "many=yes"}, "timeout": 300})
+    gone.start()
+    is_served(hospital, "among-many")
+    gone.join()
     is_served(hospital, "after-many")
-    wait(lambda: operator.metrics().get('gantry_runs{state="Waiting"}', 0) == 0, "they are forgotten")
+    wait(lambda: operator.metrics().get('gantry_runs{state="Waiting"}', 0) == 0, "they are forgotten", limit=30 + MANY / 20)
+    assert not hospital.api.call("GET", f"{RUNS.path('radiology')}?labelSelector=many%3Dyes")["items"]
 
 
 def test_a_namespace_is_deleted_while_a_run_is_about_to_begin(ward: tuple[Hospital, Hospital, Operator]) -> None:
@@ -188,6 +194,57 @@ def test_a_namespace_is_deleted_while_a_run_is_about_to_begin(ward: tuple[Hospit
     status = closing.says("last", "Failed", "True/JobRefused")
     assert "being terminated" in status["failure"]["message"]
     is_served(hospital, "beside-it")
+
+
+@pytest.fixture
+def leaving(ward: tuple[Hospital, Hospital, Operator]) -> Iterator[Hospital]:
+    """A third namespace, and the control plane's own controller that empties namespaces which are deleted."""
+    plane, folder = ward[0].plane, ward[0].folder
+    made = a_hospital(plane, folder, "leaving", bridge=A_BRIDGE, pipeline=PIPELINE)
+    options = ("--leader-elect=false", "--bind-address", "127.0.0.1", "--secure-port", "0", "--controllers", "namespace-controller")
+    controller = begun("namespace-controller", [str(binaries() / "kube-controller-manager"), "--kubeconfig", str(plane.kubeconfig), *options], folder)
+    yield made
+    end([controller])
+    made.api.http.close()
+
+
+def test_a_namespace_is_deleted_while_runs_are_at_work(ward: tuple[Hospital, Hospital, Operator], leaving: Hospital) -> None:
+    """Its Runs, Jobs, pods, bridge and pipeline go in whatever order the namespace controller likes; nothing is made anew in it, nobody waits."""
+    hospital, _, operator = ward
+    process = operator.process
+    for name in ("works", "waits"):
+        leaving.apply(named(A_RUN, name))
+    pod = leaving.pod("works")
+    leaving.runs_on(pod)
+    leaving.says("works", "Executed", "False/Running")
+    leaving.api.call("DELETE", NAMESPACES.path(None, "leaving"))
+    is_served(hospital, "while-it-goes")
+    wait(lambda: "deletionTimestamp" in (leaving.api.get(PODS, "leaving", pod) or {"metadata": {"deletionTimestamp": ""}})["metadata"], "the pod is ended")
+    leaving.api.delete(PODS, "leaving", pod)  # as its kubelet does
+    wait(lambda: leaving.api.get(NAMESPACES, None, "leaving") is None, "the namespace is gone")  # type: ignore[arg-type]
+    wait(lambda: not any(operator.metrics().get(f'gantry_runs{{state="{state}"}}', 0) for state in ("Running", "Queued")), "its Runs are forgotten")
+    is_served(hospital, "after-it-went")
+    assert operator.process is process, "the process is the same"
+    assert operator.process is not None
+    assert operator.process.poll() is None
+
+
+def test_the_kind_of_runs_is_removed_and_applied_again(ward: tuple[Hospital, Hospital, Operator]) -> None:
+    """All Runs are gone with it. The operator says which kind is missing and waits for it; once it is there, it works as if it were new."""
+    hospital, _, operator = ward
+    is_served(hospital, "goes-with-its-kind")
+    hospital.api.call("DELETE", DEFINITIONS.path(None, "inferenceruns.gantry.health"))
+    wait(lambda: hospital.api.get(DEFINITIONS, None, "inferenceruns.gantry.health") is None, "the kind is gone")  # type: ignore[arg-type]
+    assert operator.process is not None
+    operator.process.wait(60)  # kopf ends with any of its watches; a kubelet starts it again
+    operator.process = None
+    operator.start(ready=False)
+    wait(lambda: "does not serve inferenceruns; is its CRD applied?" in operator.log, "it says what is missing", tell=lambda: operator.log[-3000:])
+    assert operator.probe("readyz") != 200
+    assert hospital.plane.kubectl("apply", "--server-side", "-f", str(CRDS)).returncode == 0
+    established(hospital)
+    wait(lambda: operator.probe("readyz") == 200, "it is ready", tell=lambda: operator.log[-3000:])
+    is_served(hospital, "of-the-new-kind")
 
 
 def test_a_crd_is_removed_and_applied_again(ward: tuple[Hospital, Hospital, Operator]) -> None:
