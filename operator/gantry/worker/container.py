@@ -47,14 +47,14 @@ def main(arguments: list[str]) -> int:
     if receipt.failure:
         log.complain(f"{role} failed", {"reason": receipt.failure.reason, "message": receipt.failure.message})
     try:
-        hand_over(receipt, _room(role))
+        hand_over(receipt, receipt_limit(role))
     except (OSError, ValueError) as error:  # no receipt: the operator reports PublishFailed or FetchFailed by the exit code
         log.complain("the receipt cannot be written", {"error": type(error).__name__})
         return RETRY
     return exit_code(receipt.failure)
 
 
-def _room(role: str) -> int:
+def receipt_limit(role: str) -> int:
     """Bytes that the kubelet hands on of a receipt."""
     try:
         steps = len(_task(role).spec.template.steps)

@@ -1,12 +1,17 @@
 """Exit codes, receipts at their largest, and how long an absent Orthanc is waited for."""
 
+from datetime import UTC, datetime
+
 import pytest
+from tests.builders import RUN
 
 from gantry.api import RunReason
-from gantry.api.run import FindingCounts, Result
+from gantry.api.run import FindingCounts, Result, RunSpec
 from gantry.orthanc import Unreachable
-from gantry.runs import MOST_REPORTS, PublishReceipt, decode_publish, failed
+from gantry.runs import MOST_REPORTS, PublishReceipt, Task, decode_publish, failed
 from gantry.runs.receipt import StepEnd, room
+from gantry.runs.task import VARIABLE
+from gantry.worker.container import receipt_limit
 from gantry.worker.outcome import exit_code
 from gantry.worker.patience import Patience, patience_for, persistently
 from gantry.worker.publish import objects_that_fit
@@ -39,6 +44,21 @@ def test_the_largest_receipt_fits(steps: int) -> None:
     back = decode_publish(text)
     assert back is not None
     assert back.results == receipt.results
+
+
+@pytest.mark.parametrize(("role", "steps", "limit"), [("fetch", 1, 2457), ("publish", 2, 2048), ("publish", 8, 1024), ("not-performed", 8, 4096)])
+def test_each_container_knows_how_much_the_kubelet_hands_on(role: str, steps: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = RUN["spec"]["template"]["steps"][0]
+    template = RUN["spec"]["template"] | {"steps": [{**step, "name": f"step-{number}"} for number in range(steps)]}
+    spec = RunSpec.model_validate(RUN["spec"] | {"template": template})
+    task = Task(installation="here", namespace="ns", run="run-1", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
+    monkeypatch.setenv(VARIABLE, task.model_dump_json(by_alias=True, exclude_none=True))
+    assert receipt_limit(role) == limit
+
+
+def test_a_container_that_cannot_read_its_task_expects_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "{")
+    assert receipt_limit("publish") == 1024
 
 
 class Clock:
