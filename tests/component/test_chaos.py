@@ -8,6 +8,7 @@ from tests.chaos.faults.api_server import AnswersLost, ApiServerKilled
 from tests.chaos.faults.objects import ForeignJob
 from tests.chaos.faults.operator import OperatorKilled
 from tests.chaos.faults.orthanc import HalfBodies, OrthancKilled
+from tests.chaos.faults.pacs import Away
 from tests.chaos.faults.storm import Storm
 from tests.chaos.world import World, a_world
 
@@ -17,9 +18,9 @@ SEED = 1
 class Shower(Storm):
     """What `make test` has time for."""
 
-    parts = (OperatorKilled, OrthancKilled, AnswersLost, ApiServerKilled, HalfBodies)
+    parts = (OperatorKilled, OrthancKilled, AnswersLost, ApiServerKilled, HalfBodies, Away)
     studies = 6
-    times = 5
+    times = 6
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_nothing_is_lost_and_nothing_doubled_in_a_shower_of_faults(world: World)
     outcome = play(world, Shower, SEED)
     assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, 0), outcome.details
     assert set(outcome.sums.values()) == {Shower.studies}, outcome.sums
-    assert outcome.injected >= 3, "three kills; of the spoilt requests there may be none while they are spoilt"
+    assert outcome.injected >= 4, "three kills and an absence; of the spoilt requests there may be none while they are spoilt"
     assert not world.kubelet.errors
 
 
