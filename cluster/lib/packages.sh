@@ -3,7 +3,7 @@
 
 PACKAGES="containerd runc containernetworking-plugins iptables nftables conntrack ipset ebtables iproute2 socat openssl
   buildah skopeo docker-registry python3 ca-certificates util-linux procps"
-TEST_PACKAGES="orthanc orthanc-dicomweb dcmtk dicom3tools" # what component tests start or check with
+TEST_PACKAGES="orthanc orthanc-dicomweb dcmtk dicom3tools docker-registry" # what component tests start or check with
 
 missing_packages() { # PACKAGE...: those that are not installed
   local have
