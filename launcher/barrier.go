@@ -18,6 +18,7 @@ type ending struct {
 	StartTime string  `json:"startTime"`
 	Seconds   float64 `json:"seconds"`
 	MaxRSS    int64   `json:"maxRSSBytes"`
+	Limit     float64 `json:"limitSeconds"` // the timeout that held; 0: none
 	Launcher  string  `json:"launcher"`
 }
 

@@ -16,6 +16,7 @@ import (
 
 // Exit codes of the launcher's own, below 128+n (death by signal) and above what applications commonly use.
 const (
+	exitNoInput       = 121 // what the earlier step left cannot be handed on
 	exitNoManifest    = 122 // the image is not the package it should be
 	exitEarlierStep   = 123 // an earlier step did not end with 0
 	exitTimedOut      = 124 // as timeout(1)
@@ -31,6 +32,7 @@ type options struct {
 	allowNetwork bool
 	manifests    []string
 	keep         []string
+	copies       []copied
 	command      []string
 }
 
@@ -44,6 +46,11 @@ func parse(arguments []string) (options, error) {
 	flags.BoolVar(&o.allowNetwork, "allow-network", false, "let the application open network sockets")
 	each(flags, "manifest", "app.json of a MAP: the first that is there tells the application, if none stands after --", &o.manifests)
 	each(flags, "keep", "a variable of the pod that the manifest does not change", &o.keep)
+	flags.Func("copy", "FROM:TO, a file or folder that is copied before the application starts", func(value string) error {
+		one, err := parseCopy(value)
+		o.copies = append(o.copies, one)
+		return err
+	})
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
 	}
@@ -92,6 +99,9 @@ func run(o options) ending {
 			return end
 		}
 	}
+	if err := handOver(o.copies); err != nil {
+		return failed(exitNoInput, "what the earlier step left cannot be handed on: %v", err)
+	}
 	if err := confine(o.allowNetwork); err != nil {
 		return failed(exitNotSetUp, "the kernel refuses the seccomp filter: %v", err)
 	}
@@ -109,5 +119,7 @@ func run(o options) ending {
 	if app.timeout == 0 || o.timeout > 0 && o.timeout < app.timeout {
 		app.timeout = o.timeout
 	}
-	return supervise(app, signals)
+	end := supervise(app, signals)
+	end.Limit = app.timeout.Seconds()
+	return end
 }

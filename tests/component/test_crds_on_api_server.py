@@ -37,7 +37,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a destination that accepts nothing": (changed(BRIDGE, "spec.destinations.0.accept", []), "at least 1 items"),
     "a pipeline without steps": (changed(PIPELINE, "spec.template.steps", []), "at least 1 items"),
     "a step without command": (changed(PIPELINE, f"{STEP}.command", ...), "command is needed: the launcher starts it in place of the image's entrypoint"),
-    "a MAP that nobody names": (changed(changed(PIPELINE, f"{STEP}.command", ...), f"{STEP}.contract", "MAP"), "a MAP does not say in its results who it is"),
+    "a MAP that nobody names": (changed(changed(PIPELINE, f"{STEP}.command", ...), f"{STEP}.contract", "MAP"), "a MAP or mercure module does not say in its results who it is"),
     "arguments of a MAP without its command": (
         changed(PIPELINE, STEP, {"name": "spleen", "image": "localhost/spleen:1", "contract": "MAP", "args": ["-l", "DEBUG"]}),
         "args go with command: write the whole command, or leave args out",
@@ -55,6 +55,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         changed(PIPELINE, "spec.template.report", {"mapping": [{"file": "a.json", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}}]}),
         "mapping needs algorithm: the files it reads do not say who made them",
     ),
+    "a mercure module that nobody names": (changed(PIPELINE, f"{STEP}.contract", "Mercure"), "a MAP or mercure module does not say in its results who it is"),
+    "a mercure module without command": (
+        changed(PIPELINE, STEP, {"name": "nodule", "image": "localhost/nodule:1", "contract": "Mercure"}), "command is needed",
+    ),
+    "a mercure module that gets no images": (
+        changed(changed(PIPELINE, f"{STEP}.contract", "Mercure"), "spec.template.input.content", "Metadata"),
+        "a mercure module reads DICOM files: input.content has to be Full",
+    ),
+    "a folder that stays, of another contract": (
+        changed(PIPELINE, f"{STEP}.persistence", {"persistentVolumeClaim": {"claimName": "kept"}}),
+        "persistence is MODULE_PERSISTENCE_DIR of contract Mercure; leave it out with other contracts",
+    ),
+    "persistence without a claim": (changed(changed(PIPELINE, f"{STEP}.contract", "Mercure"), f"{STEP}.persistence", {}), "persistentVolumeClaim: Required value"),
+    "a claim whose name is a path": (
+        changed(changed(PIPELINE, f"{STEP}.contract", "Mercure"), f"{STEP}.persistence", {"persistentVolumeClaim": {"claimName": "../kept"}}), "claimName",
+    ),
+    "shared memory with a typing error": (changed(PIPELINE, f"{STEP}.resources", {"sharedMemory": "1GB"}), "sharedMemory"),
     "an unknown contract": (changed(PIPELINE, f"{STEP}.contract", "Docker"), "Unsupported value"),
     "a step with Gantry's own name": (changed(PIPELINE, f"{STEP}.name", "publish"), "fetch and publish are Gantry's own containers"),
     "a requirement that needs values": (changed(PIPELINE, "spec.match.study.0.values", ...), "every other operator needs values"),

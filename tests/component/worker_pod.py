@@ -130,6 +130,18 @@ class Pod:
         environment = {"PATH": os.environ["PATH"], "GANTRY_INPUT": str(self.input), "GANTRY_OUTPUT": str(self.output(name))}
         return subprocess.Popen([self.launcher, *options, "--", "sh", "-c", script], env=environment, stderr=subprocess.DEVNULL)
 
+    def module(self, name: str, script: str, *, before: str = "", data: Path | None = None) -> int:
+        """One mercure module (a line of sh) under the real launcher; behind another one, what that left is handed on as jobspec has it."""
+        folder = data or self.root / "data"
+        folders = {"MERCURE_IN_DIR": str(folder), "MERCURE_OUT_DIR": str(self.output(name))}
+        options = ["--barrier", str(self.barrier(name)), "--timeout", "60s"]
+        if before:
+            folder.mkdir(exist_ok=True)
+            options += ["--before", str(self.barrier(before)), "--copy", f"{self.output(before)}:{folder}"]
+            options += ["--copy", f"{self.root}/tools/tasks/{name}.json:{folder}/task.json"]
+        started = subprocess.Popen([self.launcher, *options, "--", "sh", "-c", script], env={"PATH": os.environ["PATH"], **folders}, stderr=subprocess.DEVNULL)
+        return started.wait(60)
+
     def package(self, name: str, manifest: Path) -> int:
         """One MAP under the real launcher, which starts what the manifest says; to its end."""
         folders = {"HOLOSCAN_INPUT_PATH": str(self.input), "HOLOSCAN_OUTPUT_PATH": str(self.output(name))}

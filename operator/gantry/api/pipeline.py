@@ -17,8 +17,6 @@ from .base import (
     Quantity,
     Reference,
     Resource,
-    SecretKey,
-    StepName,
     Text,
     Timestamp,
     cel,
@@ -29,6 +27,7 @@ from .bridge import Int64
 from .mapping import MappedFinding
 from .matching import Expression, Match, PriorityRules, SeriesSelection
 from .notification import Notification
+from .step import Step
 
 Mode = Literal["Active", "Shadow"]
 """Whether results leave: Shadow runs beside the active pipelines, and what it finds stays in Orthanc, marked."""
@@ -41,84 +40,6 @@ class Input(Part):
     """Selects series."""
     content: Literal["Full", "Metadata"] = "Full"
     """Metadata: DICOM JSON without pixel data and other bulk data; no pixel leaves Orthanc, whose DICOMweb plugin it needs. For dose monitoring."""
-
-
-class EnvSource(Part):
-    """Where a variable's value comes from."""
-
-    secret_key_ref: SecretKey
-    """From a secret, for example a licence."""
-
-
-class EnvVar(Part):
-    """An environment variable of a step."""
-
-    model_config = {
-        "json_schema_extra": cel(rule("!(has(self.value) && has(self.valueFrom))", "give value or valueFrom, not both"))
-    }
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """Name of the variable. GANTRY_* is Gantry's own."""
-    value: Annotated[str, Field(max_length=4096)] | None = None
-    """Its value."""
-    value_from: EnvSource | None = None
-    """Where its value comes from."""
-
-
-class Resources(Part):
-    """CPU, memory and GPU of a step."""
-
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
-    """What the scheduler sets aside."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
-    """What the step may use at most; GPUs (nvidia.com/gpu) stand here."""
-
-
-class StepSecurity(Part):
-    """What a step is allowed beyond the default."""
-
-    run_as_user: Annotated[int, Field(ge=0, le=2147483647, json_schema_extra={"format": "int64"})] | None = None
-    """User id; absent: 1000. 0 is root, which a MAP 0.x needs; the namespace's Pod Security has to allow it."""
-    read_only_root_filesystem: bool | None = None
-    """False for applications that write beside /tmp and /gantry/output. Absent: true, and false for contract MAP, whose packages do."""
-    allow_network: bool = False
-    """True lets the application open network sockets. False: the launcher refuses them on any CNI."""
-
-
-class Step(Part):
-    """One application. It sees `input` and the outputs of the steps before it."""
-
-    model_config = {
-        "json_schema_extra": cel(
-            rule(
-                "has(self.command) || self.contract == 'MAP'",
-                "command is needed: the launcher starts it in place of the image's entrypoint (a MAP has it in its manifest)",
-            ),
-            rule("has(self.command) || size(self.args) == 0", "args go with command: write the whole command, or leave args out"),
-        )
-    }
-    name: Annotated[
-        StepName,
-        Field(json_schema_extra=cel(rule("!(self in ['fetch', 'publish'])", "fetch and publish are Gantry's own containers; choose another name"))),
-    ]
-    """Unique within the pipeline."""
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")]
-    """Image, best by digest (name@sha256:…)."""
-    contract: Literal["Native", "MAP"] = "Native"
-    """How the application is spoken to; see the container contracts. MAP: a MONAI application package, 1.0 or 0.x, unmodified."""
-    command: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=64)] | None = None
-    """The application and its arguments, which the launcher starts in place of the image's entrypoint. Absent with contract MAP: the manifest's."""
-    args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = []
-    """Further arguments."""
-    env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] = []
-    """Environment variables."""
-    settings: Free = {}
-    """Free object, handed over as /gantry/settings.json (GANTRY_SETTINGS)."""
-    resources: Resources = Resources()
-    """CPU, memory, GPU."""
-    timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1s')", "timeout is 1s or more")))] = "10m"
-    """The application is ended after it."""
-    security: StepSecurity = StepSecurity()
-    """What the step is allowed."""
 
 
 class Algorithm(Part):
@@ -231,9 +152,13 @@ class RunTemplate(Part):
     model_config = {
         "json_schema_extra": cel(
             rule(
-                "self.steps[size(self.steps) - 1].contract != 'MAP' || has(self.report.algorithm)",
-                "report.algorithm is needed: a MAP does not say in its results who it is",
-            )
+                "self.steps[size(self.steps) - 1].contract == 'Native' || has(self.report.algorithm)",
+                "report.algorithm is needed: a MAP or mercure module does not say in its results who it is",
+            ),
+            rule(
+                "self.input.content == 'Full' || !self.steps.exists(s, s.contract == 'Mercure')",
+                "a mercure module reads DICOM files: input.content has to be Full",
+            ),
         )
     }
     input: Input = Input()

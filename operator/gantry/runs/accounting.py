@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from gantry.api import parse_timestamp
-from gantry.api.pipeline import RunTemplate, Step
+from gantry.api.pipeline import RunTemplate
 from gantry.api.run import Stage, Usage
+from gantry.api.step import Step
 
 from .failure import FETCH, PUBLISH
 from .observed import Observed

@@ -18,6 +18,8 @@ FETCH, PUBLISH = "fetch", "publish"
 DID_NOT_START = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of a terminated container that never ran (containerd, CRI-O)."""
 LAUNCHER_CODES = {
+    121: "did not run: what the step before it left cannot be handed on",
+    122: "was not started: its image has no usable manifest (app.json)",
     123: "did not run: an earlier step did not end with 0",
     124: "was ended by its timeout",
     125: "was not started: the launcher could not set it up",

@@ -9,8 +9,9 @@ from typing import Any
 
 from gantry.api import API_VERSION, RunReason, labels, parse_duration
 from gantry.api.bridge import Tls
-from gantry.api.pipeline import EnvVar, RunTemplate, Step, Workspace
+from gantry.api.pipeline import RunTemplate, Workspace
 from gantry.api.run import InferenceRun, RunSpec
+from gantry.api.step import EnvVar, Step
 
 from .after import Earlier
 from .alternatives import wants_alternatives
@@ -18,6 +19,7 @@ from .contracts import Contract, contract_of
 from .names import job_name, notice_name
 from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
 from .view import BridgeView, RunView
+from .volumes import TASK_JSON, barrier, mount, mounts_of, output, volume, volumes_of
 
 USER = 1000
 """User and group of every container, if the step names no other user."""
@@ -38,8 +40,6 @@ CA, CERTIFICATE, PRIVATE_KEY = "ca.crt", "tls.crt", "tls.key"
 """Files in it; the last two are also the keys of a secret of type kubernetes.io/tls."""
 FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """fetch stays below 100 MB for any study (docs/benchmarks.md); the limit leaves room for page cache counted by the cgroup."""
-SHARED_MEMORY = "1Gi"
-"""Of /dev/shm, as the reference runner of MAPs has it; what is used counts against the step's memory limit."""
 PUBLISH_RESOURCES = {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}}
 """highdicom takes 130 MB; a passed-through segmentation is held once."""
 
@@ -104,7 +104,7 @@ def notice_job(run: RunView, bridge: BridgeView, installation: Installation, rea
     pod = {
         **_POD,
         "containers": [worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=[], command="not-performed")],
-        "volumes": [_volume("tmp-publish", workspace), *worker.certificates],
+        "volumes": [volume("tmp-publish", workspace), *worker.certificates],
         **{name: value for name, value in scheduling.items() if value},
     }
     return {
@@ -152,20 +152,17 @@ _POD: dict[str, Any] = {
 
 def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     template, scheduling = spec.template, spec.template.scheduling
-    outputs = [(_output(s), f"/gantry/outputs/{s.name}") for s in template.steps]
-    barriers = [(_barrier(s), f"/gantry/barriers/{s.name}") for s in template.steps]
-    fetch = worker.container("fetch", FETCH_RESOURCES, writable=["input", "private", "tools"], readable=[])
+    outputs = [(output(s), f"/gantry/outputs/{s.name}") for s in template.steps]
+    barriers = [(barrier(s), f"/gantry/barriers/{s.name}") for s in template.steps]
+    of_first = contract_of(template.steps[0]).data
+    fetch = worker.container("fetch", FETCH_RESOURCES, writable=["input", "private", "tools", *(["data"] if of_first else [])], readable=[])
     seen_by_publish = [("input", "/gantry/input"), ("private", "/gantry/private"), *outputs, *barriers]
     publish = worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=seen_by_publish)
     pod: dict[str, Any] = {
         **_POD,
         "initContainers": [fetch],
         "containers": [*(_step(template, position) for position in range(len(template.steps))), publish],
-        "volumes": [
-            *(_volume(name, scheduling.workspace) for name in _volume_names(template)),
-            *_shared_memories(template),
-            *worker.certificates,
-        ],
+        "volumes": [*volumes_of(template), *worker.certificates],
     }
     optional = {
         "nodeSelector": scheduling.node_selector,
@@ -218,10 +215,10 @@ class _Worker:
             "resources": resources,
             "securityContext": _security(read_only=True),
             "volumeMounts": [
-                *(_mount(volume, f"/gantry/{volume}") for volume in writable),
-                *(_mount(volume, path, read_only=True) for volume, path in readable),
-                _mount(f"tmp-{role}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
-                *([_mount("tls", TLS_FOLDER, read_only=True)] if self.tls else []),
+                *(mount(name, f"/gantry/{name}") for name in writable),
+                *(mount(name, path, read_only=True) for name, path in readable),
+                mount(f"tmp-{role}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
+                *([mount("tls", TLS_FOLDER, read_only=True)] if self.tls else []),
             ],
         }
 
@@ -267,19 +264,11 @@ def _step(template: RunTemplate, position: int) -> dict[str, Any]:
     step, earlier = template.steps[position], template.steps[:position]
     contract = contract_of(step)
     launcher = ["/gantry/bin/launcher", "--barrier", "/gantry/barrier"]
-    mounts = [
-        *(_mount("input", path, read_only=True) for path in ("/gantry/input", *contract.input)),
-        _mount("tools", "/gantry/bin", read_only=True, part="bin"),
-        _mount("tools", "/gantry/settings.json", read_only=True, part=f"settings/{step.name}.json"),
-        *(_mount(_output(step), path) for path in ("/gantry/output", *contract.output)),
-        _mount(_barrier(step), "/gantry/barrier"),
-        *(_mount(_output(before), f"/gantry/steps/{before.name}", read_only=True) for before in earlier),
-        _mount(f"tmp-{step.name}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
-        *([_mount(_shared_memory(step), "/dev/shm")] if contract.shared_memory else []),  # noqa: S108
-    ]
     if earlier:
         launcher += ["--before", "/gantry/before"]
-        mounts.append(_mount(_barrier(earlier[-1]), "/gantry/before", read_only=True))
+    if earlier and contract.data:
+        for source, name in ((f"/gantry/steps/{earlier[-1].name}", ""), (TASK_JSON, "/task.json")):
+            launcher += ["--copy", f"{source}:{contract.data}{name}"]
     launcher += ["--timeout", f"{_seconds(step.timeout)}s"]
     if step.security.allow_network:
         launcher.append("--allow-network")
@@ -291,9 +280,9 @@ def _step(template: RunTemplate, position: int) -> dict[str, Any]:
         "command": [*launcher, *(["--", *step.command, *step.args] if step.command else [])],
         "env": environment,
         "securityContext": _step_security(step, contract),
-        "volumeMounts": mounts,
+        "volumeMounts": mounts_of(template, position),
     }
-    if resources := step.resources.model_dump(by_alias=True, exclude_none=True):
+    if resources := step.resources.model_dump(by_alias=True, exclude_none=True, include={"requests", "limits"}):
         made["resources"] = {kind: {name: str(amount) for name, amount in amounts.items()} for kind, amounts in resources.items()}
     return made
 
@@ -323,37 +312,6 @@ def _step_security(step: Step, contract: Contract) -> dict[str, Any]:
     if user is None:
         return made
     return made | {"runAsUser": user} | ({"runAsNonRoot": False} if user == 0 else {})
-
-
-def _mount(volume: str, path: str, *, read_only: bool = False, part: str = "") -> dict[str, Any]:
-    return {"name": volume, "mountPath": path} | ({"readOnly": True} if read_only else {}) | ({"subPath": part} if part else {})
-
-
-def _volume_names(template: RunTemplate) -> list[str]:
-    of_steps = [name for step in template.steps for name in (_output(step), _barrier(step), f"tmp-{step.name}")]
-    return ["input", "private", "tools", "tmp-fetch", *of_steps, "tmp-publish"]
-
-
-def _volume(name: str, workspace: Workspace) -> dict[str, Any]:
-    directory = {"sizeLimit": str(workspace.size_limit)} | ({"medium": "Memory"} if workspace.medium == "Memory" else {})
-    return {"name": name, "emptyDir": directory}
-
-
-def _shared_memories(template: RunTemplate) -> list[dict[str, Any]]:
-    memory = {"medium": "Memory", "sizeLimit": SHARED_MEMORY}
-    return [{"name": _shared_memory(step), "emptyDir": memory} for step in template.steps if contract_of(step).shared_memory]
-
-
-def _shared_memory(step: Step) -> str:
-    return f"shm-{step.name}"
-
-
-def _output(step: Step) -> str:
-    return f"output-{step.name}"
-
-
-def _barrier(step: Step) -> str:
-    return f"barrier-{step.name}"
 
 
 def _seconds(duration: str) -> int:

@@ -35,6 +35,7 @@ from .after import fetch_findings, fetch_results
 from .dicom_json import IDENTITY, PATIENT_ID, NotDicomJson, encoded, parsed, text_of
 from .layout import Layout, PlannedFile, describe, lay_out
 from .log import peak_memory, tell
+from .mercure import hand_to_modules
 from .outcome import Stop
 from .patience import Patience, downloaded, persistently
 from .workspace import FILE_MODE, PROGRAM_MODE, Workspace, emptied, made, written
@@ -75,6 +76,7 @@ def fetch(task: Task, workspace: Workspace, source: Source, *, launcher: Path = 
                 sizes |= fetch_results(layout.after, workspace.input, files, source.patience)
             sizes[layout.after.findings] = asyncio.run(_findings(task.after, workspace.input / layout.after.findings, source))
         written(workspace.study, describe(layout, run=task.run, sizes=sizes))
+        hand_to_modules(task, layout, workspace)
     except NotFound as error:
         raise Stop(RunReason.STUDY_GONE, "the study or one of its series was deleted from Orthanc before it was fetched", step="fetch") from error
     except OrthancError as error:

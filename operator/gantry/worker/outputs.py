@@ -7,7 +7,7 @@ is ever opened. It must not judge what the files say: that is `report` and `obje
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +27,7 @@ class Limits:
     findings: int = 8 * MIB
     """Bytes of findings.json: 10,000 findings with measurements and regions take 5 MB."""
     objects: int = 4
-    """DICOM files: so many that they fit into a receipt beside the reports (publish.objects_that_fit)."""
+    """DICOM files: so many that they fit into a receipt beside the reports (making.objects_that_fit)."""
     object_bytes: int = 256 * MIB
     """Of all DICOM files together: publish holds them twice and has 1 GiB. A segmentation of 1,000 slices of 512 x 512 takes 33 MB a segment."""
     mask_bytes: int = 256 * MIB
@@ -49,9 +49,10 @@ class Outputs:
     """Files that are neither; they stay where they are and go with the pod."""
 
 
-def collect(folder: Path, *, step: str, limits: Limits | None = None) -> Outputs:
-    """Raises Stop: UnacceptedObject, InvalidFindings (too large)."""
-    reader = _Reader(step, limits or Limits())
+def collect(folder: Path, *, step: str, limits: Limits | None = None, is_input: Callable[[BinaryIO, int], bool] | None = None) -> Outputs:
+    """Raises Stop: UnacceptedObject, InvalidFindings (too large). `is_input`: DICOM files for which it holds count as other files; it gets a file
+    at whatever place it is read, and its bytes."""
+    reader = _Reader(step, limits or Limits(), is_input)
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for path, parent, name in reader.files(root, "", 1):
@@ -75,14 +76,16 @@ def collect_masks(folder: Path, names: Collection[str], *, step: str, limits: Li
     return found
 
 
-def collect_texts(folder: Path, names: Collection[str], *, step: str, limits: Limits | None = None) -> dict[str, list[bytes]]:
-    """Files of these names; a name without a slash is that of a file in any folder. Each may be as large as findings.json."""
+def collect_texts(
+    folder: Path, names: Collection[str], *, step: str, limits: Limits | None = None, anywhere: bool = True
+) -> dict[str, list[bytes]]:
+    """Files of these names; a name without a slash is that of a file in any folder, if `anywhere`. Each may be as large as findings.json."""
     reader = _Reader(step, limits or Limits())
     found: dict[str, list[bytes]] = {}
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for path, parent, name in reader.files(root, "", 1):
-            for wanted in {path, name} & set(names):
+            for wanted in ({path, name} if anywhere else {path}) & set(names):
                 found.setdefault(wanted, []).append(reader.text(path, parent, name))
     finally:
         os.close(root)
@@ -90,8 +93,8 @@ def collect_texts(folder: Path, names: Collection[str], *, step: str, limits: Li
 
 
 class _Reader:
-    def __init__(self, step: str, limits: Limits) -> None:
-        self.step, self.limits = step, limits
+    def __init__(self, step: str, limits: Limits, is_input: Callable[[BinaryIO, int], bool] | None = None) -> None:
+        self.step, self.limits, self.is_input = step, limits, is_input
         self.entries = self.other = self.bytes = 0
         self.findings: bytes | None = None
         self.objects: list[tuple[str, bytes]] = []
@@ -138,7 +141,10 @@ class _Reader:
                         raise Stop(RunReason.INVALID_FINDINGS, words, step=self.step)
                     self.findings = stream.read(self.limits.findings)
                 elif _is_dicom(stream.read(132)):
-                    self._take_object(path, state.st_size, stream)
+                    if self.is_input and self.is_input(stream, state.st_size):
+                        self.other += 1
+                    else:
+                        self._take_object(path, state.st_size, stream)
                 elif name.lower().endswith((".dcm", ".dicom")):
                     raise self.refused(f"{path} is not DICOM")
                 else:

@@ -28,7 +28,7 @@ from .outcome import Stop
 
 POLL = 0.05  # seconds between looks for a step that has not begun: its image may be pulled for minutes
 RECORD_LIMIT = 16384  # bytes of exit.json; the launcher writes about 200
-NO_MANIFEST, EARLIER_STEP_FAILED, TIMED_OUT, NOT_SET_UP, NOT_EXECUTABLE, NOT_FOUND = 122, 123, 124, 125, 126, 127
+NO_INPUT, NO_MANIFEST, EARLIER_STEP_FAILED, TIMED_OUT, NOT_SET_UP, NOT_EXECUTABLE, NOT_FOUND = 121, 122, 123, 124, 125, 126, 127
 """The launcher's own exit codes (launcher/main.go)."""
 REJECTED_INPUT = range(64, 79)
 """sysexits.h: by contract, this input is not usable and another attempt would end the same."""
@@ -44,6 +44,8 @@ class Record(BaseModel):
     start_time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")]
     seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
     max_rss_bytes: Annotated[int, Field(alias="maxRSSBytes", ge=0, le=2**62)] = 0
+    limit_seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
+    """The timeout that held: the step's, or a shorter one of the manifest. 0: none, or a launcher that did not say."""
     launcher: Annotated[str, Field(max_length=4096)] = ""
 
 
@@ -119,8 +121,9 @@ def judge(step: str, record: Record | Forged | None, *, timeout: str) -> Stop | 
             return _stop(RunReason.STEP_FAILED, f"step {step} wrote over the launcher's record of its end", step, None)
         case Record(code=0):
             return None
-        case Record(timed_out=True, code=code, seconds=seconds):
-            limit = timeout if seconds >= parse_duration(timeout).total_seconds() else f"{seconds:.0f}s, which its manifest gives,"
+        case Record(timed_out=True, code=code, limit_seconds=seconds):
+            shorter = 0 < seconds < parse_duration(timeout).total_seconds()
+            limit = f"{seconds:g}s, which its manifest gives," if shorter else timeout
             return _stop(RunReason.STEP_TIMED_OUT, f"step {step} took longer than its timeout of {limit} and was ended", step, code)
         case Record(signal=signal, code=code) if signal:
             hint = "; at its memory limit the kernel does that too" if signal == 9 else ""
@@ -134,6 +137,7 @@ def judge(step: str, record: Record | Forged | None, *, timeout: str) -> Stop | 
 
 
 _LAUNCHER = {
+    NO_INPUT: "was not run: what the step before it left cannot be handed on; see the container's log",
     NO_MANIFEST: "was not run: its image has no usable manifest (app.json) and so is no MAP; see the container's log, or choose contract Native",
     EARLIER_STEP_FAILED: "was not run because an earlier step did not end with 0",
     NOT_SET_UP: "was not run: the launcher could not set up; see the container's log",

@@ -33,6 +33,11 @@ class Workspace:
         return self.root / "tools"
 
     @property
+    def data(self) -> Path:
+        """The writable input of a first step that is a mercure module."""
+        return self.root / "data"
+
+    @property
     def study(self) -> Path:
         """Gantry's description of the input."""
         return self.input / "study.json"

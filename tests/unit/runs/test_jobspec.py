@@ -340,6 +340,50 @@ def test_a_command_takes_the_place_of_a_manifests() -> None:
     assert command[command.index("--") :] == ["--", "python3", "/opt/holoscan/app", "-l", "DEBUG"]
 
 
+MODULES = a_run().with_template(
+    steps=[
+        {"name": "one", "image": "localhost/one:1", "contract": "Mercure", "command": ["./run"], "persistence": {"persistentVolumeClaim": {"claimName": "kept"}}},
+        {"name": "two", "image": "localhost/two:1", "contract": "Mercure", "command": ["./run"], "resources": {"sharedMemory": "2Gi", "limits": {"memory": "4Gi"}}},
+    ],
+    report={"algorithm": {"name": "A", "version": "1", "manufacturer": "B"}},
+)  # fmt: skip
+
+
+def test_a_mercure_module_finds_mercures_folders_and_variables() -> None:
+    seen, told = mounts("one", MODULES), environment("one", MODULES)
+    assert {path: seen[path] for path in ("/tmp/data", "/tmp/output", "/tmp/persistence", "/gantry/input")} == {
+        "/tmp/data": ("data", False, ""), "/tmp/output": ("output-one", False, ""), "/tmp/persistence": ("persistence-one", False, ""),
+        "/gantry/input": ("input", True, ""),
+    }  # fmt: skip
+    for name in ("MERCURE_IN_DIR", "MONAI_INPUTPATH", "HOLOSCAN_INPUT_PATH"):
+        assert told[name] == "/tmp/data"
+    for name in ("MERCURE_OUT_DIR", "MONAI_OUTPUTPATH", "HOLOSCAN_OUTPUT_PATH"):
+        assert told[name] == "/tmp/output"
+    assert (told["MODULE_PERSISTENCE_DIR"], told["HOME"]) == ("/tmp/persistence", "/tmp")
+    assert container("one", MODULES)["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": False}
+    assert mounts("fetch", MODULES)["/gantry/data"] == ("data", False, "")
+    assert "/gantry/data" not in mounts("fetch")
+
+
+def test_a_module_behind_another_gets_a_copy_of_its_output_and_its_own_task() -> None:
+    seen, command = mounts("two", MODULES), container("two", MODULES)["command"]
+    assert (seen["/tmp/data"], seen["/gantry/task.json"]) == (("data-two", False, ""), ("tools", True, "tasks/two.json"))
+    copies = [command[place + 1] for place, word in enumerate(command) if word == "--copy"]
+    assert copies == ["/gantry/steps/one:/tmp/data", "/gantry/task.json:/tmp/data/task.json"]
+    assert "--copy" not in container("one", MODULES)["command"]
+
+
+def test_what_outlives_a_run_is_a_claim_and_shared_memory_has_the_size_that_is_asked_for() -> None:
+    volumes = {one["name"]: one for one in pod(MODULES)["volumes"]}
+    assert volumes["persistence-one"] == {"name": "persistence-one", "persistentVolumeClaim": {"claimName": "kept"}}
+    assert "emptyDir" in volumes["persistence-two"]
+    assert volumes["shm-two"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
+    assert "shm-one" not in volumes
+    assert container("two", MODULES)["resources"] == {"limits": {"memory": "4Gi"}}
+    mounted = {mount["name"] for one in (*pod(MODULES)["initContainers"], *pod(MODULES)["containers"]) for mount in one["volumeMounts"]}
+    assert mounted == set(volumes)
+
+
 def test_root_is_a_steps_own_wish() -> None:
     step = {"name": "old", "image": "localhost/old:1", "contract": "MAP", "security": {"runAsUser": 0, "readOnlyRootFilesystem": True}}
     run = a_run().with_template(steps=[step])

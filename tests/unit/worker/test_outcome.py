@@ -12,9 +12,9 @@ from gantry.runs import MOST_REPORTS, PublishReceipt, Task, decode_publish, fail
 from gantry.runs.receipt import StepEnd, room
 from gantry.runs.task import VARIABLE
 from gantry.worker.container import receipt_limit
+from gantry.worker.making import objects_that_fit
 from gantry.worker.outcome import exit_code
 from gantry.worker.patience import Patience, patience_for, persistently
-from gantry.worker.publish import objects_that_fit
 
 PERMANENT = {"StudyGone", "InputMismatch", "StepRejectedInput", "NoOutput", "InvalidFindings", "WrongPatient", "UnacceptedObject", "InvalidReport"}
 PASSING = {"FetchFailed", "UploadFailed", "StepFailed", "OutOfMemory", "StepTimedOut", "PublishFailed"}
