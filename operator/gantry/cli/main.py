@@ -1,7 +1,7 @@
 """The commands, their options and exit codes. What a command does stands in a module of its own, imported when it runs.
 
-Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage. `explain`, `sr validate` and `sr diff`
-answer by it, as grep does, and `sr build` says with 3 that findings were refused.
+Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage. `explain`, `contract check`, `sr validate` and
+`sr diff` answer by it, as grep does, and `sr build` says with 3 that findings were refused.
 """
 
 import sys
@@ -13,6 +13,7 @@ import typer
 from gantry import __version__
 
 from .backfill_commands import backfill
+from .contract_commands import contract
 from .explain_commands import EXIT_CODES, explain
 from .failure import Failure
 from .options import NamespaceOption, Output, OutputOption
@@ -51,6 +52,7 @@ def runs(
 
 app.command()(rerun)
 app.add_typer(backfill, name="backfill")
+app.add_typer(contract, name="contract")
 app.add_typer(shadow, name="shadow")
 app.add_typer(sr, name="sr")
 app.add_typer(schema, name="schema")

@@ -10,7 +10,7 @@ from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_t
 from .fetching import ENDLESS, NOTHING, holds_for
 from .fingerprint import fingerprint
 from .following import Answer, followed, to_be_followed, within_reach
-from .jobspec import NOTICE_SECONDS, Installation, UnfitRun, job, notice_job
+from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_job, step_container
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
 from .observed import HISTORY, Limits, Observed
@@ -32,6 +32,7 @@ __all__ = [
     "NO_PREDECESSORS",
     "ORPHANS",
     "URGENCY",
+    "USER",
     "Action",
     "Answer",
     "BridgeView",
@@ -82,6 +83,7 @@ __all__ = [
     "replaced_by_alternatives",
     "result_uid",
     "run_name",
+    "step_container",
     "tells_failure",
     "to_be_followed",
     "to_be_told",

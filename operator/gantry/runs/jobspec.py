@@ -161,7 +161,7 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     pod: dict[str, Any] = {
         **_POD,
         "initContainers": [fetch],
-        "containers": [*(_step(template, position) for position in range(len(template.steps))), publish],
+        "containers": [*(step_container(template, position) for position in range(len(template.steps))), publish],
         "volumes": [*volumes_of(template), *worker.certificates],
     }
     optional = {
@@ -259,7 +259,7 @@ def _worker_environment(
     return made
 
 
-def _step(template: RunTemplate, position: int) -> dict[str, Any]:
+def step_container(template: RunTemplate, position: int) -> dict[str, Any]:
     """An application under the launcher: it sees the input, its own output, and the outputs of the steps before it."""
     step, earlier = template.steps[position], template.steps[:position]
     contract = contract_of(step)

@@ -1,0 +1,3 @@
+module gantry.health/tests/application
+
+go 1.24
