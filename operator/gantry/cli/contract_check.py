@@ -155,8 +155,8 @@ def _of_manifest(image: Image) -> str:
     """In words; the launcher is who reads it and says what is wrong."""
     for place in MANIFESTS:
         command = _json(within(image.root, f"{place}/app.json")).get("command")
-        with contextlib.suppress(ValueError, TypeError):
-            command = json.loads(command)
+        with contextlib.suppress(ValueError):
+            command = json.loads(command) if isinstance(command, str) else command
         if command:
             return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
     return "none"
