@@ -108,6 +108,7 @@ images: $(BIN)/.installed
 generate: $(BIN)/.installed
 	@$(BIN)/python -m gantry.api.crdgen crds charts/gantry/templates/crds
 	@$(BIN)/python -m gantry.api.docgen docs/reference
+	@$(BIN)/python -m gantry.runtime.measuregen docs/reference/metrics.md
 	@$(BIN)/python -m gantry.findings.schemagen docs/reference/findings.schema.json
 	@$(BIN)/python -m gantry.report.elementsgen operator/gantry/routing/elements.tsv
 

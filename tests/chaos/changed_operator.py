@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import gantry.runtime.process as process
+import gantry.runtime.parts as parts
 from gantry.bridge import cursor, follower, recovery
 from gantry.runs.observed import Observed
 from gantry.runtime.__main__ import main
@@ -65,5 +65,5 @@ if __name__ == "__main__":
     if mutant := os.environ.get("GANTRY_CHAOS_MUTANT"):
         MUTANTS[mutant]()
     if offset := os.environ.get("GANTRY_CHAOS_CLOCK"):
-        process.now = jumping(process.now, Path(offset))
+        parts.now = jumping(parts.now, Path(offset))
     main()

@@ -11,7 +11,6 @@ from typer.main import get_command
 from gantry.api import RunReason
 from gantry.cli.main import app
 from gantry.kube.permissions import PERMISSIONS
-from gantry.runtime.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -24,22 +23,6 @@ def page(name: str) -> str:
 def rows(text: str) -> list[list[str]]:
     """Cells of all tables."""
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line.startswith("| ")]
-
-
-def test_every_metric_is_explained_with_its_labels() -> None:
-    """Names made while running (gauges that are read when asked) are found in the source."""
-    registered: dict[str, set[str]] = {}
-    for metric in vars(Metrics(version="0")).values():
-        if hasattr(metric, "_labelnames"):
-            suffix = {"counter": "_total", "info": "_info"}.get(metric._type, "")
-            registered[metric._name + suffix] = set(metric._labelnames)
-    process = (ROOT / "operator" / "gantry" / "runtime" / "process.py").read_text(encoding="utf-8")
-    read = re.findall(r'metrics\.collect\("(\w+)", "[^"]*", "([\w,]*)"', process)
-    registered |= {name: set(labels.split(",")) - {""} for name, labels in read}
-    registered["gantry_build_info"] = {"version"}
-    explained = {row[0].strip("`"): {label for label in row[2].split(", ") if label} for row in rows(page("reference/metrics.md")) if len(row) == 4}
-    explained.pop("metric", None)
-    assert explained == registered
 
 
 def test_every_value_of_the_chart_is_explained() -> None:

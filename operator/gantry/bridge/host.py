@@ -111,6 +111,8 @@ class Discovered:
     origin: Origin
     seconds: float
     """Time the questions to Orthanc and the decisions took."""
+    since_stable: float | None = None
+    """From Orthanc's stable event, whose time has whole seconds, to its being read; None when no event led here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class _Subject:
     origin: Origin
     seen: datetime
     announced: datetime | None = None
+    stable: datetime | None = None
+    """When Orthanc announced it, by our clock."""
 
     @property
     def id(self) -> str:
@@ -122,7 +124,8 @@ class Intake:
         except NotFound:
             self.host.record(Dropped(Drop.GONE))
             return Taken(End.GONE)
-        subject = _Subject(study, alone, origin, seen, announced)
+        ahead = self.theirs() - self.clock() if self.theirs else timedelta()
+        subject = _Subject(study, alone, origin, seen, announced, announced - ahead if announced else None)
         if alone or study.is_stable:
             return await self._decide(subject, admits)
         series = await self.orthanc.series_of_study(study.id) if origin is Origin.BACKFILL else ()
@@ -153,7 +156,8 @@ class Intake:
             only=subject.alone.id if subject.alone else None,
             series=series,
         )
-        self.host.record(Discovered(subject.origin, (self.clock() - began).total_seconds()))
+        since_stable = (subject.seen - subject.stable).total_seconds() if subject.stable else None
+        self.host.record(Discovered(subject.origin, (self.clock() - began).total_seconds(), since_stable))
         outcomes: list[Outcome] = []
         again: list[timedelta] = []
         uids = _Uids(self.orthanc, subject.study.id)

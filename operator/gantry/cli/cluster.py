@@ -54,7 +54,7 @@ async def connected() -> AsyncIterator[AioKube]:
         yield AioKube(client, throttle=Throttle(RATE, RATE, clock=time.monotonic, sleep=asyncio.sleep), observe=_nobody)
 
 
-def _nobody(verb: str, resource: str, code: str) -> None:
+def _nobody(verb: str, resource: str, code: str, seconds: float) -> None:
     """A command counts no requests."""
 
 

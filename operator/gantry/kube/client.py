@@ -7,6 +7,7 @@ throttle, is counted, and fails with an error of `errors`. Nothing here decides 
 import base64
 import binascii
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -150,7 +151,7 @@ class AioKube:
         self, verb: str, resource: str, method: str, path: str, body: Object | None = None, *, content: str = "application/json"
     ) -> Object:
         await self._throttle.take()
-        outcome = "none"
+        outcome, began = "none", time.monotonic()
         try:
             headers = {"Accept": "application/json", "Content-Type": content}
             _, url, sent, _, _ = await self._client.param_serialize(method, path, header_params=headers, auth_settings=["BearerToken"])
@@ -164,7 +165,7 @@ class AioKube:
                 self._throttle.pause(AWAY_PAUSE)
             raise Unavailable(f"no answer from the API server: {type(error).__name__}") from error
         finally:
-            self._observe(verb, resource, outcome)
+            self._observe(verb, resource, outcome, time.monotonic() - began)
         answer = _parsed(data)
         if response.status < 300:
             return answer

@@ -6,6 +6,7 @@ It makes no request itself. In a cluster the service account's token is read ane
 import os
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -21,8 +22,8 @@ CONNECTIONS = 64
 """At once for everything but watches; the throttle keeps far fewer busy."""
 
 _LOAD: Any = config  # its functions carry no types
-CallObserver = Callable[[str, str, str], None]
-"""Told of each request: verb and resource as RBAC names them, and the status code (or `none`)."""
+CallObserver = Callable[[str, str, str, float], None]
+"""Told of each request: verb and resource as RBAC names them, the status code (or `none`), and the seconds it took."""
 
 
 async def configuration() -> Configuration:
@@ -114,8 +115,10 @@ def watch_session(made: Configuration, freshness: Freshness, observe: CallObserv
     async def listened(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         watching = "watch" in request.url.query
         resource = request.url.path.rsplit("/", 1)[1]
+        began = time.monotonic()
         response = await handler(request)
-        observe("watch" if watching else "list" if "limit" in request.url.query else "get", resource, str(response.status))
+        verb = "watch" if watching else "list" if "limit" in request.url.query else "get"
+        observe(verb, resource, str(response.status), time.monotonic() - began)
         if watching and response.status == 200:
             freshness.touch(request.url.path)
             response.content = _Heard(response.content, lambda: freshness.touch(request.url.path))  # type: ignore[assignment]  # https://github.com/aio-libs/aiohttp/issues/1768

@@ -3,6 +3,7 @@
 It decides nothing: what to follow, fetch or send is decided by the rooms above. Only this room imports httpx.
 """
 
+from .calls import CallObserver
 from .client import Orthanc
 from .elements import COMPUTED_LEVEL, SERIES_LEVEL, STUDY_LEVEL, keyword_of, with_numbers
 from .errors import (
@@ -41,6 +42,7 @@ __all__ = [
     "SERIES_LEVEL",
     "STUDY_LEVEL",
     "Attachment",
+    "CallObserver",
     "Change",
     "ChangesPage",
     "Commitment",

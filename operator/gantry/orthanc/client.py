@@ -14,6 +14,7 @@ from typing import Self
 import httpx
 
 from . import models
+from .calls import CallObserver
 from .elements import READABLE, flat, readable
 from .errors import NotFound, Permanent, Refused, Unauthorized
 from .http import Connection, Credentials, Params
@@ -33,11 +34,14 @@ class Orthanc(Places):
         connections: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        observe: CallObserver | None = None,
     ) -> None:
         self._dicom_web: str | None = None
         self.features: frozenset[str] = frozenset()
         """What the server said it can do when it was last asked by `system`; nothing before."""
-        self._http = Connection(url, credentials=credentials, trust=trust, connections=connections, transport=transport, sleep=sleep)
+        self._http = Connection(
+            url, credentials=credentials, trust=trust, connections=connections, transport=transport, sleep=sleep, observe=observe
+        )
 
     async def __aenter__(self) -> Self:
         return self

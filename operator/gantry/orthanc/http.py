@@ -6,12 +6,14 @@ It knows nothing of studies or jobs (that is `client.py`) and holds no policy be
 import contextlib
 import json
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from .calls import CallObserver, call_name
 from .errors import NotFound, OrthancError, Refused, ServerFault, TooSlow, Transient, Unauthorized, Unreachable, harmless
 from .trust import Trust, context_for, fault_of
 
@@ -48,8 +50,9 @@ class Connection:
         connections: int,
         transport: httpx.AsyncBaseTransport | None,
         sleep: Callable[[float], Awaitable[None]],
+        observe: CallObserver | None = None,
     ) -> None:
-        self._sleep = sleep
+        self._sleep, self._observe = sleep, observe
         self._client = httpx.AsyncClient(
             base_url=url,
             auth=httpx.BasicAuth(credentials.username, credentials.password) if credentials else None,
@@ -124,10 +127,19 @@ class Connection:
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own time-out between bytes, not a deadline of the whole
     ) -> httpx.Response:
         headers = ({"Content-Type": kind} if kind else {}) | ({"If-Match": etag} if etag else {})
-        with _faults(path):
-            response = await self._client.request(
-                method, path, params=params, content=content, headers=headers, timeout=_timeout(timeout or READ_TIMEOUT)
-            )
+        outcome, began = "none", time.monotonic()
+        try:
+            with _faults(path):
+                response = await self._client.request(
+                    method, path, params=params, content=content, headers=headers, timeout=_timeout(timeout or READ_TIMEOUT)
+                )
+            outcome = str(response.status_code)
+        except OrthancError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self._observe is not None:
+                self._observe(call_name(method, path), outcome, time.monotonic() - began)
         _check(path, response)
         return response
 

@@ -14,7 +14,7 @@ import structlog
 from gantry.api.bridge import BridgeSpec, BridgeStatus
 from gantry.bridge import Follower, Login, held_status
 from gantry.kube import Kube
-from gantry.orthanc import Credentials, Orthanc, Trust
+from gantry.orthanc import CallObserver, Credentials, Orthanc, Trust
 
 from . import secrets
 from .host import BridgeHost
@@ -78,10 +78,10 @@ class Bridges:
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
-        connect: Callable[[BridgeSpec, Credentials | None, Trust | None], Orthanc],
+        connect: Callable[[BridgeSpec, Credentials | None, Trust | None, CallObserver], Orthanc],
     ) -> None:
         self._kube, self._store, self._pipelines, self._metrics = kube, store, pipelines, metrics
-        self._wake_after, self._clock, self._sleep, self._connect = wake_after, clock, sleep, connect
+        self._wake_after, self._clock, self._monotonic, self._sleep, self._connect = wake_after, clock, monotonic, sleep, connect
         self._following: dict[Key, Following] = {}
         self._secrets = Secrets(kube=kube, monotonic=monotonic)
         self.leaving: Callable[[Key], Awaitable[None]] = _nobody_else
@@ -101,6 +101,25 @@ class Bridges:
         """Of the bridge's DICOMweb destinations, as they were read last."""
         following = self._following.get(key)
         return following.access.logins if following else {}
+
+    def reachable(self) -> Mapping[str, float]:
+        """1 for each bridge whose Orthanc answers, 0 for one that does not; those that are suspended are left out. Of one name in several
+        namespaces the worst counts."""
+        found: dict[str, float] = {}
+        for key, record in self._store.bridges.items():
+            if not record.view.spec.suspend:
+                following = self._following.get(key)
+                found[key.name] = min(found.get(key.name, 1.0), float(following is not None and following.host.reachable))
+        return found
+
+    def lags(self) -> Mapping[str, float]:
+        """Changes not read yet, by bridge, as the last poll said."""
+        return {key.name: one.host.lag for key, one in self._following.items() if one.host.polled is not None}
+
+    def poll_ages(self) -> Mapping[str, float]:
+        """Seconds since the change log was read to its end, by bridge."""
+        now = self._monotonic()
+        return {key.name: now - one.host.polled for key, one in self._following.items() if one.host.polled is not None}
 
     async def reconcile(self, key: Key) -> None:
         """Starts, restarts or ends the Follower; nothing when it fits."""
@@ -163,7 +182,7 @@ class Bridges:
             self._wake_after(key, 0.0)
 
     def _begin(self, key: Key, record: BridgeRecord, access: Access, *, before: BridgeStatus | None) -> None:
-        orthanc = self._connect(record.view.spec, access.credentials, access.trust)
+        orthanc = self._connect(record.view.spec, access.credentials, access.trust, self._metrics.of_orthanc(key.name))
         host = BridgeHost(
             key,
             record.uid,
@@ -172,6 +191,7 @@ class Bridges:
             pipelines=self._pipelines,
             metrics=self._metrics,
             unauthorized=lambda: self.doubt(key),
+            monotonic=self._monotonic,
         )
         known = before or record.status
         host.status = known.model_copy(update={"destinations": None}) if known else None  # those are not the Follower's
@@ -219,7 +239,14 @@ class Bridges:
         if status == known:
             return
         host = BridgeHost(
-            key, record.uid, kube=self._kube, store=self._store, pipelines=self._pipelines, metrics=self._metrics, unauthorized=_nobody
+            key,
+            record.uid,
+            kube=self._kube,
+            store=self._store,
+            pipelines=self._pipelines,
+            metrics=self._metrics,
+            unauthorized=_nobody,
+            monotonic=self._monotonic,
         )
         await host.write_status(status)
 

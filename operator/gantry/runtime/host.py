@@ -21,12 +21,27 @@ class BridgeHost:
     """The host of one Follower."""
 
     def __init__(
-        self, bridge: Key, uid: str, *, kube: Kube, store: Store, pipelines: Pipelines, metrics: Metrics, unauthorized: Callable[[], None]
+        self,
+        bridge: Key,
+        uid: str,
+        *,
+        kube: Kube,
+        store: Store,
+        pipelines: Pipelines,
+        metrics: Metrics,
+        unauthorized: Callable[[], None],
+        monotonic: Callable[[], float],
     ) -> None:
         """`unauthorized` is called when Orthanc refuses the credentials: the secret may have been rotated."""
         self._bridge, self._uid = bridge, uid
         self._kube, self._store, self._pipelines, self._metrics = kube, store, pipelines, metrics
-        self._unauthorized = unauthorized
+        self._unauthorized, self._monotonic = unauthorized, monotonic
+        self.reachable = False
+        """Whether Orthanc answered when it was last asked for changes."""
+        self.lag = 0
+        """Changes of Orthanc not read yet."""
+        self.polled: float | None = None
+        """When the change log was last read to its end, by `monotonic`; None: not yet."""
         self.status: BridgeStatus | None = None
         """What was written last; a further Follower of the same bridge begins with it."""
 
@@ -64,10 +79,12 @@ class BridgeHost:
         name, metrics = self._bridge.name, self._metrics
         match observation:
             case Polled(_, lag, seconds):
-                metrics.lag.labels(name).set(lag)
+                self.reachable, self.lag, self.polled = True, lag, self._monotonic()
                 metrics.polls.labels(name).observe(seconds)
-            case Discovered(origin, _):
+            case Discovered(origin, _, since_stable):
                 metrics.discovered.labels(name, origin.value).inc()
+                if since_stable is not None:
+                    metrics.stable_to_seen.labels(name).observe(max(0.0, since_stable))
             case Decided(pipeline, outcome, check, seconds):
                 metrics.decisions.labels(pipeline, outcome.value, check or "").inc()
                 if seconds is not None:
@@ -76,6 +93,7 @@ class BridgeHost:
                 metrics.dropped.labels(name, reason.value).inc()
             case Faulted(where, kind):
                 metrics.faults.labels(name, where, kind).inc()
+                self.reachable = self.reachable and where != "orthanc"
                 if where == "orthanc" and kind in ("Unauthorized", "Untrusted"):
                     self._unauthorized()
             case _:

@@ -89,6 +89,11 @@ class WorkQueue(Generic[K]):
         """Keys that wait."""
         return len(self._since)
 
+    @property
+    def retrying(self) -> int:
+        """Keys whose last pass failed."""
+        return len(self._failures)
+
     def oldest(self) -> float:
         """Seconds the longest waiting key has waited."""
         return self._clock() - min(self._since.values(), default=self._clock())

@@ -246,8 +246,9 @@ class RunReconciler:
             return
         self._store.observe(RUNS.plural, written, quiet=True)
         run = self._store.runs.get(key)
+        self._metrics.run_written(seen.run.status, status)
         if run is not None and run.finished:
-            self._metrics.run_finished(run.pipeline, status)
+            self._metrics.run_finished(run.pipeline, status, run.created)
             reason = status.failure.reason if status.failure else ""
             if (record := delivery_record(run, status)) is not None:
                 log.info(EVENT, **record)

@@ -4,7 +4,6 @@ Watches, lists and our own writes end here, reconcilers read. It makes no reques
 A watch never tells what was deleted while it was away, so every full list is compared with what was known before it began (a census).
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -136,11 +135,6 @@ class Store:
     def finished(self) -> Iterator[tuple[Key, RunView]]:
         """Runs that nothing will happen to but their deletion; a copy, so that the loop may pause."""
         return ((key, run) for key, run in list(self.runs.items()) if run.finished)
-
-    def open_deliveries(self) -> Mapping[tuple[str, ...], float]:
-        """Of unfinished Runs, by destination and state: those that something is still to happen to."""
-        statuses = (status for key in self.unfinished if (status := self.runs[key].status) and status.deliveries)
-        return Counter[tuple[str, ...]]((one.destination, one.state) for status in statuses for one in status.deliveries or () if not one.final)
 
     def runs_of_bridge(self, bridge: Key) -> Iterator[Key]:
         """Unfinished Runs of a bridge."""

@@ -79,7 +79,7 @@ async def server() -> AsyncIterator[tuple[Server, AioKube]]:
 
     client = api_client(configuration)
     throttle = Throttle(100, 100, clock=lambda: 0.0, sleep=sleep)
-    yield made, AioKube(client, throttle=throttle, observe=lambda *call: made.calls.append(call))
+    yield made, AioKube(client, throttle=throttle, observe=lambda verb, resource, code, _: made.calls.append((verb, resource, code)))
     await client.close()
     await runner.cleanup()
 

@@ -61,7 +61,7 @@ class World:
         self.kube = FakeKube(answer)
         pipelines = Pipelines(kube=self.kube, store=self.store, clock=lambda: at(0))
         self.host = BridgeHost(
-            BRIDGE, "uid", kube=self.kube, store=self.store, pipelines=pipelines, metrics=self.metrics, unauthorized=self._doubt
+            BRIDGE, "uid", kube=self.kube, store=self.store, pipelines=pipelines, metrics=self.metrics, unauthorized=self._doubt, monotonic=lambda: 7.0
         )  # fmt: skip
 
     def _doubt(self) -> None:
@@ -144,21 +144,33 @@ async def test_the_status_written_last_is_kept_for_the_next_follower() -> None:
 def test_observations_become_metrics_without_identifiers() -> None:
     world = World(None)
     for one in (
-        Polled(3, 2, 0.01), Discovered(Origin.RECONCILE, 0.1), Decided("chest", Outcome.NOT_MATCHED, "Modality In"),
-        Decided("chest", Outcome.CREATED, None, 0.2), Dropped(Drop.GONE), Faulted("orthanc", "Unreachable"),
+        Polled(3, 2, 0.01), Discovered(Origin.RECONCILE, 0.1), Discovered(Origin.STABLE_STUDY, 0.1, 0.7), Decided("chest", Outcome.NOT_MATCHED, "Modality In"),
+        Decided("chest", Outcome.CREATED, None, 0.2), Dropped(Drop.GONE), Faulted("study", "ServerFault"),
     ):  # fmt: skip
         world.host.record(one)
     text = world.metrics.text().decode()
     for line in (
-        'gantry_bridge_lag{bridge="main"} 2.0',
         'gantry_studies_discovered_total{bridge="main",origin="Reconcile"} 1.0',
+        'gantry_stable_to_seen_seconds_count{bridge="main"} 1.0',
+        'gantry_stable_to_seen_seconds_sum{bridge="main"} 0.7',
         'gantry_routing_decisions_total{check="Modality In",outcome="NotMatched",pipeline="chest"} 1.0',
         "gantry_seen_to_run_seconds_sum 0.2",
         'gantry_studies_dropped_total{bridge="main",reason="Gone"} 1.0',
-        'gantry_bridge_faults_total{bridge="main",kind="Unreachable",where="orthanc"} 1.0',
+        'gantry_bridge_faults_total{bridge="main",kind="ServerFault",where="study"} 1.0',
     ):
         assert line in text
     assert world.doubts == 0
+    assert (world.host.reachable, world.host.lag, world.host.polled) == (True, 2, 7.0), "a study Orthanc fails on is no Orthanc that is away"
+
+
+def test_an_orthanc_that_does_not_answer_is_not_reachable_until_it_is_polled_again() -> None:
+    world = World(None)
+    assert not world.host.reachable
+    world.host.record(Polled(0, 0, 0.01))
+    world.host.record(Faulted("orthanc", "Unreachable"))
+    assert not world.host.reachable
+    world.host.record(Polled(0, 0, 0.01))
+    assert world.host.reachable
 
 
 def test_refused_credentials_raise_a_doubt_about_the_secret() -> None:

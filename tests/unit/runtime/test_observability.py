@@ -7,8 +7,10 @@ import structlog
 from tests.builders import BACKFILL
 from tests.builders_runs import a_run, at, sent
 
+from gantry.api.run import DeliveryStatus, RunStatus, Stage
 from gantry.kube import Freshness
 from gantry.runs import plan
+from gantry.runtime import measures
 from gantry.runtime.backfills import runs_of, studies_of
 from gantry.runtime.health import Health
 from gantry.runtime.logs import Repeats
@@ -86,17 +88,45 @@ def test_a_finished_run_is_measured_by_pipeline_stage_and_reason() -> None:
     assert "11111111-22222222" not in text
 
 
+def test_a_delivery_is_measured_when_it_is_written_and_once() -> None:
+    """By what changed since the status that was there: attempts begun, and the time from the results being in Orthanc to each success."""
+    metrics = Metrics(version="1")
+    begun = RunStatus(stages=[Stage(name="deliver", start_time="2026-03-01T12:00:00Z")])
+    first = DeliveryStatus(destination="pacs", state="Sending", attempts=1, time="2026-03-01T12:00:00Z")
+    steps = [
+        first,
+        first.model_copy(update={"attempts": 3, "time": "2026-03-01T12:00:10Z"}),
+        first.model_copy(update={"attempts": 3, "state": "Sent", "awaits": "Query", "time": "2026-03-01T12:00:20Z"}),
+        first.model_copy(update={"attempts": 3, "state": "Sent", "awaits": "Query", "time": "2026-03-01T12:00:20Z", "message": "waits"}),
+        first.model_copy(update={"attempts": 3, "state": "Committed", "time": "2026-03-01T12:00:50Z"}),
+    ]
+    before = begun
+    for step in steps:
+        after = begun.model_copy(update={"deliveries": [step]})
+        metrics.run_written(before, after)
+        before = after
+    text = metrics.text().decode()
+    for line in (
+        'gantry_delivery_attempts_total{destination="pacs"} 3.0',
+        'gantry_delivery_seconds_sum{destination="pacs",state="Sent"} 20.0',
+        'gantry_delivery_seconds_count{destination="pacs",state="Sent"} 1.0',
+        'gantry_delivery_seconds_sum{destination="pacs",state="Committed"} 50.0',
+        'gantry_delivery_seconds_count{destination="pacs",state="Committed"} 1.0',
+    ):
+        assert line in text
+
+
 def test_a_gauge_is_read_when_it_is_scraped() -> None:
     metrics = Metrics(version="1")
     runs = {"Queued": 1.0}
-    metrics.collect("gantry_runs", "Runs by state", "state", lambda: runs)
+    metrics.collect(measures.RUNS, lambda: runs)
     runs["Queued"] = 5.0
     assert 'gantry_runs{state="Queued"} 5.0' in metrics.text().decode()
 
 
 def test_open_deliveries_are_counted_when_they_are_scraped() -> None:
     metrics = Metrics(version="1")
-    metrics.collect("gantry_deliveries_open", "Deliveries", "destination,state", lambda: {("pacs", "Sent"): 2, ("vna", "Pending"): 1})
+    metrics.collect(measures.OPEN, lambda: {("pacs", "Sent"): 2, ("vna", "Pending"): 1})
     text = metrics.text().decode()
     assert 'gantry_deliveries_open{destination="pacs",state="Sent"} 2.0' in text
     assert 'gantry_deliveries_open{destination="vna",state="Pending"} 1.0' in text
@@ -106,8 +136,8 @@ def test_backfills_are_measured_by_what_their_statuses_say() -> None:
     """So nothing begins at zero when the process does, and a deleted backfill is gone from the figures."""
     store = Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
     metrics = Metrics(version="1")
-    metrics.collect("gantry_backfill_studies", "s", "backfill,state", lambda: studies_of(store))
-    metrics.collect("gantry_backfill_runs", "r", "backfill,state", lambda: runs_of(store))
+    metrics.collect(measures.BACKFILL_STUDIES, lambda: studies_of(store))
+    metrics.collect(measures.BACKFILL_RUNS, lambda: runs_of(store))
     counts = {"found": 100, "examined": 40, "matched": 9, "created": 7, "known": 2, "active": 3}
     for name, mode in (("a", "Run"), ("dry", "DryRun")):
         metadata = {**BACKFILL["metadata"], "name": name, "namespace": "radiology", "uid": name, "resourceVersion": "1"}

@@ -8,6 +8,8 @@ import pytest
 from tests.builders import PIPELINE, changed
 from tests.builders_runs import A_BRIDGE, NAME, RunBuilder, a_run, at, sent
 
+from gantry.api import timestamp
+from gantry.runtime.deliveries import oldest_deliveries, open_deliveries
 from gantry.runtime.records import Key
 from gantry.runtime.store import Store
 
@@ -268,7 +270,18 @@ def test_deliveries_are_open_until_nothing_more_happens_to_them(seen: Seen) -> N
     """One waits for its receipt, one has none to wait for."""
     deliveries = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in (sent("pacs", awaits="Query"), sent("vna"))]
     seen.store.observe("inferenceruns", {**a_run().run, "status": {"state": "Delivering", "deliveries": deliveries}})
-    assert dict(seen.store.open_deliveries()) == {("pacs", "Sent"): 1}
+    assert dict(open_deliveries(seen.store)) == {("pacs", "Sent"): 1}
+
+
+def test_the_oldest_open_delivery_of_a_destination_is_told_by_its_age(seen: Seen) -> None:
+    """From the results being in Orthanc, whichever of its Runs has waited longest; what has ended does not count."""
+    for name, age in (("a", 90), ("b", 30)):
+        pending = sent("pacs").model_copy(update={"state": "Pending"})
+        deliveries = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in (pending, sent("vna"))]
+        stages = [{"name": "deliver", "startTime": timestamp(at(0) - timedelta(seconds=age))}]
+        run = changed(changed(a_run().run, "metadata.name", name), "metadata.uid", name)
+        seen.store.observe("inferenceruns", {**run, "status": {"state": "Delivering", "deliveries": deliveries, "stages": stages}})
+    assert oldest_deliveries(seen.store, at(0)) == {"pacs": 90}
 
 
 def test_five_thousand_runs_are_deleted_at_once_and_nothing_of_them_is_left(seen: Seen) -> None:

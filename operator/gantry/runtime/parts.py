@@ -1,0 +1,236 @@
+"""The parts of the operator and how they are wired: a change in the store wakes keys, a key's turn calls its reconciler.
+
+    watches (kopf), lists, own writes ──▶ store ──▶ queue ──▶ reconcile a Run, a pipeline, a bridge ──▶ API server
+    bridges' Followers ──▶ Runs (API server, and the store at once)
+
+It starts nothing; `process` does.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import structlog
+
+from gantry.api.bridge import BridgeSpec
+from gantry.delivery import Courier
+from gantry.kube import AioKube, KubeError, Transient
+from gantry.notify import Sender
+from gantry.orthanc import CallObserver, Credentials, Orthanc, Trust
+from gantry.runs import URGENCY, Installation, Limits
+
+from . import measures, notifications
+from .backfills import Backfills, runs_of, studies_of
+from .bridges import Bridges
+from .deliveries import oldest_deliveries, open_deliveries
+from .follow import Follow, expected, longest_pause
+from .metrics import Metrics, Read
+from .notifications import Notifications
+from .pipelines import Pipelines
+from .queue import LAST_LINE, LONGEST_PAUSE, WorkQueue
+from .records import Key
+from .runs import RunReconciler
+from .settings import Settings
+from .store import Store
+
+log = structlog.get_logger(__name__)
+
+COUNT_PAUSE = 2.0
+"""Seconds changes of a pipeline's counts are collected before its status is written."""
+TRANSIENT_PAUSE = 2.0
+"""Seconds at most between two tries while the API server is away: work goes on 3 s after it is back."""
+FOLLOW_WORKERS = 2
+"""A Run is followed in some 50 ms of Orthanc's time; the second goes on while the first waits for a slow answer."""
+
+
+def now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that runs."""
+
+    queue: WorkQueue[Key]
+    store: Store
+    runs: RunReconciler
+    pipelines: Pipelines
+    bridges: Bridges
+    backfills: Backfills
+    follow: WorkQueue[Key]
+    """Finished Runs that other pipelines may start after."""
+    notify: WorkQueue[Key]
+    """Finished Runs that receivers of events are to be told of."""
+    notifications: Notifications
+    sender: Sender
+
+
+def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
+    """Wires the parts: a change in the store wakes keys, a key's turn calls its reconciler."""
+    loop = asyncio.get_running_loop()
+
+    def changed(key: Key) -> None:
+        queue.add(key)
+        if key.kind == "bridge":
+            for pipeline, _ in store.pipelines_of_bridge(key):
+                queue.add(pipeline)
+            for run in store.runs_of_bridge(key):
+                queue.add(run)
+        elif key.kind == "pipeline":  # what it starts after, and a circle, are judged by the others' specs
+            for other, record in store.pipelines.items():
+                if other.namespace == key.namespace and record.spec.after is not None:
+                    queue.add(other)
+
+    def counted(key: Key) -> None:
+        if key in store.pipelines:
+            queue.add_after(key, COUNT_PAUSE)
+
+    store = Store(changed=changed, counted=counted, clock=now)
+    pipelines = Pipelines(kube=kube, store=store, clock=now)
+
+    async def work(key: Key) -> None:
+        reconcile = {
+            "run": runs.reconcile, "pipeline": pipelines.reconcile, "bridge": bridges.reconcile, "backfill": backfills.reconcile
+        }[key.kind]  # fmt: skip
+        with metrics.reconciles.labels(key.kind).time():
+            await reconcile(key)
+
+    def failed(key: Key, error: Exception, pause: float) -> None:
+        metrics.failures.labels(key.kind, type(error).__name__).inc()
+        fault = None if isinstance(error, KubeError) else error
+        log.warning("a pass failed; trying again", key="/".join(key), error=str(error) or type(error).__name__, pause=round(pause, 1), exc_info=fault)
+
+    def line(key: Key) -> int:
+        """Runs that are about to begin go first, by class, or a burst makes its last Job after a minute; Background waits in line with the rest."""
+        run = store.about_to_begin(key)
+        return min(URGENCY[run.priority], LAST_LINE) if run else LAST_LINE
+
+    queue = WorkQueue[Key](
+        work,
+        workers=settings.workers,
+        line=line,
+        clock=time.monotonic,
+        later=loop.call_later,
+        jitter=random.random,
+        failed=failed,
+        longest_pause=lambda error: TRANSIENT_PAUSE if isinstance(error, Transient) else LONGEST_PAUSE,
+    )
+    bridges = Bridges(
+        kube=kube,
+        store=store,
+        pipelines=pipelines,
+        metrics=metrics,
+        wake_after=queue.add_after,
+        clock=now,
+        monotonic=time.monotonic,
+        sleep=asyncio.sleep,
+        connect=_connect,
+    )
+    backfills = Backfills(
+        kube=kube,
+        store=store,
+        pipelines=pipelines,
+        bridges=bridges,
+        metrics=metrics,
+        installation=settings.installation,
+        wake_after=queue.add_after,
+        clock=now,
+        sleep=asyncio.sleep,
+    )
+    courier = Courier(clock=now, jitter=random.random, wake=lambda who, seconds: queue.add_after(cast(Key, who), seconds))
+    runs = RunReconciler(
+        kube=kube,
+        store=store,
+        bridges=bridges,
+        courier=courier,
+        installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy),
+        limits=Limits(image_pull=timedelta(seconds=settings.image_pull_limit)),
+        metrics=metrics,
+        wake_after=queue.add_after,
+        clock=now,
+    )
+    follow = Follow(kube=kube, store=store, bridges=bridges, pipelines=pipelines, add=lambda key: followers.add(key), clock=now)
+    sender = Sender(hosts=settings.notify_hosts, clock=time.time)
+    notices = Notifications(
+        kube=kube,
+        store=store,
+        sender=sender,
+        metrics=metrics,
+        installation=settings.installation,
+        add=lambda key: tellers.add(key),
+        wake_after=lambda key, seconds: tellers.add_after(key, seconds),
+        clock=now,
+        monotonic=time.monotonic,
+    )
+
+    def ended(key: Key) -> None:
+        follow.ended(key)
+        notices.ended(key)
+
+    store.ended, store.reported, pipelines.became_ready = ended, notices.reported, follow.look_again
+    followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop)
+    tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop)
+    gauges: dict[measures.Measure, Read] = {
+        measures.RUNS: lambda: dict(store.tallies.states),
+        measures.OPEN: lambda: open_deliveries(store),
+        measures.OLDEST_DELIVERY: lambda: oldest_deliveries(store, now()),
+        measures.AWAY: courier.away,
+        measures.REACHABLE: bridges.reachable,
+        measures.LAG: bridges.lags,
+        measures.POLL_AGE: bridges.poll_ages,
+        measures.BACKFILL_STUDIES: lambda: studies_of(store),
+        measures.BACKFILL_RUNS: lambda: runs_of(store),
+        measures.QUEUE_DEPTH: lambda: {"": queue.depth},
+        measures.QUEUE_OLDEST: lambda: {"": queue.oldest()},
+        measures.QUEUE_RETRYING: lambda: {"main": queue.retrying, "follow": followers.retrying, "notify": tellers.retrying},
+        measures.FOLLOW_DEPTH: lambda: {"": followers.depth},
+        measures.NOTIFY_DEPTH: lambda: {"": tellers.depth},
+    }
+    for measure, read in gauges.items():
+        metrics.collect(measure, read)
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender)
+
+
+def _beside(
+    name: str,
+    reconcile: Callable[[Key], Awaitable[None]],
+    workers: int,
+    is_expected: Callable[[Exception], bool],
+    longest: Callable[[Exception], float],
+    metrics: Metrics,
+    loop: asyncio.AbstractEventLoop,
+) -> WorkQueue[Key]:
+    """What is done with finished Runs has workers of its own: they wait for Orthanc or for receivers, and Jobs must not."""
+
+    async def work(key: Key) -> None:
+        with metrics.reconciles.labels(name).time():
+            await reconcile(key)
+
+    def failed(key: Key, error: Exception, pause: float) -> None:
+        metrics.failures.labels(name, type(error).__name__).inc()
+        fault = None if is_expected(error) else error
+        words = str(error) or type(error).__name__
+        log.warning(f"a Run could not be {UNDONE[name]} yet; trying again", key="/".join(key), error=words, pause=round(pause, 1), exc_info=fault)
+
+    return WorkQueue[Key](
+        work,
+        workers=workers,
+        line=lambda _: LAST_LINE,
+        clock=time.monotonic,
+        later=loop.call_later,
+        jitter=random.random,
+        failed=failed,
+        longest_pause=longest,
+    )
+
+
+UNDONE = {"follow": "followed", "notify": "told of"}
+
+
+def _connect(spec: BridgeSpec, credentials: Credentials | None, trust: Trust | None, observe: CallObserver) -> Orthanc:
+    return Orthanc(spec.url, credentials=credentials, trust=trust, observe=observe)
