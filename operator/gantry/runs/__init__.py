@@ -4,7 +4,7 @@ It must not call the API server or read a clock.
 """
 
 from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, Plan
-from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, turns
+from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
 from .fetching import ENDLESS, NOTHING, holds_for
@@ -62,6 +62,7 @@ __all__ = [
     "Telling",
     "UnfitRun",
     "Waiting",
+    "age",
     "alternative_role",
     "decode_fetch",
     "decode_publish",
@@ -79,6 +80,7 @@ __all__ = [
     "notice_job",
     "notice_name",
     "plan",
+    "rank",
     "repeat_name",
     "replaced_by_alternatives",
     "result_uid",

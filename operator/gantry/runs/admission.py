@@ -79,12 +79,12 @@ def turns(
 ) -> Iterator[Waiting[K]]:
     """Who begins, in order. `free`: places left in a line, None without a limit; `starts`: how many of the line have begun before."""
     room = _Room(free, starts)
-    ranked = _Line(iter(waiting), _rank)
+    ranked = _Line(iter(waiting), rank)
     aged: dict[K, _Line[K]] = {}
 
     def longest_waiting(line: K) -> Waiting[K] | None:
         if line not in aged:
-            aged[line] = _Line((one for one in waiting if line in one.lines and now - one.created > AGED), _age)
+            aged[line] = _Line((one for one in waiting if line in one.lines and now - one.created > AGED), age)
         return aged[line].first(room)
 
     while (first := ranked.first(room)) is not None:
@@ -135,10 +135,11 @@ class _Line(Generic[K]):
         return self._heap[0][1] if self._heap else None
 
 
-def _rank(one: Waiting[Any]) -> tuple[int, datetime, tuple[str, ...]]:
+def rank(one: Waiting[Any]) -> tuple[int, datetime, tuple[str, ...]]:
     """The key last, so that two operators by mistake choose the same Run: then the Job's name lets it begin once."""
     return URGENCY[one.priority], one.created, one.key
 
 
-def _age(one: Waiting[Any]) -> tuple[datetime, tuple[str, ...]]:
+def age(one: Waiting[Any]) -> tuple[datetime, tuple[str, ...]]:
+    """The oldest first, whatever its class."""
     return one.created, one.key

@@ -170,8 +170,7 @@ class Store:
 
     def earlier_runs(self, namespace: str, pipeline: str, study: str) -> tuple[RunView, ...]:
         """All Runs of a pipeline on a study, the oldest first. Finished ones are known once `complete`."""
-        keys = self.lineage.of_study(namespace, pipeline, study)
-        return tuple(sorted((self.runs[key] for key in keys), key=lambda run: (run.created, run.name)))
+        return tuple(self.runs[key] for key in self.lineage.of_study(namespace, pipeline, study))
 
     # ---- one method a kind: whether somebody should look ----
 
@@ -277,9 +276,8 @@ class Store:
         """Whose place it takes, and those of its study whose failure need not be reported any more."""
         if run.supersedes:
             self._changed_if_unfinished(Key("run", key.namespace, run.supersedes))
-        for other in self.lineage.of_study(run.namespace, run.pipeline, run.study) if run.pipeline else ():
-            status = self.runs[other].status
-            if other != key and status is not None and status.failure is not None:
+        for other in self.lineage.failing(run.namespace, run.pipeline, run.study) if run.pipeline else ():
+            if other != key:
                 self._changed_if_unfinished(other)
 
     def _work_changed(self, key: Key) -> None:

@@ -22,10 +22,9 @@ from gantry.runs import NOT_KNOWN, URGENCY, Held, Limit, RunView, Waiting, turns
 
 from .records import Key
 from .tallies import pipeline_of
+from .waiting import Cell
 
 Lines = tuple[Key, ...]
-Cell = dict[Key, Waiting[Key]]
-"""The waiting that stand in the very same lines: who has a place there and who has not is the same for all of them."""
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Turns:
         """`limit`: of a bridge or a pipeline, None when it has none; `wake`: a Run whose turn has come."""
         self._limit, self._wake, self._clock = limit, wake, clock
         self._lines: defaultdict[Key, Line] = defaultdict(Line)
-        self._cells: defaultdict[Lines, Cell] = defaultdict(dict)
+        self._cells: defaultdict[Lines, Cell] = defaultdict(Cell)
         self._called: set[Key] = set()
         """Their turn has come; the Job has not been seen."""
         self._open = False
@@ -127,13 +126,13 @@ class Turns:
         return left
 
     def _wait(self, one: Waiting[Key]) -> None:
-        self._cells[one.lines][one.key] = one
+        self._cells[one.lines].add(one)
         for line in one.lines:
             self._lines[line].cells.add(one.lines)
             self._lines[line].classes[one.priority] += 1
 
     def _wait_no_more(self, key: Key, lines: Lines) -> None:
-        one = self._cells[lines].pop(key, None) if lines in self._cells else None
+        one = self._cells[lines].pop(key) if lines in self._cells else None
         if one is None:
             return
         for line in lines:
@@ -169,6 +168,11 @@ class Turns:
             return None
         return limit.places - len(self._lines[line].taken) if self._open else 0
 
+    def _room(self, lines: Lines) -> int:
+        """How many of those that wait in these lines may begin."""
+        limits = [free for line in lines if (free := self._free(line)) is not None]
+        return min(limits) if limits else len(self._cells[lines])
+
     def _has_room(self, lines: Lines) -> bool:
         return all((free := self._free(line)) is None or free > 0 for line in lines)
 
@@ -176,7 +180,7 @@ class Turns:
         """Those of the line that may begin now. Of other lines nobody can: each change calls the line that it touches."""
         if line not in self._lines or not self._has_room((line,)):
             return
-        ready = [one for lines in self._lines[line].cells if self._has_room(lines) for one in self._cells[lines].values()]
+        ready = [one for lines in self._lines[line].cells if (room := self._room(lines)) > 0 for one in self._cells[lines].foremost(room)]
         for one in list(turns(ready, free=self._free, starts=self._starts, now=self._clock())):
             self._begin(one.key, one.lines)
             if one.key != asking:
