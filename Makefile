@@ -76,6 +76,7 @@ bench: $(BIN)/.installed
 	@cluster/prepare e2e
 	@rm -f build/bench.json
 	@$(BIN)/python -m tests.bench.rooms
+	@$(BIN)/python -m tests.bench.burned_in_text
 	@$(BIN)/python -m tests.bench.routing
 	@$(BIN)/python -m tests.bench.delivery
 	@$(BIN)/python -m tests.bench.delivery_operator

@@ -151,7 +151,7 @@ class Hospital:
 
     def apply(self, path: Path, **values: str) -> None:
         """Applies a manifest, `$names` in it filled in with image references and `values`."""
-        known = {name.replace("gantry/", "") + "_image": reference for name, reference in images().items()}
+        known = {name.replace("gantry/", "").replace("-", "_") + "_image": reference for name, reference in images().items()}
         self.kubectl("apply", "-f", "-", stdin=string.Template(path.read_text()).substitute(known | values))
 
     def create_namespace(self) -> None:

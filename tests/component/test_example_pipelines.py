@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from examples.phantom.make_ct import Options, make_series
+from examples.phantom.make_texts import Options as TextOptions
+from examples.phantom.make_texts import make_texts
 from tests.builders_slices import a_ct
 from tests.component.orthanc_server import PASSWORD, USERNAME, OrthancServer, orthanc_server
 
@@ -39,7 +41,7 @@ def sent(server: OrthancServer, folder: Path, aet: str, images: list[bytes]) -> 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
-    """The phantom in thin and thick slices, two heads, two mammographies; each from a modality of its own."""
+    """The phantom in thin and thick slices, two heads, two mammographies, an ultrasound; each from a modality of its own."""
     folder = tmp_path_factory.mktemp("examples")
     chest = {"matrix": 64, "spheres": 0, "vessels": 0, "accession": "CHEST"}
     for name, options in {"thin": Options(slices=60, slice_spacing=1.25, **chest), "thick": Options(slices=20, slice_spacing=5, seed=2, **chest)}.items():  # type: ignore[arg-type]
@@ -50,6 +52,8 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]
         sent(server, folder / "er", "CT_ER", [a_ct("er", number=n, **HEAD | {"AccessionNumber": "ER"}) for n in range(1, 26)])
         with_contrast = [a_ct("ward", series="angio", number=n, **HEAD | {"ContrastBolusAgent": "Ultravist 370"}) for n in range(1, 26)]
         sent(server, folder / "ward", "CT_2", [*(a_ct("ward", number=n, **HEAD) for n in range(1, 26)), *with_contrast])
+        make_texts(folder / "sono-made", TextOptions(accession="SONO", texts=1))
+        sent(server, folder / "sono", "US_1", [(folder / "sono-made" / "0001.dcm").read_bytes()])
         sent(server, folder / "four", "MG_1", views("four", ("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")))
         sent(server, folder / "repeat", "MG_1", [*views("repeat", ("L", "CC"), ("R", "CC"), ("L", "MLO")), *views("repeat", ("L", "CC"), again="again")])
         yield server
@@ -68,6 +72,7 @@ def explained(server: OrthancServer, accession: str) -> dict[str, Any]:
 TAKEN: dict[str, tuple[str, dict[str, str]]] = {
     "head CT from the emergency room goes first": ("ER", {"stroke-ct": "Stat", "ct-dose": "Routine"}),
     "head CT from another scanner waits its turn": ("HEAD", {"stroke-ct": "Routine", "ct-dose": "Routine"}),
+    "ultrasound, behind all others": ("SONO", {"burned-in-text": "Background"}),
     "all four views": ("FOUR", {"mammography-four-views": "Routine"}),
     "four images, one view twice": ("REPEAT", {}),
 }
