@@ -154,9 +154,19 @@ class Ends:
             self._all.set()
 
 
+def _accounts(world: World, fault: Fault, stream: list[Study]) -> tuple[Ledger, list[Account]]:
+    """Of all studies at one moment. A study that had come to an end may be under way again: a scan finds one whose Run was deleted. It is waited for."""
+    deadline = time.monotonic() + fault.limit
+    while True:
+        ledger = Ledger(world)
+        accounts = [ledger.account(study, fault.ends(study)) for study in stream]
+        if not any(account.lost for account in accounts) or time.monotonic() > deadline:
+            return ledger, accounts
+        time.sleep(LOOK)
+
+
 def _balance(world: World, fault: Fault, stream: list[Study], outcome: Outcome) -> None:
-    ledger = Ledger(world)
-    accounts: list[Account] = [ledger.account(study, fault.ends(study)) for study in stream]
+    ledger, accounts = _accounts(world, fault, stream)
     for account in accounts:
         outcome.lost += bool(account.lost)
         outcome.doubled += bool(account.doubled)

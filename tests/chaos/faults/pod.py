@@ -6,6 +6,7 @@ import threading
 from tests.chaos.fault import Fault
 from tests.chaos.journal import Stage
 from tests.chaos.kubelet import Slot
+from tests.chaos.proxy import Asked
 from tests.chaos.stream import Study
 from tests.component.waiting import LIMIT
 
@@ -45,10 +46,37 @@ class ContainerKilled(Fault):
         self.world.kubelet.observers.remove(self._seen)
 
 
-class FetchKilled(ContainerKilled):
+class FetchKilled(Fault):
+    """While it waits for an image: two small ones take it less time than a look at its process."""
+
     name = "fetch killed (kill -9)"
-    container = "fetch"
-    within = (0.0, 0.03)
+    stages = (Stage.SENT,)
+    lasts = (0.0, 0.0)
+
+    def prepare(self) -> None:
+        self._hit, self._armed = threading.Event(), threading.Event()
+        self.world.orthanc_proxy.observers.append(self._asked)
+
+    def _asked(self, asked: Asked) -> None:
+        if not (self._armed.is_set() and (asked.path.endswith("/file") or asked.path.startswith("/dicom-web/studies"))):
+            return
+        for slot in self.world.kubelet.working():
+            if "fetch" in slot.containers and slot.containers["fetch"].send(signal.SIGKILL):
+                self._armed.clear()
+                self.struck += 1
+                self._hit.set()
+                return
+
+    def strike(self, study: Study) -> None:
+        self._hit.clear()
+        self._armed.set()
+        self._hit.wait(LIMIT)
+
+    def heal(self) -> None:
+        self._armed.clear()
+
+    def clean(self) -> None:
+        self.world.orthanc_proxy.observers.remove(self._asked)
 
 
 class StepKilled(ContainerKilled):
