@@ -115,7 +115,7 @@ generate: $(BIN)/.installed
 
 ## lock: requirements/*.lock from pyproject.toml (needs uv)
 lock: $(BIN)/.installed
-	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra pyproject.toml -o requirements/$$extra.lock; done
+	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra $$(test $$extra = operator && echo --extra tracing) pyproject.toml -o requirements/$$extra.lock; done
 	uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra viewer -c requirements/dev.lock pyproject.toml -o requirements/viewer.lock
 
 ## clean: what the repository's own targets made; clean-cache: what was built for all checkouts

@@ -130,6 +130,10 @@ class RunBuilder:
     def seen_at(self, text: str) -> "RunBuilder":
         return self._run(lambda run: run["metadata"].update(annotations={"gantry.health/seen": text}))
 
+    def decided_at(self, *, stable: str, seen: str, decided: str) -> "RunBuilder":
+        moments = {"gantry.health/stable": stable, "gantry.health/seen": seen, "gantry.health/decided": decided}
+        return self._run(lambda run: run["metadata"].update(annotations=moments))
+
     def cancelled(self) -> "RunBuilder":
         return self._run(lambda run: (run["spec"].update(cancel=True), run["metadata"].update(generation=2)))
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from tests.builders_slices import a_ct
 from tests.component.control_plane import ControlPlane
 from tests.component.operator_process import Hospital, Operator, a_hospital, wait
 from tests.component.orthanc_server import OrthancServer, orthanc_server
+from tests.component.otlp_receiver import otlp_receiver
 from tests.component.test_operator_journey import a_bridge, a_secret, bridge_says, pipeline_says
 
 from gantry.api.run import Result
-from gantry.kube import RUNS
+from gantry.kube import JOBS, RUNS
+from gantry.runs import job_name, trace_id, traceparent
+from gantry.runs.trace import WHOLE
 from gantry.runtime import measures
 
 NUMBERS = itertools.count(1)
@@ -109,3 +113,75 @@ def test_an_orthanc_that_goes_away_is_not_reachable(ward: Hospital, orthanc: Ort
         assert re.search(r'gantry_orthanc_calls_total\{bridge="main",call="GET /[a-z]+",code="Unreachable"\}', exposed(operator))
         orthanc.start()
         assert wait(lambda: said(operator, "gantry_bridge_reachable") == 1, "Orthanc answers again")
+
+
+def test_a_study_is_one_trace_whoever_was_killed_on_the_way(ward: Hospital, orthanc: OrthancServer) -> None:
+    """The operator is killed while the pod works, and again right after the Run's end: every span is there, and a span told twice is the same twice."""
+    settings = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20x", "OTEL_RESOURCE_ATTRIBUTES": "site=north"}
+    with otlp_receiver() as receiver, ward.operator(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **settings) as operator:
+        name = a_run_of(ward, orthanc)
+        job = ward.has_job(name)
+        operator.kill()
+        operator.start()
+        uid = ward.run(name)["metadata"]["uid"]
+        trace = f"{trace_id(uid):032x}"
+        pod = job["spec"]["template"]["spec"]
+        told = {one["name"]: next(v["value"] for v in one["env"] if v["name"] == "TRACEPARENT") for one in (*pod["initContainers"], *pod["containers"])}
+        assert told == {"fetch": traceparent(uid, "fetch"), "detect": traceparent(uid, "step/detect"), "publish": traceparent(uid, "publish")}
+        assert ward.api.get(JOBS, ward.namespace, job_name(name)), "the same Job"
+        is_published(ward, orthanc, name)
+        ward.says(name, "Complete", "True/Complete")
+        operator.kill()
+        operator.start()
+        wanted = {WHOLE, "stable", "seen", "created", "started", "fetch", "step/detect", "publish", "deliver", "deliver/pacs"}
+        wait(lambda: set(receiver.of(trace)) == wanted, "the whole trace has come", tell=lambda: (list(receiver.of(trace)), operator.log[-2000:]))
+        wait(lambda: 'gantry_traces_total{outcome="queued"} 1.0' in exposed(operator), "the new process tells it again")
+        operator.kill(signal.SIGTERM)
+        assert {one.trace_id.hex() for one in receiver.spans} == {trace}
+        assert all(len(set(tellings)) == 1 for tellings in receiver.of(trace).values()), "nothing differs between two tellings"
+        parents = {one.name: one.parent_span_id.hex() for one in receiver.spans}
+        assert parents[WHOLE] == ""
+        assert len({parents[stage] for stage in wanted - {WHOLE, "deliver/pacs"}}) == 1
+        assert receiver.headers[0]["authorization"] == "Bearer x"
+        assert {(one["service.name"], one["site"]) for one in receiver.resources} == {("gantry", "north")}
+        ends = {one.name: (one.start_time_unix_nano, one.end_time_unix_nano) for one in receiver.spans}
+        assert all(ends[WHOLE][0] <= start <= end <= ends[WHOLE][1] for start, end in ends.values())
+        study = ward.run(name)["spec"]["study"]
+        said = str(receiver.spans) + str(receiver.resources)
+        assert not [one for one in (PATIENT, study["orthancID"], *study["seriesIDs"], study["fingerprint"]) if one in said]
+        lines = [line for line in operator.lines() if line.get("run") == name and line["message"] == "Run finished"]
+        assert {(line["pipeline"], line["bridge"], line["namespace"], line["trace_id"]) for line in lines} == {("chest-ct-nodules", "main", ward.namespace, trace)}
+
+
+def test_a_receiver_that_is_away_holds_up_no_run(ward: Hospital, orthanc: OrthancServer) -> None:
+    with ward.operator(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_BSP_SCHEDULE_DELAY="50") as operator:
+        name = a_run_of(ward, orthanc)
+        is_published(ward, orthanc, name)
+        ward.says(name, "Complete", "True/Complete")
+        assert operator.kill(signal.SIGTERM) < 5
+
+
+def test_without_an_endpoint_nothing_of_opentelemetry_is_loaded(ward: Hospital, orthanc: OrthancServer) -> None:
+    with ward.operator() as operator:
+        name = a_run_of(ward, orthanc)
+        variables = [one["name"] for container in ward.has_job(name)["spec"]["template"]["spec"]["containers"] for one in container["env"]]
+        assert "TRACEPARENT" not in variables
+        assert operator.process is not None
+        mapped = Path(f"/proc/{operator.process.pid}/maps").read_text()
+        assert "google/_upb" not in mapped, "protobuf's extension"
+
+
+def test_each_line_of_the_log_says_whose_it_is(ward: Hospital, orthanc: OrthancServer) -> None:
+    """Of a Run: namespace, run, pipeline and bridge; of a bridge: namespace and bridge; also where the words themselves say nothing."""
+    with ward.operator() as operator:
+        name = a_run_of(ward, orthanc)
+        orthanc.kill()
+        wait(lambda: [line for line in operator.lines() if line["message"] == "Orthanc cannot be followed"], "Orthanc's absence is told")
+        ward.api.patch(RUNS, ward.namespace, name, {"spec": {"cancel": True}})
+        ward.says(name, "Failed", "True/Cancelled")
+        wait(lambda: [line for line in operator.lines() if line["message"] == "Run finished"], "the end is told")
+        (finished,) = [line for line in operator.lines() if line["message"] == "Run finished"]
+        assert (finished["namespace"], finished["run"], finished["pipeline"], finished["bridge"]) == (ward.namespace, name, "chest-ct-nodules", "main")
+        assert "trace_id" not in finished
+        decision = next(line for line in operator.lines() if line["message"] == "decision" and line["outcome"] == "Created")
+        assert (decision["namespace"], decision["bridge"], decision["pipeline"]) == (ward.namespace, "main", "chest-ct-nodules")

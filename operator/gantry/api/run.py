@@ -113,7 +113,7 @@ class Stage(Observed):
     """One stage of the journey."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    """created, started, fetch, step/<name>, publish, deliver."""
+    """stable, seen, created, started, fetch, step/<name>, publish, deliver."""
     start_time: Timestamp
     """When it began."""
     seconds: Annotated[float, Field(ge=0)] | None = None

@@ -211,6 +211,8 @@ class Intake:
             fingerprint=identity,
             trigger=_TRIGGER[subject.origin],
             seen=subject.seen,
+            stable=subject.stable,
+            decided=self.clock(),
             priority=decision.priority,
             sender=inquiry.sender_of(series),
             supersedes=earlier.supersedes,

@@ -30,12 +30,15 @@ def run_body(
     fingerprint: str,
     trigger: Trigger,
     seen: datetime,
+    stable: datetime | None = None,
+    decided: datetime | None = None,
     priority: Priority = "Routine",
     sender: str | None = None,
     supersedes: str | None = None,
     after: str | None = None,
 ) -> dict[str, Any]:
-    """What to POST. `seen`: when the study was noticed, for the stage of that name."""
+    """What to POST. `seen`: when the study was noticed, `stable`: when Orthanc had said so, `decided`: when it was decided on; for the stages."""
+    moments = {labels.STABLE: stable, labels.SEEN: seen, labels.DECIDED: decided}
     return {
         "apiVersion": API_VERSION,
         "kind": "InferenceRun",
@@ -49,7 +52,7 @@ def run_body(
                 labels.PART_OF: PRODUCT,
                 labels.MANAGED_BY: PRODUCT,
             },
-            "annotations": {labels.SEEN: _milliseconds(seen)},
+            "annotations": {label: _milliseconds(moment) for label, moment in moments.items() if moment},
         },
         "spec": {
             "pipelineRef": {"name": candidate.name, "uid": candidate.uid, "generation": candidate.generation},

@@ -18,6 +18,7 @@ from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .task import NO_PREDECESSORS, Predecessor, Predecessors, Task
 from .telling import Telling, to_be_told, told
+from .trace import Span, spans_of, trace_id, traceparent
 from .view import BridgeView, ContainerView, JobView, PodView, RunView
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Predecessors",
     "PublishReceipt",
     "RunView",
+    "Span",
     "StepEnd",
     "Task",
     "Telling",
@@ -85,11 +87,14 @@ __all__ = [
     "replaced_by_alternatives",
     "result_uid",
     "run_name",
+    "spans_of",
     "step_container",
     "tells_failure",
     "to_be_followed",
     "to_be_told",
     "told",
+    "trace_id",
+    "traceparent",
     "turns",
     "within_reach",
 ]

@@ -35,7 +35,11 @@ def way_in(seen: Observed) -> list[Stage]:
     run, job, pod = seen.run, seen.own_job, seen.pod
     made = []
     if run.seen and (first := _read(run.seen)):
-        made.append(_stage("seen", first, run.created))
+        if run.stable and (stable := _read(run.stable)):
+            made.append(_stage("stable", stable, first))
+        # To the decision, which has milliseconds, rather than to the Run's creation, which has not; the POST between takes some 7 ms.
+        decided = _read(run.decided) if run.decided else None
+        made.append(_stage("seen", first, decided or run.created))
     if job is not None:
         made.append(_stage("created", run.created, job.created))
         begun = min((c.started for c in pod.containers if c.started), default=None) if pod else None

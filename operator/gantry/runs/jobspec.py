@@ -4,6 +4,7 @@ Pure: a dictionary comes out, the same for the same Run, so that making it twice
 made (`plan` does) nor what the containers do (`worker`, launcher/). Everything meets Pod Security `restricted`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from .alternatives import wants_alternatives
 from .contracts import Contract, contract_of
 from .names import job_name, notice_name
 from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
+from .trace import traceparent
 from .view import BridgeView, RunView
 from .volumes import TASK_JSON, barrier, mount, mounts_of, output, volume, volumes_of
 
@@ -36,6 +38,7 @@ TASK_LIMIT = 120_000
 """Bytes; Linux takes at most 128 KiB in one variable (MAX_ARG_STRLEN), the rest is its name and slack."""
 TLS_FOLDER = "/gantry/tls"
 """Certificates of the bridge's spec.tls, in fetch and publish; no step sees them."""
+TRACEPARENT = "TRACEPARENT"
 CA, CERTIFICATE, PRIVATE_KEY = "ca.crt", "tls.crt", "tls.key"
 """Files in it; the last two are also the keys of a secret of type kubernetes.io/tls."""
 FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
@@ -55,6 +58,8 @@ class Installation:
     identity: str
     worker_image: str
     worker_pull_policy: str = "IfNotPresent"
+    tracing: bool = False
+    """Whether containers are told the trace they belong to."""
 
 
 def job(
@@ -66,7 +71,7 @@ def job(
     """
     spec = run.parsed
     environment = _worker_environment(run, spec, bridge, installation, after, predecessors)
-    worker = _Worker(installation, environment, spec.template.scheduling.workspace, bridge.spec.tls)
+    worker = _Worker(installation, environment, spec.template.scheduling.workspace, bridge.spec.tls, run.uid if installation.tracing else "")
     marks = _marks(run)
     return {
         "apiVersion": "batch/v1",
@@ -161,7 +166,10 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     pod: dict[str, Any] = {
         **_POD,
         "initContainers": [fetch],
-        "containers": [*(step_container(template, position) for position in range(len(template.steps))), publish],
+        "containers": [
+            *(step_container(template, position, trace=worker.trace(f"step/{step.name}")) for position, step in enumerate(template.steps)),
+            publish,
+        ],
         "volumes": [*volumes_of(template), *worker.certificates],
     }
     optional = {
@@ -189,6 +197,12 @@ class _Worker:
     environment: list[dict[str, Any]]
     workspace: Workspace
     tls: Tls | None
+    traced: str = ""
+    """The Run's uid, when traces are told."""
+
+    def trace(self, stage: str) -> list[dict[str, Any]]:
+        """What is told of itself comes under the stage's span, by whatever reads TRACEPARENT (OpenTelemetry, OTEP 0258)."""
+        return [{"name": TRACEPARENT, "value": traceparent(self.traced, stage)}] if self.traced else []
 
     @property
     def certificates(self) -> list[dict[str, Any]]:
@@ -211,7 +225,7 @@ class _Worker:
             "image": self.installation.worker_image,
             "imagePullPolicy": self.installation.worker_pull_policy,
             "command": ["python3", "-m", "gantry.worker", command or role],
-            "env": self.environment,
+            "env": [*self.environment, *self.trace(role)],
             "resources": resources,
             "securityContext": _security(read_only=True),
             "volumeMounts": [
@@ -259,8 +273,9 @@ def _worker_environment(
     return made
 
 
-def step_container(template: RunTemplate, position: int) -> dict[str, Any]:
-    """An application under the launcher: it sees the input, its own output, and the outputs of the steps before it."""
+def step_container(template: RunTemplate, position: int, *, trace: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """An application under the launcher: it sees the input, its own output, and the outputs of the steps before it. `trace`: variables that tell it
+    the span it belongs to."""
     step, earlier = template.steps[position], template.steps[:position]
     contract = contract_of(step)
     launcher = ["/gantry/bin/launcher", "--barrier", "/gantry/barrier"]
@@ -272,7 +287,8 @@ def step_container(template: RunTemplate, position: int) -> dict[str, Any]:
     launcher += ["--timeout", f"{_seconds(step.timeout)}s"]
     if step.security.allow_network:
         launcher.append("--allow-network")
-    environment = _step_environment(step, contract)
+    told = {one["name"] for one in trace}
+    environment = [*(one for one in _step_environment(step, contract) if one["name"] not in told), *trace]
     launcher += contract.launcher([variable["name"] for variable in environment])
     made: dict[str, Any] = {
         "name": step.name,

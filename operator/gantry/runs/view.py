@@ -66,6 +66,8 @@ class RunView:
     """Every pipeline that starts after it has been decided."""
     deleting: bool
     seen: str | None
+    stable: str | None
+    decided: str | None
     spec: bytes | None
     status: RunStatus | None
 
@@ -103,7 +105,9 @@ class RunView:
             early=not finished and _has_findings(status) and spec.get("mode") != "Shadow",
             followed=any(c["type"] == "Followed" and c["status"] == "True" for c in status.get("conditions") or ()),
             deleting="deletionTimestamp" in meta,
-            seen=None if finished else (meta.get("annotations") or {}).get(labels.SEEN),
+            seen=_noted(meta, labels.SEEN, finished),
+            stable=_noted(meta, labels.STABLE, finished),
+            decided=_noted(meta, labels.DECIDED, finished),
             spec=None if finished else json.dumps(spec, separators=(",", ":")).encode(),
             status=None if finished else RunStatus.model_validate(status),
         )
@@ -133,6 +137,11 @@ class RunView:
     def job_made(self) -> bool:
         """Whether the status says that there is or was a Job."""
         return self.status is not None and self.status.job_ref is not None
+
+
+def _noted(meta: Object, label: str, finished: bool) -> str | None:
+    """An annotation that an unfinished Run's stages are told by."""
+    return None if finished else (meta.get("annotations") or {}).get(label)
 
 
 def _has_findings(status: Object) -> bool:

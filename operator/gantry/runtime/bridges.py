@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from gantry.api.bridge import BridgeSpec, BridgeStatus
 from gantry.bridge import Follower, Login, held_status
@@ -208,7 +209,8 @@ class Bridges:
             sleep=self._sleep,
             logins=access.logins,
         )
-        task = asyncio.create_task(follower.run(), name=f"follow-{key.namespace}-{key.name}")
+        with bound_contextvars(namespace=key.namespace, bridge=key.name):  # a task keeps them: they stand in each line it writes
+            task = asyncio.create_task(follower.run(), name=f"follow-{key.namespace}-{key.name}")
         self._following[key] = Following(record.uid, record.generation, access, orthanc, host, follower, task)
         task.add_done_callback(lambda done: self._ended(key, done))
         log.info("following Orthanc", namespace=key.namespace, bridge=key.name, generation=record.generation)

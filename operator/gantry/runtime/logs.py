@@ -12,6 +12,11 @@ from collections.abc import Callable
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from gantry.runs import trace_id
+
+from .records import Key
+from .store import Store
+
 REPEAT_AFTER = 60.0
 """Seconds until the same warning or error is told again."""
 _VARYING = re.compile(r"https?://\S+|#\d+/\d+|0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+(\.\d+)?")
@@ -45,6 +50,16 @@ def set_up(level: str, *, clock: Callable[[], float]) -> None:
     root.setLevel(level)
     for name, quiet in (("kopf.objects", "ERROR"), ("kopf", "WARNING"), ("httpx", "WARNING"), ("httpcore", "WARNING"), ("asyncio", "WARNING")):
         logging.getLogger(name).setLevel(quiet)
+
+
+def whose(key: Key, store: Store, *, traced: bool) -> dict[str, str]:
+    """What every line carries that is written while a key is worked on: namespace, kind and name; of a Run also pipeline, bridge and its trace."""
+    run = store.runs.get(key) if key.kind == "run" else None
+    made = {"namespace": key.namespace, key.kind: key.name}
+    if run is not None:
+        made |= {"bridge": run.bridge} | ({"pipeline": run.pipeline} if run.pipeline else {})
+        made |= {"trace_id": f"{trace_id(run.uid):032x}"} if traced else {}
+    return made
 
 
 class Repeats:

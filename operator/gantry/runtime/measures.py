@@ -60,7 +60,7 @@ LABELS = {
     "queue": "main, follow or notify",
     "reason": "one word of the documented reasons; empty on success",
     "resource": "plural name of a Kubernetes resource, or of the GPU resource that is counted",
-    "stage": "seen, created, started, fetch, step/<name of the step>, publish, deliver: a dozen a pipeline",
+    "stage": "stable, seen, created, started, fetch, step/<name of the step>, publish, deliver: a dozen a pipeline",
     "state": "how far it is",
     "verb": "get, list, watch, create, patch, delete",
     "version": "of Gantry",
@@ -98,8 +98,8 @@ JOBS = Measure("gantry_jobs_created_total", _C, "Jobs made (`created`), `found` 
 STAGES = Measure(
     "gantry_stage_seconds",
     _H,
-    "Stages of finished Runs. seen: from being seen to the Run; created: to the Job; started: to the first container; fetch, each step, publish: "
-    "their own time; deliver: to the last destination's answer",
+    "Stages of finished Runs. stable: from Orthanc's event to its being read; seen: to the decision; created: from the Run to its Job; started: to "
+    "the first container; fetch, each step, publish: their own time; deliver: to the last destination's answer",
     ("pipeline", "stage"),
     STAGE_BUCKETS,
 )
@@ -196,6 +196,7 @@ WATCH_EVENTS = Measure("gantry_watch_events_total", _C, "Objects the watches gav
 WATCH_SILENCE = Measure("gantry_watch_silence_seconds", _G, "Time since each watch was heard of", ("watch",))
 GHOSTS = Measure("gantry_ghosts_dropped_total", _C, "Objects a full list no longer had: deleted unseen", ("resource",))
 LOOP_LAG = Measure("gantry_loop_lag_seconds", _G, "Longest stall of the event loop in the last 10 s")
+TRACES = Measure("gantry_traces_total", _C, "Traces of finished Runs, when tracing is on: `queued` for the receiver, `failed`", ("outcome",))
 
 GROUPS: dict[str, tuple[Measure, ...]] = {
     "What happens to studies": (
@@ -233,6 +234,7 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         WATCH_SILENCE,
         GHOSTS,
         LOOP_LAG,
+        TRACES,
     ),
 }
 """In the order of the page."""

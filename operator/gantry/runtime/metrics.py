@@ -56,6 +56,7 @@ class Metrics:
         self.conflicts = self._counter(measures.CONFLICTS)
         self.loop_lag = Gauge(measures.LOOP_LAG.name, measures.LOOP_LAG.text, registry=self.registry)
         self.ghosts = self._counter(measures.GHOSTS)
+        self.traces = self._counter(measures.TRACES)
         self.watch_events = self._counter(measures.WATCH_EVENTS)
 
     def collect(self, measure: Measure, read: Read) -> None:

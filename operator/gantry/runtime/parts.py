@@ -12,10 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import cast
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
+from gantry import __version__
 from gantry.api.bridge import BridgeSpec
 from gantry.delivery import Courier
 from gantry.kube import AioKube, KubeError, Transient
@@ -28,6 +31,7 @@ from .backfills import Backfills, runs_of, studies_of
 from .bridges import Bridges
 from .deliveries import oldest_deliveries, open_deliveries
 from .follow import Follow, expected, longest_pause
+from .logs import whose
 from .metrics import Metrics, Read
 from .notifications import Notifications
 from .pipelines import Pipelines
@@ -36,6 +40,7 @@ from .records import Key
 from .runs import RunReconciler
 from .settings import Settings
 from .store import Store
+from .tracing import NO_TRACING, NoTracing, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -68,11 +73,13 @@ class Parts:
     """Finished Runs that receivers of events are to be told of."""
     notifications: Notifications
     sender: Sender
+    tracing: NoTracing
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     """Wires the parts: a change in the store wakes keys, a key's turn calls its reconciler."""
     loop = asyncio.get_running_loop()
+    tracing = Tracing(version=__version__, metrics=metrics) if settings.tracing else NO_TRACING
 
     def changed(key: Key) -> None:
         queue.add(key)
@@ -97,7 +104,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         reconcile = {
             "run": runs.reconcile, "pipeline": pipelines.reconcile, "bridge": bridges.reconcile, "backfill": backfills.reconcile
         }[key.kind]  # fmt: skip
-        with metrics.reconciles.labels(key.kind).time():
+        with metrics.reconciles.labels(key.kind).time(), bound_contextvars(**whose(key, store, traced=tracing.on)):
             await reconcile(key)
 
     def failed(key: Key, error: Exception, pause: float) -> None:
@@ -148,9 +155,10 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         store=store,
         bridges=bridges,
         courier=courier,
-        installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy),
+        installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy, tracing.on),
         limits=Limits(image_pull=timedelta(seconds=settings.image_pull_limit)),
         metrics=metrics,
+        tracing=tracing,
         wake_after=queue.add_after,
         clock=now,
     )
@@ -173,8 +181,9 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         notices.ended(key)
 
     store.ended, store.reported, pipelines.became_ready = ended, notices.reported, follow.look_again
-    followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop)
-    tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop)
+    bind = partial(whose, store=store, traced=tracing.on)
+    followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop, bind)
+    tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop, bind)
     gauges: dict[measures.Measure, Read] = {
         measures.RUNS: lambda: dict(store.tallies.states),
         measures.OPEN: lambda: open_deliveries(store),
@@ -193,7 +202,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     }
     for measure, read in gauges.items():
         metrics.collect(measure, read)
-    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender)
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing)
 
 
 def _beside(
@@ -204,11 +213,12 @@ def _beside(
     longest: Callable[[Exception], float],
     metrics: Metrics,
     loop: asyncio.AbstractEventLoop,
+    bind: Callable[[Key], dict[str, str]],
 ) -> WorkQueue[Key]:
     """What is done with finished Runs has workers of its own: they wait for Orthanc or for receivers, and Jobs must not."""
 
     async def work(key: Key) -> None:
-        with metrics.reconciles.labels(name).time():
+        with metrics.reconciles.labels(name).time(), bound_contextvars(**bind(key)):
             await reconcile(key)
 
     def failed(key: Key, error: Exception, pause: float) -> None:

@@ -76,6 +76,7 @@ async def run(settings: Settings) -> None:
         health.ready = True
         log.info("watching", seconds=round(time.monotonic() - began, 2), runs=len(parts.store.runs))
         await _count_all(kube, parts, metrics, settings)
+        await parts.tracing.tell_again(kube, parts.store)
         async with asyncio.TaskGroup() as group:
             group.create_task(_sweep(parts), name="sweep")
             group.create_task(_census_regularly(kube, parts, metrics, settings), name="census")
@@ -177,7 +178,7 @@ async def _end(parts: Parts) -> None:
         async with asyncio.timeout(GRACE):
             await parts.backfills.close()
             await asyncio.gather(parts.bridges.stop(), parts.queue.idle(), parts.follow.idle(), parts.notify.idle())
-            await asyncio.gather(parts.bridges.close(), parts.sender.aclose())
+            await asyncio.gather(parts.bridges.close(), parts.sender.aclose(), parts.tracing.flush())
 
 
 async def _hand_over(leadership: Leadership, lease: "asyncio.Task[NoReturn]") -> None:

@@ -41,6 +41,7 @@ from .predecessors import left_by_first, predecessors
 from .records import Key
 from .store import Store
 from .targets import targets_of
+from .tracing import NO_TRACING, NoTracing
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +66,12 @@ class RunReconciler:
         metrics: Metrics,
         wake_after: Callable[[Key, float], None],
         clock: Callable[[], datetime],
+        tracing: NoTracing = NO_TRACING,
     ) -> None:
         self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
         self._installation, self._limits = installation, limits
         self._destinations = Destinations(kube=kube, store=store, clock=clock)
-        self._metrics, self._wake_after, self._clock = metrics, wake_after, clock
+        self._metrics, self._tracing, self._wake_after, self._clock = metrics, tracing, wake_after, clock
 
     async def reconcile(self, key: Key) -> None:
         """One pass."""
@@ -249,6 +251,7 @@ class RunReconciler:
         self._metrics.run_written(seen.run.status, status)
         if run is not None and run.finished:
             self._metrics.run_finished(run.pipeline, status, run.created)
+            self._tracing.finished(written)
             reason = status.failure.reason if status.failure else ""
             if (record := delivery_record(run, status)) is not None:
                 log.info(EVENT, **record)

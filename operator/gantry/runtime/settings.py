@@ -3,11 +3,20 @@
 Each has its reason and unit beside it; a wrong one is an error that names the variable, its value and what to write.
 """
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+def installed(*packages: str) -> bool:
+    """Whether they can be imported, which is not done."""
+    try:
+        return all(importlib.util.find_spec(package) is not None for package in packages)
+    except ModuleNotFoundError:  # of a package within one that is not there
+        return False
 
 
 class InvalidSettings(ValueError):
@@ -44,6 +53,10 @@ class Settings:
     notify_hosts: tuple[str, ...] = ()
     """GANTRY_NOTIFY_HOSTS, comma separated: receivers of events that may have an address of the machine itself or of its link."""
 
+    tracing: bool = False
+    """Whether OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set: finished Runs are told as traces. All other OTEL_* variables
+    are the OpenTelemetry SDK's own to read."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises InvalidSettings naming every variable that is wrong."""
@@ -60,6 +73,7 @@ class Settings:
             lease=read.place("GANTRY_LEASE"),
             identity=environment.get("GANTRY_IDENTITY", "").strip(),
             notify_hosts=tuple(sorted({name.strip() for name in environment.get("GANTRY_NOTIFY_HOSTS", "").split(",") if name.strip()})),
+            tracing=read.tracing(),
             image_pull_limit=read.number("GANTRY_IMAGE_PULL_LIMIT", cls.image_pull_limit, least=1, most=86_400),
         )
         if read.problems:
@@ -88,6 +102,18 @@ class _Reader:
         if not namespace or not rest or "/" in rest:
             self.problems.append(f"{name} is {value!r}: give namespace/name, or leave it out")
         return namespace, rest
+
+    def tracing(self) -> bool:
+        """OTLP over HTTP only: gRPC is 20 MB."""
+        wanted = any(self._environment.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT", "").strip() for name in ("", "TRACES_"))
+        if not wanted or self._environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            return False
+        for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+            if (value := self._environment.get(name, "").strip()) not in ("", "http/protobuf"):
+                self.problems.append(f"{name} is {value!r}: give http/protobuf, or leave it out; the port is mostly 4318")
+        if not installed("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
+            self.problems.append("OTEL_EXPORTER_OTLP_ENDPOINT is set and the OpenTelemetry SDK is not installed: pip install 'gantry[tracing]'")
+        return True
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         """In whatever case it is written."""

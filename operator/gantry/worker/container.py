@@ -76,6 +76,7 @@ def _receipt(role: str) -> Receipt:
 
 def _work(role: str) -> Receipt:
     task = _task(role)
+    log.belongs(_whose(task))
     username, password = os.environ.get("ORTHANC_USERNAME"), os.environ.get("ORTHANC_PASSWORD")
     credentials = Credentials(username, password) if username and password is not None else None
     workspace = Workspace(rooted())
@@ -104,6 +105,14 @@ def _task(role: str) -> Task:
         fields = ", ".join(sorted({".".join(map(str, one["loc"])) or "the whole" for one in error.errors()}))
         words = f"{VARIABLE} cannot be read ({fields}): operator and worker image are of different releases"
         raise Stop(UNEXPECTED[role], words, step=role) from None
+
+
+def _whose(task: Task) -> dict[str, str]:
+    """Under the same names as in the operator's log."""
+    made = {"namespace": task.namespace, "run": task.run, "bridge": task.spec.bridge_ref.name}
+    made |= {"pipeline": task.spec.pipeline_ref.name} if task.spec.pipeline_ref else {}
+    trace = os.environ.get("TRACEPARENT", "").split("-")  # W3C Trace Context: version, trace, parent, flags
+    return made | ({"trace_id": trace[1]} if len(trace) == 4 else {})
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

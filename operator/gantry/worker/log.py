@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+_BELONGS: dict[str, str] = {}
+"""Whose line it is, in every line."""
 _LOGGER = logging.getLogger("gantry.worker")
 
 
@@ -20,7 +22,7 @@ class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         facts = getattr(record, "facts", {})
-        return json.dumps({"time": moment, "level": record.levelname.lower(), "event": record.getMessage(), **facts}, default=str)
+        return json.dumps({"time": moment, "level": record.levelname.lower(), "event": record.getMessage(), **_BELONGS, **facts}, default=str)
 
 
 def configure() -> None:
@@ -32,6 +34,12 @@ def configure() -> None:
     _LOGGER.propagate = False
     logging.getLogger().addHandler(logging.NullHandler())  # no last resort: pydicom's lines quote values
     warnings.simplefilter("ignore")  # likewise
+
+
+def belongs(facts: Mapping[str, str]) -> None:
+    """From now on every line says whose it is: the Run's name, its pipeline, its trace."""
+    _BELONGS.clear()
+    _BELONGS.update(facts)
 
 
 def tell(event: str, facts: Mapping[str, object] | None = None) -> None:

@@ -56,6 +56,17 @@ def test_its_name_and_labels_come_from_pipeline_and_images() -> None:
     }
 
 
+def test_the_moments_that_led_to_it_are_noted() -> None:
+    """Not in the spec: two bridges that make the same Run make the same Run."""
+    raw = body(stable=START - timedelta(seconds=2), decided=START + timedelta(milliseconds=31))
+    assert raw["metadata"]["annotations"] == {
+        "gantry.health/stable": "2026-03-01T11:59:58.000Z",
+        "gantry.health/seen": "2026-03-01T12:00:00.001Z",
+        "gantry.health/decided": "2026-03-01T12:00:00.031Z",
+    }
+    assert raw["spec"] == body()["spec"]
+
+
 def test_it_is_plain_json_without_empty_fields() -> None:
     text = json.dumps(body())
     assert "null" not in text

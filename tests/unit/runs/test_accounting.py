@@ -24,6 +24,14 @@ def test_every_stage_of_a_run_that_went_well() -> None:
     }
 
 
+def test_the_way_to_the_decision_has_milliseconds() -> None:
+    """A Run's creation has none: until the decision is noted, a Run that was made within the second it was seen in took no time."""
+    run = a_run().decided_at(stable="2026-03-01T11:59:58.000Z", seen="2026-03-01T12:00:00.400Z", decided="2026-03-01T12:00:00.430Z")
+    found = stages(plan(run.with_job().observed()).status)
+    assert found["stable"] == ("2026-03-01T11:59:58Z", 2.4)
+    assert found["seen"] == ("2026-03-01T12:00:00.400Z", 0.03)
+
+
 def test_delivery_is_a_stage_from_publish_to_the_end() -> None:
     on_the_way = plan(a_run().published().at(9).observed()).status
     assert stages(on_the_way)["deliver"] == ("2026-03-01T12:00:08Z", None)

@@ -1,6 +1,7 @@
 """The Job a Run becomes, field by field where others rely on it: the launcher, the worker, Pod Security, the Job controller."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.builders import changed
 from tests.builders_runs import A_BRIDGE, NAME, RUN_UID, RunBuilder, a_run
 
 from gantry.api import RunReason
-from gantry.runs import BridgeView, Installation, Predecessor, Predecessors, Task, UnfitRun, job, notice_job
+from gantry.runs import BridgeView, Installation, Predecessor, Predecessors, Task, UnfitRun, job, notice_job, traceparent
 
 INSTALLATION = Installation(identity="hospital-a", worker_image="gantry/worker@sha256:1", worker_pull_policy="IfNotPresent")
 
@@ -391,3 +392,14 @@ def test_root_is_a_steps_own_wish() -> None:
         "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True, "runAsUser": 0, "runAsNonRoot": False,
     }  # fmt: skip
     assert "runAsNonRoot" not in container("publish", run)["securityContext"]
+
+
+def test_containers_are_told_their_span_when_there_are_traces() -> None:
+    """What the pipeline says of TRACEPARENT is of another trace."""
+    run = a_run().with_step(env=[{"name": "TRACEPARENT", "value": "mine"}, {"name": "A", "value": "b"}])
+    traced = replace(INSTALLATION, tracing=True)
+    spec = job(run.view(), BridgeView.from_object(A_BRIDGE), traced)["spec"]["template"]["spec"]
+    told = {one["name"]: [v["value"] for v in one["env"] if v["name"] == "TRACEPARENT"] for one in (*spec["initContainers"], *spec["containers"])}
+    assert told == {"fetch": [traceparent(RUN_UID, "fetch")], "detect": [traceparent(RUN_UID, "step/detect")], "publish": [traceparent(RUN_UID, "publish")]}
+    assert environment("detect", run)["TRACEPARENT"] == "mine"
+    assert "TRACEPARENT" not in environment("fetch") | environment("publish") | environment("detect")

@@ -5,16 +5,17 @@ import logging
 import pytest
 import structlog
 from tests.builders import BACKFILL
-from tests.builders_runs import a_run, at, sent
+from tests.builders_runs import NAME, a_run, at, sent
 
 from gantry.api.run import DeliveryStatus, RunStatus, Stage
 from gantry.kube import Freshness
-from gantry.runs import plan
+from gantry.runs import plan, trace_id
 from gantry.runtime import measures
 from gantry.runtime.backfills import runs_of, studies_of
 from gantry.runtime.health import Health
-from gantry.runtime.logs import Repeats
+from gantry.runtime.logs import Repeats, whose
 from gantry.runtime.metrics import Metrics
+from gantry.runtime.records import Key
 from gantry.runtime.store import Store
 
 
@@ -170,3 +171,15 @@ def test_watches_that_never_begin_are_a_complaint(clock: Clock) -> None:
     assert health.complaints() == []
     clock.now += 2
     assert health.complaints() == ["5 of 5 watches never began"]
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["without traces", "with traces"])
+def test_a_line_about_a_run_says_its_pipeline_bridge_and_trace(traced: bool) -> None:
+    store = Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
+    run = a_run().run
+    store.observe("inferenceruns", run)
+    key = Key("run", "default", NAME)
+    trace = {"trace_id": f"{trace_id(run['metadata']['uid']):032x}"} if traced else {}
+    assert whose(key, store, traced=traced) == {"namespace": "default", "run": NAME, "pipeline": "chest-ct-nodules", "bridge": "main"} | trace
+    assert whose(Key("run", "default", "gone"), store, traced=traced) == {"namespace": "default", "run": "gone"}
+    assert whose(Key("bridge", "default", "main"), store, traced=traced) == {"namespace": "default", "bridge": "main"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gantry.runtime import InvalidSettings, Settings
+from gantry.runtime import InvalidSettings, Settings, settings
 
 LEAST = {"GANTRY_INSTALLATION": "hospital-a", "GANTRY_WORKER_IMAGE": "gantry/worker@sha256:1"}
 
@@ -47,3 +47,32 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [word for word in ("GANTRY_INSTALLATION", "GANTRY_WORKER_IMAGE", "GANTRY_PORT") if word in str(caught.value)] == [
         "GANTRY_INSTALLATION", "GANTRY_WORKER_IMAGE", "GANTRY_PORT",
     ]  # fmt: skip
+
+
+class TestTracing:
+    """Whether there are traces is said by OpenTelemetry's own variables."""
+
+    ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+    @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+    def test_an_endpoint_asks_for_them(self, name: str) -> None:
+        assert not Settings.from_environment(LEAST).tracing
+        assert not Settings.from_environment({**LEAST, name: " "}).tracing
+        assert Settings.from_environment({**LEAST, name: "http://collector:4318"}).tracing
+
+    def test_the_sdks_own_switch_counts(self) -> None:
+        assert not Settings.from_environment({**LEAST, self.ENDPOINT: "http://collector:4318", "OTEL_SDK_DISABLED": "TRUE"}).tracing
+
+    def test_grpc_is_not_spoken(self) -> None:
+        with pytest.raises(InvalidSettings, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc': give http/protobuf, or leave it out"):
+            Settings.from_environment({**LEAST, self.ENDPOINT: "http://collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+
+    def test_without_the_sdk_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(settings, "installed", lambda *_: False)
+        with pytest.raises(InvalidSettings, match=r"the OpenTelemetry SDK is not installed: pip install 'gantry\[tracing\]'"):
+            Settings.from_environment({**LEAST, self.ENDPOINT: "http://collector:4318"})
+
+    def test_what_is_not_installed_is_found_without_an_import(self) -> None:
+        assert settings.installed("json", "opentelemetry.sdk")
+        assert not settings.installed("no_such_package")
+        assert not settings.installed("no_such_package.inner")
