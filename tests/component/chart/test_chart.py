@@ -1,5 +1,6 @@
 """What the chart makes of its values, rendered by a real helm."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, Render, of_kind
+from tests.queries import problems
 
 from gantry.api.crdgen import RESOURCES
 from gantry.kube.permissions import PERMISSIONS, lease_permissions
+from gantry.runtime.measures import LABELS
 from gantry.runtime.settings import Settings
 
 
@@ -149,18 +152,67 @@ def test_the_operator_takes_the_settings_that_the_chart_gives(render: Render) ->
     assert (settings.installation, settings.worker_image, settings.port) == ("an-id", "registry.example/gantry/worker:1", 8080)
 
 
-def test_alerts_name_metrics_that_exist_and_pages_that_say_what_to_do(render: Render) -> None:
+def test_alerts_are_about_this_release_and_lead_to_their_pages(render: Render) -> None:
     assert of_kind(render(), "PrometheusRule") == []
     made = one(render("prometheusRule.enabled=true", "prometheusRule.labels.release=prometheus"), "PrometheusRule")
     assert made["metadata"]["labels"]["release"] == "prometheus"
     rules = [rule for group in made["spec"]["groups"] for rule in group["rules"]]
-    assert [rule["alert"] for rule in rules] == ["GantryDeliveryFailed", "GantryDestinationAway", "GantryDeliveryNotCommitted"]
-    known = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    assert len(rules) == 10
     for rule in rules:
-        assert all(f"`{name}`" in known for name in re.findall(r"gantry_\w+", rule["expr"]))
-        page = (ROOT / rule["annotations"]["runbook"]).read_text(encoding="utf-8")
-        assert page.startswith(f"# {rule['alert']}: ")
-        assert "{{" not in rule["annotations"]["summary"].replace("{{ $labels.destination }}", "")
+        assert problems(rule["expr"]) == []
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+        assert (ROOT / rule["annotations"]["runbook"]).read_text(encoding="utf-8").startswith(f"# {rule['alert']}: ")
+        words = rule["annotations"]["summary"] + rule["annotations"]["description"]
+        assert set(re.findall(r"\{\{.*?\}\}", words)) <= {"{{ $value }}", "{{ $value | humanizeDuration }}", *(f"{{{{ $labels.{label} }}}}" for label in LABELS)}
+    assert 'namespace="radiology"' in rules[0]["expr"]
+
+
+def test_alerts_lead_to_where_the_pages_are_read(render: Render) -> None:
+    made = one(render("prometheusRule.enabled=true", "prometheusRule.runbooks=https://wiki.example/gantry/"), "PrometheusRule")
+    (urls,) = {frozenset(rule["annotations"]["runbook_url"] for rule in group["rules"]) for group in made["spec"]["groups"] if group["name"] == "gantry-operator"}
+    assert urls == {f"https://wiki.example/gantry/{page}.md" for page in ("operator-down", "watch-stale", "queue-old")}
+
+
+def test_each_pod_is_scraped_where_it_listens(render: Render) -> None:
+    manifests = render("podMonitor.enabled=true", "podMonitor.labels.release=prometheus")
+    assert of_kind(render(), "PodMonitor") == []
+    monitor, pod = one(manifests, "PodMonitor"), one(manifests, "Deployment")["spec"]["template"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (container,) = pod["spec"]["containers"]
+    assert endpoint == {"port": "http", "path": "/metrics", "interval": "30s"}
+    assert endpoint["port"] in [port["name"] for port in container["ports"]]
+
+
+def test_the_dashboard_comes_as_grafanas_sidecar_looks_for_it(render: Render) -> None:
+    assert not [made for made in of_kind(render(), "ConfigMap") if made["metadata"]["name"].endswith("-dashboard")]
+    manifests = render("dashboards.enabled=true", "dashboards.namespace=monitoring")
+    (made,) = [made for made in of_kind(manifests, "ConfigMap") if made["metadata"]["name"] == "gantry-dashboard"]
+    assert made["metadata"]["namespace"] == "monitoring"
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(made["data"]["gantry.json"]) == json.loads((CHART / "dashboards" / "gantry.json").read_text(encoding="utf-8"))
+
+
+def test_traces_go_where_they_are_to_go(render: Render) -> None:
+    assert not [name for name in environment(render()) if name.startswith("OTEL_")]
+    assert not [name for name in environment(render("tracing.headersSecret=otlp")) if name.startswith("OTEL_")], "without an endpoint there are none"
+    made = environment(render("tracing.endpoint=http://collector:4318", "tracing.headersSecret=otlp", "tracing.env.OTEL_TRACES_SAMPLER=always_off"))
+    assert {name: value for name, value in made.items() if name.startswith("OTEL_")} == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": {"value": "http://collector:4318"},
+        "OTEL_EXPORTER_OTLP_HEADERS": {"valueFrom": {"secretKeyRef": {"name": "otlp", "key": "headers"}}},
+        "OTEL_TRACES_SAMPLER": {"value": "always_off"},
+    }
+
+
+@pytest.mark.parametrize(
+    "setting", ["tracing.endpoint=collector:4318", "tracing.env.GANTRY_PORT=1", "podMonitor.interval=often", "prometheusRule.runbooks=docs"]
+)
+def test_what_cannot_be_meant_is_refused(helm: Helm, setting: str) -> None:
+    done = helm("template", "gantry", str(CHART), *IMAGES, "--set", setting)
+    assert done.returncode != 0
+    assert setting.partition("=")[0].split(".")[0] in done.stderr
 
 
 def test_a_new_pod_stands_by_before_an_old_one_ends(render: Render) -> None:
