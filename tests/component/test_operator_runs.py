@@ -184,6 +184,25 @@ def test_what_happened_while_the_operator_was_away_is_found(hospital: Hospital) 
         hospital.has_job("b")
 
 
+@pytest.mark.parametrize("job_too", [False, True], ids=["its pod has ended", "its Job has ended, too"])
+def test_a_run_that_ended_well_while_the_operator_was_away_is_written_once(hospital: Hospital, job_too: bool) -> None:
+    """What has ended well is not read at the start: it is thousands of Jobs and pods of Runs that have long finished. Of this one it is looked up."""
+    with hospital.operator() as operator:
+        hospital.apply(named(A_RUN, "a"))
+        pod = hospital.pod("a")
+        hospital.runs_on(pod)
+        hospital.says("a", "Executed", "False/Running")
+        operator.kill()
+        hospital.publishes(pod, a_receipt())
+        if job_too:
+            hospital.job_ends("a", "Complete", "CompletionsReached")
+        operator.start()
+        hospital.says("a", "Complete", "True/Complete")
+        operator.settled()
+        written = sum(number for (verb, resource, _), number in operator.calls().items() if (verb, resource) == ("patch", "inferenceruns/status"))
+        assert (written, len(hospital.api.list(JOBS, hospital.namespace))) == (1, 1)
+
+
 def test_a_restart_writes_nothing(hospital: Hospital) -> None:
     with hospital.operator() as operator:
         hospital.apply(named(A_RUN, "a"), named(A_RUN, "b"))

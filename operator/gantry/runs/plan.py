@@ -264,6 +264,12 @@ def pod_is_out_of_sight(seen: Observed) -> Plan | None:
     return _fail(seen, failed(RunReason.JOB_LOST, message))
 
 
+def pod_that_ran_is_out_of_sight(seen: Observed) -> Plan | None:
+    """It may have ended well while the operator was away: what has is not read at its start. Else the Job makes another."""
+    ran = seen.run.state == "Running" and seen.pod is None
+    return Plan(actions=(LookUp(),)) if ran and not seen.looked else None
+
+
 def cannot_be_scheduled(seen: Observed) -> Plan | None:
     """No node offers what the pod asks for: one may come, so it waits until template.timeout."""
     if seen.pod is None or not seen.pod.unschedulable:
@@ -313,6 +319,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     step_ended_unnoticed,  # waits a while, then the step's reason
     attempt_failed,  # the pod's reason, or goes on while retries are left
     pod_is_out_of_sight,  # -> LookUp, JobLost
+    pod_that_ran_is_out_of_sight,  # -> LookUp
     cannot_be_scheduled,  # waits
     running,
     queued,

@@ -26,6 +26,7 @@ class Case:
     """Type, status, reason and message of the condition that is the newest."""
     want_again_after: timedelta | None = None
 
+RAN = {"state": "Running", "jobRef": {"name": JOB, "uid": "j"}}
 
 CASES = {
     "a new Run gets a Job, and its status is written once the Job is there": Case(a_run(), (CreateJob,)),
@@ -128,6 +129,13 @@ CASES = {
         want="Executed False Evicted: node gpu-1 put the pod out: Eviction API: evicting; the Job makes another pod",
     ),
     "the Job has ended and its pod is late": Case(a_run().job_ended("Complete"), (LookUp,)),
+    "its pod ran and is out of sight: it may have ended well while nobody looked": Case(a_run().with_job().with_status(RAN), (LookUp,)),
+    "its pod ran and is gone: the Job makes another": Case(
+        a_run().with_job().with_status(RAN).looked_up(),
+        want_state="Queued",
+        want="Executed False Pending: the pod has not started yet",
+        want_again_after=timedelta(minutes=1),
+    ),
     "the Job has ended and its pod is still ending": Case(
         a_run().running().job_ended("SuccessCriteriaMet").looked_up(),
         want_state="Running",
