@@ -8,7 +8,7 @@ SEED ?= 1
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e check chaos bench cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e check chaos bench scale cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -85,6 +85,12 @@ bench: $(BIN)/.installed
 	@$(BIN)/python -m tests.bench.hand_over
 	@$(BIN)/python -m tests.bench.catching_up
 	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
+
+## scale: Runs by the thousand on fake nodes, and how their cost grows, build/scale.json; RUNS=10000 takes all of them through to the end; PARTS="life"
+scale: $(BIN)/.installed
+	@cluster/prepare component
+	@cluster/tools kwok >/dev/null
+	@$(BIN)/python -m tests.scale --runs "$(or $(RUNS),1000)" $(if $(PARTS),--parts "$(PARTS)")
 
 ## chaos: every fault under a stream of studies, nothing lost and nothing twice; SEED=, FAULTS="orthanc,pacs", STUDIES=, LONG=yes, MUTANTS=yes, CLUSTER=yes
 chaos: $(BIN)/.installed
