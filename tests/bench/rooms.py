@@ -107,6 +107,43 @@ def fetch(server: OrthancServer, folder: Path) -> Iterator[Figure]:
     yield Figure("memory of fetch, 158 MB study", memory, "MB", 100)
 
 
+MODULE = {"name": "module", "image": "localhost/module:1", "contract": "Mercure", "command": ["true"]}
+ALGORITHM = {"name": "Bench", "version": "1", "manufacturer": "Example"}
+
+
+def contracts(server: OrthancServer, folder: Path) -> Iterator[Figure]:
+    """What a contract costs beside Native, on the study that fetch has: a mercure module's copy of the input, and a manifest for the launcher to read."""
+    program = launcher(folder)
+    native, module = (a_task(server, **changes) for changes in ({}, {"template__steps": [MODULE], "template__report": {"algorithm": ALGORITHM}}))
+    seconds: dict[str, list[float]] = {"Native": [], "Mercure": []}
+    for number in range(ROUNDS):
+        for name, task in (("Native", native), ("Mercure", module)):
+            pod = Pod(folder / f"{name}-{number}", task, program)
+            pod.root.mkdir()
+            begin = time.perf_counter()
+            code, _ = pod.fetch()
+            seconds[name].append(time.perf_counter() - begin)
+            assert code == 0, pod.log
+            subprocess.run(["rm", "-rf", str(pod.root)], check=True)
+    plain = median(seconds["Native"])
+    name = "contract Mercure over Native: fetch, 300 x 512 x 512 x 16 bit, median"
+    yield Figure(name, median(seconds["Mercure"]) - plain, "s", 0.5, peer="fetch as Native", peer_value=plain)
+    manifest = folder / "app.json"
+    manifest.write_text(json.dumps({"command": json.dumps(["true"]), "workingDirectory": "/"}))
+    started = {"Native": ["--", "true"], "MAP": [f"--manifest={manifest}"]}
+    took = {kind: median([launched(program, folder / "barrier", words) for _ in range(4 * ROUNDS)]) for kind, words in started.items()}
+    yield Figure("contract MAP over Native: launcher, median", took["MAP"] - took["Native"], "s", 0.5, peer="launcher with a command", peer_value=took["Native"])
+
+
+def launched(program: Path, barrier: Path, words: list[str]) -> float:
+    """Seconds of the launcher with an application that does nothing."""
+    subprocess.run(["rm", "-rf", str(barrier)], check=True)
+    barrier.mkdir()
+    begin = time.perf_counter()
+    subprocess.run([program, "--barrier", str(barrier), *words], check=True)
+    return time.perf_counter() - begin
+
+
 def publish(server: OrthancServer, folder: Path) -> Iterator[Figure]:
     """The publish container's process from start to exit, 10 findings, alone and with the overview of 10 key images."""
     imports = median([timed("-c", "import highdicom") for _ in range(ROUNDS)])
@@ -183,6 +220,7 @@ def figures(folder: Path) -> Iterator[Figure]:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the image has its bytecode compiled
     with orthanc_server(folder / "orthanc", config={"StorageCompression": False}) as server:
         yield from fetch(server, folder)
+        yield from contracts(server, folder)
         yield from publish(server, folder)
         yield from upload(server, folder)
     yield from build(folder)

@@ -233,8 +233,9 @@ def test_an_archive_runs_by_its_configuration(package: Package, tmp_path: Path) 
     done = package.check("--contract", "Mercure", image=path)
     assert done.verdict == (0, None, ""), done.out
     assert done.result["user"] == "1000, the image's is root"
-    assert "try --run-as-user 0" in done.result["warnings"][-1]
     assert not Path("/escaped").exists()
+    failing = archive(package, tmp_path / "failing.tar", {"Cmd": ["/app", "exit", "1"]}, first)
+    assert "try --run-as-user 0" in package.check(image=failing).result["warnings"][-1]
 
 
 def test_an_image_of_an_engine_is_asked_from_it(package: Package, tmp_path: Path) -> None:
@@ -288,6 +289,8 @@ def test_nobody_needs_to_be_root(package: Package, open_folder: Path) -> None:
         pytest.skip("the other tests are that already")
     package.manifest("user", "1000", "then", "exit", "7").check()
     shutil.copytree(package.folder, open_folder / "image")
+    for path in (open_folder / "image", *(open_folder / "image").rglob("*")):
+        os.chown(path, 65534, 65534)
     shutil.copy(package.launcher, open_folder / "launcher")
     modules = f"{ROOT}/operator:{Path(pydantic.__file__).parents[1]}"
     environment = {"HOME": str(open_folder), "TMPDIR": str(open_folder), "PYTHONPATH": modules}
@@ -299,4 +302,6 @@ def test_nobody_needs_to_be_root(package: Package, open_folder: Path) -> None:
     else:
         pytest.skip("another user may not make namespaces, or cannot read this checkout or its Python")
     command = [*nobody, python, "-c", "from gantry.cli.main import main; main()", "contract", "check", str(open_folder / "image"), "-o", "json"]
-    assert run(command, open_folder / "launcher", **environment).verdict == (1, "StepFailed", "step check ended with exit code 7")
+    done = run(command, open_folder / "launcher", **environment)
+    assert done.code == 1, done.err
+    assert done.verdict == (1, "StepFailed", "step check ended with exit code 7")

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
@@ -18,10 +19,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gantry.api import parse_duration
+from gantry.api import RunReason, parse_duration
 from gantry.api.pipeline import RunTemplate
 from gantry.api.step import Step
-from gantry.runs import StepEnd, step_container
+from gantry.runs import USER, StepEnd, step_container
 
 from .contract_phantom import make_phantom
 from .contract_room import Room, find_launcher, run_step
@@ -93,7 +94,7 @@ def check(target: str, options: Options) -> Result:
         made = _made(laid, workspace) if reason is None else _Made(reason=reason, message=message)
         return Result(
             package=package,
-            contract=contract,
+            contract=step.contract,
             command=shlex.join(step.command) if step.command else _of_manifest(image),
             user=f"{room.user}, the image's is {image.user or 'root'}" if image.configured else str(room.user),
             asks=asks,
@@ -230,6 +231,10 @@ def _made(laid: Laid, workspace: Path) -> _Made:
     from gantry.worker.workspace import Workspace
 
     place = Workspace(workspace)
+    step = laid.task.spec.template.steps[-1].name
+    if name := _closed(place.output(step)):
+        words = f"output of step {step}: {name} cannot be read by Gantry's user; the application has to leave its files readable for their group"
+        return _Made(reason=str(RunReason.UNACCEPTED_OBJECT), message=f"{words} (umask 022)")
     try:
         made = make(laid.task, place, read_headers(place))
     except Stop as stop:
@@ -238,14 +243,24 @@ def _made(laid: Laid, workspace: Path) -> _Made:
     return _Made(outputs, made.counts.model_dump(by_alias=True) if made.counts else None, (*made.said, *made.warnings))
 
 
+def _closed(output: Path) -> str | None:
+    """A file that publish, another user than root, could not read in a pod, where the folder gives files its group."""
+    for folder, _, names in os.walk(output):
+        for name in names:
+            state = (Path(folder) / name).lstat()
+            if stat.S_ISREG(state.st_mode) and state.st_uid != USER and not state.st_mode & 0o044:
+                return (Path(folder) / name).relative_to(output).as_posix()
+    return None
+
+
 def _hints(image: Image, step: Step, end: StepEnd) -> list[str]:
     """What would go otherwise in the cluster, or with other settings."""
     lines = []
     limit = (step.resources.limits or {}).get("memory")
     if limit is not None and end.max_rss_bytes > _bytes(str(limit)):
         lines.append(f"its largest process took {end.max_rss_bytes >> 20} MiB, more than resources.limits.memory {limit}: OutOfMemory in a cluster")
-    if image.configured and image.user.partition(":")[0] in ("", "0", "root") and step.security.run_as_user is None:
-        lines.append("the image's user is root, a Run's is 1000: if rights are missing, try --run-as-user 0, which the namespace has to allow")
+    if end.code != 0 and image.configured and image.user.partition(":")[0] in ("", "0", "root") and step.security.run_as_user is None:
+        lines.append("the image's user is root, a Run's is 1000: if that is why it failed, try --run-as-user 0, which the namespace has to allow")
     if any(one.value_from for one in step.env):
         lines.append("variables from secrets were empty here")
     return lines

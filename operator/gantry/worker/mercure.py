@@ -18,6 +18,7 @@ from gantry.api.step import Step
 from gantry.runs import Task
 
 from .layout import Layout, PlannedFile
+from .log import complain
 from .workspace import Workspace, emptied, written
 
 if TYPE_CHECKING:
@@ -58,27 +59,36 @@ def hand_to_modules(task: Task, layout: Layout, workspace: Workspace) -> None:
 
 
 def _hand(one: PlannedFile, image: Path, folder: Path, *, sender: str) -> None:
-    import pydicom  # a third of a second, which no other contract pays
-
     name = f"{_plain(one.series_instance_uid)}#{_plain(one.instance.sop_instance_uid)}"
     target = folder / f"{name}.dcm"
     with target.open("xb"):  # two of one name would hide an image
         pass
     shutil.copyfile(image, target)
     target.chmod(WRITABLE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they quote values
-        dataset = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=list(TAGS), force=True)
-        texts = _texts(dataset)
     tags = {
-        **texts,
-        "MediaStorageSOPClassUID": str(dataset.file_meta.get("MediaStorageSOPClassUID", "")),
+        "SeriesInstanceUID": one.series_instance_uid,
+        "SOPInstanceUID": one.instance.sop_instance_uid,
+        **_tags(image),
         "SenderAddress": "",
         "SenderAET": sender,
         "ReceiverAET": "",
         "Filename": target.name,
     }
     written(folder / f"{name}.tags", json.dumps(tags, ensure_ascii=False, indent=1).encode(), mode=WRITABLE)
+
+
+def _tags(image: Path) -> dict[str, str]:
+    """Empty for a file that only Orthanc can read: the module gets it all the same."""
+    import pydicom  # a third of a second, which no other contract pays
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote values
+        try:
+            dataset = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=list(TAGS), force=True)
+            return _texts(dataset) | {"MediaStorageSOPClassUID": str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))}
+        except Exception as error:  # noqa: BLE001 - whatever a broken file makes the parser raise; its words may quote the file
+            complain("no tags could be read of an image", {"error": type(error).__name__})
+            return {}
 
 
 def _plain(uid: str) -> str:

@@ -51,6 +51,7 @@ def test_a_file_without_preamble_or_with_a_number_that_is_none_is_handed_over(tm
     image = as_file(ct_series(1, pixels=True)[0])
     assert handed(tmp_path / "one", "1.2.4", image[132:])
     assert handed(tmp_path / "two", "1.2.4", b"\x20\x00\x13\x00IS\x02\x00xy" + b"\x20\x00\x11\x00IS\x02\x007 ")
+    assert handed(tmp_path / "three", "1.2.4", b"\x08\x00\x05\x00SQ\x00\x00\xff\xff\xff\xffnothing of it is DICOM")
     tags = json.loads((tmp_path / "two" / "data" / "1.2.3#1.2.4.tags").read_text())
     assert (tags["InstanceNumber"], tags["SeriesNumber"]) == ("xy", "7")
 
