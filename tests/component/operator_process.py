@@ -219,6 +219,7 @@ class Operator:
             "GANTRY_INSTALLATION": "test",
             "GANTRY_WORKER_IMAGE": "localhost/gantry/worker:test",
             "GANTRY_PORT": str(self.port),
+            "GANTRY_REGISTRIES": "no",  # the images' names here lead nowhere
             **self.environment,
         }
         with (folder / f"operator-{self.port}.log").open("ab") as log:

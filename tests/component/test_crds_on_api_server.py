@@ -36,7 +36,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a rate of none": (changed(BRIDGE, "spec.destinations.0.maxPerMinute", 0), "greater than or equal to 1"),
     "a destination that accepts nothing": (changed(BRIDGE, "spec.destinations.0.accept", []), "at least 1 items"),
     "a pipeline without steps": (changed(PIPELINE, "spec.template.steps", []), "at least 1 items"),
-    "a step without command": (changed(PIPELINE, f"{STEP}.command", ...), "command is needed: the launcher starts it in place of the image's entrypoint"),
+    "a model of two sources": (
+        changed(PIPELINE, f"{STEP}.models", [{"name": "w", "mountPath": "/models", "configMap": "a", "image": {"reference": "r/b:1"}}]),
+        "give exactly one of persistentVolumeClaim, image and configMap",
+    ),
+    "a model of no source": (
+        changed(PIPELINE, f"{STEP}.models", [{"name": "w", "mountPath": "/models"}]), "give exactly one of persistentVolumeClaim, image and configMap",
+    ),
+    "a model over Gantry's own folders": (
+        changed(PIPELINE, f"{STEP}.models", [{"name": "w", "mountPath": "/gantry/input", "configMap": "a"}]), "mountPath is a folder of its own",
+    ),
+    "a model at no absolute path": (changed(PIPELINE, f"{STEP}.models", [{"name": "w", "mountPath": "models", "configMap": "a"}]), "models[0].mountPath"),
+    "two models of one name": (
+        changed(PIPELINE, f"{STEP}.models", [{"name": "w", "mountPath": f"/m{n}", "configMap": "a"} for n in (1, 2)]), "Duplicate value",
+    ),
+    "nine models": (
+        changed(PIPELINE, f"{STEP}.models", [{"name": f"w{n}", "mountPath": f"/m{n}", "configMap": "a"} for n in range(9)]), "must have at most 8 items",
+    ),
     "a MAP that nobody names": (changed(changed(PIPELINE, f"{STEP}.command", ...), f"{STEP}.contract", "MAP"), "a MAP or mercure module does not say in its results who it is"),
     "arguments of a MAP without its command": (
         changed(PIPELINE, STEP, {"name": "spleen", "image": "localhost/spleen:1", "contract": "MAP", "args": ["-l", "DEBUG"]}),
@@ -56,9 +72,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "mapping needs algorithm: the files it reads do not say who made them",
     ),
     "a mercure module that nobody names": (changed(PIPELINE, f"{STEP}.contract", "Mercure"), "a MAP or mercure module does not say in its results who it is"),
-    "a mercure module without command": (
-        changed(PIPELINE, STEP, {"name": "nodule", "image": "localhost/nodule:1", "contract": "Mercure"}), "command is needed",
-    ),
     "a mercure module that gets no images": (
         changed(changed(PIPELINE, f"{STEP}.contract", "Mercure"), "spec.template.input.content", "Metadata"),
         "a mercure module reads DICOM files: input.content has to be Full",

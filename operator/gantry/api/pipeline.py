@@ -24,6 +24,7 @@ from .base import (
     rule,
 )
 from .bridge import Int64
+from .images import ImageStatus
 from .mapping import MappedFinding
 from .matching import Expression, Match, PriorityRules, SeriesSelection
 from .notification import Notification
@@ -249,7 +250,9 @@ class PipelineStatus(Observed):
     observed_generation: Int64 | None = None
     """Generation of the spec this status belongs to."""
     conditions: Conditions | None = None
-    """Ready, Active."""
+    """Ready, Active, ImagesResolved."""
+    images: Annotated[list[ImageStatus], Field(max_length=72)] | None = None
+    """What the registries say of the steps' images."""
     runs: RunCounts | None = None
     """Counted from the Runs that exist."""
     last_run_time: Timestamp | None = None

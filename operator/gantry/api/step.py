@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .base import Duration, Free, Part, Quantity, SecretKey, StepName, cel, list_map, rule
+from .images import Claim, Model
 
 
 class EnvSource(Part):
@@ -36,7 +37,8 @@ class Resources(Part):
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
     """What the step may use at most; GPUs (nvidia.com/gpu) stand here."""
     shared_memory: Quantity | None = None
-    """Size of /dev/shm, a volume in memory: what is used counts against limits.memory. Absent: 1Gi with contract MAP; else the container runtime's
+    """Size of /dev/shm, a volume in memory: what is used counts against limits.memory. Absent: with contract MAP what its
+    manifest asks for, at least 1Gi; else the container runtime's
     own, 64Mi as a rule, which PyTorch's data loaders outgrow."""
 
 
@@ -49,13 +51,6 @@ class StepSecurity(Part):
     """False for applications that write beside /tmp and /gantry/output. Absent: true, and false for contracts MAP and Mercure, whose packages do."""
     allow_network: bool = False
     """True lets the application open network sockets. False: the launcher refuses them on any CNI."""
-
-
-class Claim(Part):
-    """A PersistentVolumeClaim."""
-
-    claim_name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
-    """Its name, in the same namespace."""
 
 
 class Persistence(Part):
@@ -71,14 +66,13 @@ class Step(Part):
     model_config = {
         "json_schema_extra": cel(
             rule(
-                "has(self.command) || self.contract == 'MAP'",
-                "command is needed: the launcher starts it in place of the image's entrypoint (a MAP has it in its manifest)",
-            ),
-            rule(
                 "!has(self.persistence) || self.contract == 'Mercure'",
                 "persistence is MODULE_PERSISTENCE_DIR of contract Mercure; leave it out with other contracts",
             ),
-            rule("has(self.command) || size(self.args) == 0", "args go with command: write the whole command, or leave args out"),
+            rule(
+                "has(self.command) || size(self.args) == 0 || self.contract != 'MAP'",
+                "args go with command: write the whole command, or leave args out",
+            ),
         )
     }
     name: Annotated[
@@ -92,9 +86,10 @@ class Step(Part):
     """How the application is spoken to; see the container contracts. MAP: a MONAI application package, 1.0 or 0.x, unmodified. Mercure: a processing
     module of mercure, unmodified."""
     command: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=64)] | None = None
-    """The application and its arguments, which the launcher starts in place of the image's entrypoint. Absent with contract MAP: the manifest's."""
+    """The application and its arguments, which the launcher starts in place of the image's entrypoint. Absent: the image's own, which its registry
+    tells (with contract MAP: the manifest's)."""
     args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = []
-    """Further arguments."""
+    """Further arguments. Without command: in place of the image's own (Cmd)."""
     env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=list_map("name"))] = []
     """Environment variables."""
     settings: Free = {}
@@ -105,5 +100,7 @@ class Step(Part):
     """CPU, memory, GPU."""
     timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1s')", "timeout is 1s or more")))] = "10m"
     """The application is ended after it."""
+    models: Annotated[list[Model], Field(max_length=8, json_schema_extra=list_map("name"))] = []
+    """Weights and other data, mounted read-only."""
     security: StepSecurity = StepSecurity()
     """What the step is allowed."""

@@ -9,8 +9,8 @@ from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
 from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotLeading, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
 from .lease import Lease, LeaseLock
-from .permissions import PERMISSIONS, Permission, lease_permissions
-from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .permissions import NODE_PERMISSIONS, PERMISSIONS, Permission, lease_permissions
+from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "BRIDGES",
     "JOBS",
     "LEASES",
+    "NODES",
+    "NODE_PERMISSIONS",
     "PERMISSIONS",
     "PIPELINES",
     "PODS",

@@ -37,4 +37,5 @@ BACKFILLS = Resource(API_VERSION, InferenceBackfill.kind, InferenceBackfill.plur
 JOBS = Resource("batch/v1", "Job", "jobs")
 PODS = Resource("v1", "Pod", "pods")
 SECRETS = Resource("v1", "Secret", "secrets")
+NODES = Resource("v1", "Node", "nodes")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")

@@ -143,7 +143,7 @@ def _number(value: object) -> str:
         number = float(str(value))
     except ValueError:
         return ""
-    return f"{number:g}" if 0 < number < 10_000 else ""
+    return _written(number) if 0 < number < 10_000 else ""
 
 
 def _quantity(value: object) -> str:
@@ -157,4 +157,9 @@ def _quantity(value: object) -> str:
         return ""
     if unit is None or not 0 < number < 1e15:
         return ""
-    return f"{number:g}{unit}" if unit else str(int(number))
+    return f"{_written(number)}{unit}" if unit else str(int(number))
+
+
+def _written(number: float) -> str:
+    """Without exponent."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")

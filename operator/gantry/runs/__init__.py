@@ -14,6 +14,7 @@ from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_j
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
 from .observed import HISTORY, Limits, Observed
+from .pinning import lacking_command, pinned
 from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .task import NO_PREDECESSORS, Predecessor, Predecessors, Task
@@ -79,8 +80,10 @@ __all__ = [
     "job_name",
     "keeper",
     "known_to_take",
+    "lacking_command",
     "notice_job",
     "notice_name",
+    "pinned",
     "plan",
     "rank",
     "repeat_name",

@@ -17,6 +17,7 @@ from gantry.api.step import EnvVar, Step
 from .after import Earlier
 from .alternatives import wants_alternatives
 from .contracts import Contract, contract_of
+from .models import model_environment
 from .names import job_name, notice_name
 from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
 from .trace import traceparent
@@ -278,6 +279,8 @@ def step_container(template: RunTemplate, position: int, *, trace: Sequence[dict
     the span it belongs to."""
     step, earlier = template.steps[position], template.steps[:position]
     contract = contract_of(step)
+    if step.command is None and not contract.manifests:
+        raise UnfitRun(f"step {step.name} has no command, and its image's was not known when the Run was made; write command and make a new Run")
     launcher = ["/gantry/bin/launcher", "--barrier", "/gantry/barrier"]
     if earlier:
         launcher += ["--before", "/gantry/before"]
@@ -307,7 +310,8 @@ def _step_environment(step: Step, contract: Contract) -> list[dict[str, Any]]:
     """The user's own, but paths of the contract are Gantry's; HOME may be set to something else than /tmp, the only place that is always writable."""
     ours = {"GANTRY_INPUT": "/gantry/input", "GANTRY_OUTPUT": "/gantry/output", "GANTRY_SETTINGS": "/gantry/settings.json", **contract.environment}
     theirs = {variable.name: _variable(variable) for variable in step.env if variable.name not in ours}
-    home = {"HOME": {"name": "HOME", "value": contract.home}} if contract.home else {}
+    defaults = {**({"HOME": contract.home} if contract.home else {}), **model_environment(step)}
+    home = {name: {"name": name, "value": value} for name, value in defaults.items()}
     return [{"name": name, "value": value} for name, value in ours.items()] + list((home | theirs).values())
 
 

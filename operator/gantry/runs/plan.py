@@ -19,6 +19,7 @@ from .ending import fail as _fail
 from .ending import jobs_end as _end_job
 from .failure import ended_but_for_others, failure_of, is_permanent, logs, never_started, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
+from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
 from .names import job_name
 from .observed import Observed
 from .receipt import PublishReceipt, failed
@@ -320,7 +321,9 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     attempt_failed,  # the pod's reason, or goes on while retries are left
     pod_is_out_of_sight,  # -> LookUp, JobLost
     pod_that_ran_is_out_of_sight,  # -> LookUp
+    claim_of_model_is_missing,  # waits a while, then ModelMissing
     cannot_be_scheduled,  # waits
+    volume_of_model_is_missing,  # waits, and says so
     running,
     queued,
 )

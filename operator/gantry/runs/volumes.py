@@ -1,7 +1,7 @@
 """The volumes of a Run's pod, and where each step sees them.
 
-Pure. Every volume is an emptyDir with a limit, but a mercure module's persistence, which may be a claim. It must not decide who may write: a
-volume is mounted read-only wherever it is not somebody's own.
+Pure. Every volume is an emptyDir with a limit, but models, and a mercure module's persistence, which may be a claim. It must not decide who may
+write: a volume is mounted read-only wherever it is not somebody's own.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from gantry.api.pipeline import RunTemplate, Workspace
 from gantry.api.step import Step
 
 from .contracts import contract_of
+from .models import model_mounts, model_volumes
 
 TASK_JSON = "/gantry/task.json"
 """A later mercure module's, in its container; the launcher puts it beside what the step before left."""
@@ -34,7 +35,7 @@ def volumes_of(template: RunTemplate) -> list[dict[str, Any]]:
     names = ["input", "private", "tools", "tmp-fetch", *of_steps, *inputs, "tmp-publish"]
     sizes = [(_shm(step), shared_memory(step)) for step in steps]
     memory = [{"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}} for name, size in sizes if size]
-    return [*(volume(name, workspace) for name in names), *memory, *_persistence(template)]
+    return [*(volume(name, workspace) for name in names), *memory, *_persistence(template), *model_volumes(template)]
 
 
 def mounts_of(template: RunTemplate, position: int) -> list[dict[str, Any]]:
@@ -52,6 +53,7 @@ def mounts_of(template: RunTemplate, position: int) -> list[dict[str, Any]]:
         *([mount(_shm(step), "/dev/shm")] if shared_memory(step) else []),  # noqa: S108
         *([mount(data(template, position), contract.data)] if contract.data else []),
         *([mount(_kept(step), contract.persistence)] if contract.persistence else []),
+        *model_mounts(template, position),
     ]
     if earlier:
         mounts.append(mount(barrier(earlier[-1]), "/gantry/before", read_only=True))

@@ -9,10 +9,10 @@ It starts nothing; `process` does.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import structlog
@@ -24,13 +24,16 @@ from gantry.delivery import Courier
 from gantry.kube import AioKube, KubeError, Transient
 from gantry.notify import Sender
 from gantry.orthanc import CallObserver, Credentials, Orthanc, Trust
+from gantry.registry import Registries
 from gantry.runs import URGENCY, Installation, Limits
 
-from . import measures, notifications
+from . import images, measures, notifications
 from .backfills import Backfills, runs_of, studies_of
+from .beside import beside
 from .bridges import Bridges
 from .deliveries import oldest_deliveries, open_deliveries
 from .follow import Follow, expected, longest_pause
+from .images import Images
 from .logs import whose
 from .metrics import Metrics, Read
 from .notifications import Notifications
@@ -74,6 +77,8 @@ class Parts:
     notifications: Notifications
     sender: Sender
     tracing: NoTracing
+    looks: WorkQueue[Key]
+    """Pipelines whose images are looked at."""
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
@@ -98,7 +103,17 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
             queue.add_after(key, COUNT_PAUSE)
 
     store = Store(changed=changed, counted=counted, clock=now)
-    pipelines = Pipelines(kube=kube, store=store, clock=now)
+    looks = Images(
+        kube=kube,
+        store=store,
+        registries=_registries(settings),
+        interval=settings.images_interval,
+        read_nodes=settings.read_nodes,
+        changed=changed,
+        wake_after=lambda key, seconds: lookers.add_after(key, seconds),
+        clock=now,
+    )
+    pipelines = Pipelines(kube=kube, store=store, clock=now, images=looks.of)
 
     async def work(key: Key) -> None:
         reconcile = {
@@ -182,8 +197,11 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
 
     store.ended, store.reported, pipelines.became_ready = ended, notices.reported, follow.look_again
     bind = partial(whose, store=store, traced=tracing.on)
-    followers = _beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop, bind)
-    tellers = _beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop, bind)
+    followers = beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop, bind)
+    tellers = beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop, bind)
+    lookers = beside("images", looks.reconcile, images.WORKERS, images.expected, images.pause_of, metrics, loop, bind)
+    store.pipeline_changed = lookers.add
+    queues = {"main": queue, "follow": followers, "notify": tellers, "images": lookers}
     gauges: dict[measures.Measure, Read] = {
         measures.RUNS: lambda: dict(store.tallies.states),
         measures.OPEN: lambda: open_deliveries(store),
@@ -196,50 +214,20 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         measures.BACKFILL_RUNS: lambda: runs_of(store),
         measures.QUEUE_DEPTH: lambda: {"": queue.depth},
         measures.QUEUE_OLDEST: lambda: {"": queue.oldest()},
-        measures.QUEUE_RETRYING: lambda: {"main": queue.retrying, "follow": followers.retrying, "notify": tellers.retrying},
+        measures.QUEUE_RETRYING: lambda: {name: one.retrying for name, one in queues.items()},
         measures.FOLLOW_DEPTH: lambda: {"": followers.depth},
         measures.NOTIFY_DEPTH: lambda: {"": tellers.depth},
     }
     for measure, read in gauges.items():
         metrics.collect(measure, read)
-    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing)
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing, lookers)
 
 
-def _beside(
-    name: str,
-    reconcile: Callable[[Key], Awaitable[None]],
-    workers: int,
-    is_expected: Callable[[Exception], bool],
-    longest: Callable[[Exception], float],
-    metrics: Metrics,
-    loop: asyncio.AbstractEventLoop,
-    bind: Callable[[Key], dict[str, str]],
-) -> WorkQueue[Key]:
-    """What is done with finished Runs has workers of its own: they wait for Orthanc or for receivers, and Jobs must not."""
-
-    async def work(key: Key) -> None:
-        with metrics.reconciles.labels(name).time(), bound_contextvars(**bind(key)):
-            await reconcile(key)
-
-    def failed(key: Key, error: Exception, pause: float) -> None:
-        metrics.failures.labels(name, type(error).__name__).inc()
-        fault = None if is_expected(error) else error
-        words = str(error) or type(error).__name__
-        log.warning(f"a Run could not be {UNDONE[name]} yet; trying again", key="/".join(key), error=words, pause=round(pause, 1), exc_info=fault)
-
-    return WorkQueue[Key](
-        work,
-        workers=workers,
-        line=lambda _: LAST_LINE,
-        clock=time.monotonic,
-        later=loop.call_later,
-        jitter=random.random,
-        failed=failed,
-        longest_pause=longest,
-    )
-
-
-UNDONE = {"follow": "followed", "notify": "told of"}
+def _registries(settings: Settings) -> Registries | None:
+    if not settings.registries:
+        return None
+    authorities = Path(settings.registry_ca).read_text(encoding="utf-8") if settings.registry_ca else ""
+    return Registries(authorities=authorities, insecure=settings.insecure_registries)
 
 
 def _connect(spec: BridgeSpec, credentials: Credentials | None, trust: Trust | None, observe: CallObserver) -> Orthanc:

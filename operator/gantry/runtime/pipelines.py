@@ -6,14 +6,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from gantry.api import InferencePipeline, PipelineReason, parse_duration, timestamp
 from gantry.api.pipeline import PipelineStatus, RunCounts, RunTemplate
+from gantry.api.step import Step
 from gantry.bridge import Candidate, asks_series_one_by_one, dated
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
-from gantry.runs import BridgeView
+from gantry.runs import BridgeView, lacking_command, pinned
 
+from .images import Known
 from .records import Key, PipelineRecord
 from .store import Store
 from .tallies import Tally
@@ -40,10 +43,12 @@ def judge(
     *,
     find: Callable[[str], PipelineRecord | None],
     features: Sequence[str] | None = None,
+    images: Known | None = None,
 ) -> Judgement:
     """The first that does not hold is the reason; suspension comes last, so that a suspended pipeline still tells what else is wrong.
 
-    `find`: the pipelines of the namespace, by name; `features`: of the bridge's Orthanc (status.orthanc), None while it was never reached.
+    `find`: the pipelines of the namespace, by name; `features`: of the bridge's Orthanc (status.orthanc), None while it was never reached;
+    `images`: what is known of the pipeline's.
     """
     spec = record.spec
     if bridge is None:
@@ -80,6 +85,8 @@ def judge(
             "install it (Debian: orthanc-dicomweb), name it in Orthanc's Plugins, set DicomWeb.Enable and restart Orthanc"
         )
         return Judgement(PipelineReason.DICOM_WEB_MISSING, message)
+    if (lacking := lacking_command(spec.template, images.images if images else ())) is not None:
+        return Judgement(PipelineReason.COMMAND_UNKNOWN, _no_command(lacking, images))
     if (misplaced := _misplaced(record, find)) is not None:
         return misplaced
     if spec.suspend:
@@ -91,6 +98,16 @@ def judge(
             "Orthanc's DICOMweb plugin, or Orthanc 1.12.5 or newer, gives them all in one"
         )
     return Judgement(PipelineReason.READY, words, rules)
+
+
+def _no_command(step: Step, images: Known | None) -> str:
+    """Why nobody could start the step."""
+    image = next((one for one in images.images if one.step == step.name and one.model is None), None) if images else None
+    if image is not None and image.digest and not image.reason:
+        return f"step {step.name} has no command, and its image {image.image} has neither Entrypoint nor Cmd: write command"
+    known = f": {image.message}" if image and image.message else f": {images.message}" if images else ""
+    name = image.image if image else step.image
+    return f"step {step.name} has no command, and that of its image {name} is not known{known}; write command to be independent of the registry"
 
 
 def _no_units(template: RunTemplate) -> str:
@@ -142,35 +159,48 @@ def _misplaced(record: PipelineRecord, find: Callable[[str], PipelineRecord | No
     return None
 
 
-def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: datetime) -> PipelineStatus:
+def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: datetime, images: Known | None = None) -> PipelineStatus:
     """The whole owned status."""
     active = tally.active > 0
     told = (
-        ("Ready", judgement.rules is not None, judgement.reason, judgement.message),
-        ("Active", active, PipelineReason.RUNNING if active else PipelineReason.IDLE, ""),
+        ("Ready", _truth(judgement.rules is not None), judgement.reason, judgement.message),
+        ("Active", _truth(active), PipelineReason.RUNNING if active else PipelineReason.IDLE, ""),
+        *((("ImagesResolved", _truth(images.resolved), images.reason, images.message),) if images else ()),
     )
     before = record.status.conditions if record.status else None
     conditions = [
-        dated(kind, "True" if holds else "False", reason, message, before=before, generation=record.generation, now=now)
+        dated(kind, holds, reason, message, before=before, generation=record.generation, now=now)
         for kind, holds, reason, message in told
     ]
     newest = timestamp(tally.newest) if tally.newest else record.status.last_run_time if record.status else None
     return PipelineStatus(
         observed_generation=record.generation,
         conditions=conditions,
+        images=list(images.images) if images and images.images else None,
         runs=RunCounts(active=tally.active, waiting=tally.waiting, succeeded=tally.succeeded, failed=tally.failed),
         last_run_time=newest,
     )
 
 
-def _candidate(record: PipelineRecord, rules: Rules) -> Candidate:
-    return Candidate(record.name, record.uid, record.generation, record.created, rules, record.spec)
+def _truth(holds: bool | None) -> Literal["True", "False", "Unknown"]:
+    return "Unknown" if holds is None else "True" if holds else "False"
+
+
+def _candidate(record: PipelineRecord, rules: Rules, images: Known | None) -> Candidate:
+    """Its Runs carry the digests that are known now."""
+    template = pinned(record.spec.template, images.images if images else ())
+    spec = record.spec if template is record.spec.template else record.spec.model_copy(update={"template": template})
+    return Candidate(record.name, record.uid, record.generation, record.created, rules, spec)
 
 
 class Pipelines:
     """All pipelines, their compiled rules and their statuses."""
 
-    def __init__(self, *, kube: Kube, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, kube: Kube, store: Store, clock: Callable[[], datetime], images: Callable[[Key, PipelineRecord], Known] | None = None
+    ) -> None:
+        """`images`: what is known of a pipeline's; None where nobody asks registries."""
+        self._images = images
         self._kube, self._store, self._clock = kube, store, clock
         self._compiled: dict[Key, tuple[str, int, Rules | InvalidRules]] = {}
         self._ready: dict[Key, tuple[str, int]] = {}
@@ -184,7 +214,7 @@ class Pipelines:
         record, namespace = self._store.bridges.get(bridge), bridge.namespace
         state = (
             record and (record.uid, record.generation, record.features),
-            [(key, one.uid, one.generation) for key, one in self._store.pipelines.items() if key.namespace == namespace],
+            [(key, one.uid, one.generation, self._known(key, one)) for key, one in self._store.pipelines.items() if key.namespace == namespace],
         )
         known = self._candidates.get(bridge)
         if known is None or known[0] != state:
@@ -194,7 +224,7 @@ class Pipelines:
     def _judge_candidates(self, bridge: Key) -> Iterator[Candidate]:
         for key, pipeline in self._store.pipelines_of_bridge(bridge):
             if pipeline.spec.after is None and (rules := self._judged(key, pipeline).rules) is not None:
-                yield _candidate(pipeline, rules)
+                yield _candidate(pipeline, rules, self._known(key, pipeline))
 
     def following(self, pipeline: Key, bridge: str) -> list[Key]:
         """Pipelines that start after it, by name, ready or not."""
@@ -209,7 +239,7 @@ class Pipelines:
         """The pipeline as studies are shown to it, or why none are. Its key must be in the store."""
         record = self._store.pipelines[key]
         judgement = self._judged(key, record)
-        return judgement if judgement.rules is None else _candidate(record, judgement.rules)
+        return judgement if judgement.rules is None else _candidate(record, judgement.rules, self._known(key, record))
 
     async def reconcile(self, key: Key) -> None:
         """Writes the status when it differs."""
@@ -222,7 +252,7 @@ class Pipelines:
             return  # looked at again when the Runs are counted
         judgement = self._judged(key, record)
         self._watch_readiness(key, record, ready=judgement.rules is not None)
-        status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock())
+        status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock(), self._known(key, record))
         if status == record.status:
             return
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -235,8 +265,11 @@ class Pipelines:
         def find(name: str) -> PipelineRecord | None:
             return self._store.pipelines.get(Key("pipeline", key.namespace, name))
 
-        features = bridge.features if bridge else None
-        return judge(record, bridge.view if bridge else None, self._rules(key, record), find=find, features=features)
+        features, images = bridge.features if bridge else None, self._known(key, record)
+        return judge(record, bridge.view if bridge else None, self._rules(key, record), find=find, features=features, images=images)
+
+    def _known(self, key: Key, record: PipelineRecord) -> Known | None:
+        return self._images(key, record) if self._images else None
 
     def _watch_readiness(self, key: Key, record: PipelineRecord, *, ready: bool) -> None:
         if not ready:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+YES_NO = ("yes", "no")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
@@ -56,13 +57,23 @@ class Settings:
     tracing: bool = False
     """Whether OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set: finished Runs are told as traces. All other OTEL_* variables
     are the OpenTelemetry SDK's own to read."""
+    registries: bool = True
+    """GANTRY_REGISTRIES, yes or no: whether registries are asked what images are. No where the operator cannot reach any."""
+    registry_ca: str = ""
+    """GANTRY_REGISTRY_CA: a file of certificates in PEM that are trusted beside the well-known ones."""
+    insecure_registries: tuple[str, ...] = ()
+    """GANTRY_INSECURE_REGISTRIES, comma separated: registries that speak plain HTTP, as host:port."""
+    images_interval: float = 600.0
+    """GANTRY_IMAGES_INTERVAL: seconds between two looks at the tags of a pipeline; a look costs a HEAD request an image."""
+    read_nodes: bool = False
+    """GANTRY_READ_NODES, yes or no: whether images are compared with the nodes' processors, which needs a right on nodes."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises InvalidSettings naming every variable that is wrong."""
         read = _Reader(environment)
         made = cls(
-            namespaces=tuple(sorted({name.strip() for name in environment.get("GANTRY_NAMESPACES", "").split(",") if name.strip()})),
+            namespaces=read.names("GANTRY_NAMESPACES"),
             installation=read.text("GANTRY_INSTALLATION", "an identifier of this installation that never changes, for example a UUID"),
             worker_image=read.text("GANTRY_WORKER_IMAGE", "the image of fetch and publish"),
             worker_pull_policy=read.choice("GANTRY_WORKER_PULL_POLICY", PULL_POLICIES, cls.worker_pull_policy),
@@ -72,9 +83,14 @@ class Settings:
             workers=int(read.number("GANTRY_WORKERS", cls.workers, least=1, most=256)),
             lease=read.place("GANTRY_LEASE"),
             identity=environment.get("GANTRY_IDENTITY", "").strip(),
-            notify_hosts=tuple(sorted({name.strip() for name in environment.get("GANTRY_NOTIFY_HOSTS", "").split(",") if name.strip()})),
             tracing=read.tracing(),
+            notify_hosts=read.names("GANTRY_NOTIFY_HOSTS"),
             image_pull_limit=read.number("GANTRY_IMAGE_PULL_LIMIT", cls.image_pull_limit, least=1, most=86_400),
+            registries=read.choice("GANTRY_REGISTRIES", YES_NO, "yes") == "yes",
+            registry_ca=environment.get("GANTRY_REGISTRY_CA", "").strip(),
+            insecure_registries=read.names("GANTRY_INSECURE_REGISTRIES"),
+            images_interval=read.number("GANTRY_IMAGES_INTERVAL", cls.images_interval, least=1, most=86_400),
+            read_nodes=read.choice("GANTRY_READ_NODES", YES_NO, "no") == "yes",
         )
         if read.problems:
             raise InvalidSettings("; ".join(read.problems))
@@ -93,6 +109,10 @@ class _Reader:
         if not value:
             self.problems.append(f"{name} is not set: give {meaning}")
         return value
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Separated by commas."""
+        return tuple(sorted({one.strip() for one in self._environment.get(name, "").split(",") if one.strip()}))
 
     def place(self, name: str) -> tuple[str, str] | None:
         value = self._environment.get(name, "").strip()

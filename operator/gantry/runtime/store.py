@@ -54,6 +54,8 @@ class Store:
         self.tallies = Tallies()
         self.lineage = Lineage(self.runs)
         self.turns = Turns(limit=self._limit, wake=changed, clock=clock)
+        self.pipeline_changed: Callable[[Key], None] = _nobody
+        """A pipeline is new, has another spec or is gone."""
         self.ended: Callable[[Key], None] = _nobody
         self.reported: Callable[[Key], None] = _nobody
         """A Run's report with findings is in Orthanc, and the Run goes on."""
@@ -235,6 +237,8 @@ class Store:
             return False
         self.pipelines[key] = record
         self.turns.limit_changed(key)
+        if before is None or (before.uid, before.generation) != (record.uid, record.generation):
+            self.pipeline_changed(key)
         return before is None or (before.uid, before.generation) != (record.uid, record.generation)
 
     def _put_bridge(self, key: Key, obj: Object) -> bool:
@@ -336,6 +340,7 @@ class Store:
             case "inferencepipelines":
                 gone = _removed(self.pipelines, key, uid)
                 self.turns.limit_changed(key)
+                self.pipeline_changed(key)
                 return gone
             case "inferencebackfills":
                 return _removed(self.backfills, key, uid)
@@ -376,5 +381,5 @@ def _removed(kept: dict[Key, Any], key: Key, uid: str) -> bool:
     return True
 
 
-def _nobody(run: Key) -> None:
-    """Nobody waits for its end."""
+def _nobody(key: Key) -> None:
+    """Nobody is told."""

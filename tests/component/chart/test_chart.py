@@ -11,7 +11,7 @@ from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, 
 from tests.queries import problems
 
 from gantry.api.crdgen import RESOURCES
-from gantry.kube.permissions import PERMISSIONS, lease_permissions
+from gantry.kube.permissions import NODE_PERMISSIONS, PERMISSIONS, lease_permissions
 from gantry.runtime.measures import LABELS
 from gantry.runtime.settings import Settings
 
@@ -96,6 +96,26 @@ def test_the_lease_is_written_in_the_releases_own_namespace_only(render: Render,
     assert environment(manifests)["GANTRY_LEASE"] == {"value": "radiology/gantry"}
 
 
+def test_nodes_are_listed_only_when_asked(render: Render) -> None:
+    assert not [role for role in of_kind(render(), "ClusterRole") if role["metadata"]["name"].endswith("-nodes")]
+    manifests = render("registries.readNodes=true")
+    (role,) = [role for role in of_kind(manifests, "ClusterRole") if role["metadata"]["name"] == "radiology-gantry-nodes"]
+    (binding,) = [one for one in of_kind(manifests, "ClusterRoleBinding") if one["metadata"]["name"] == "radiology-gantry-nodes"]
+    assert role["rules"] == [permission.rule() for permission in NODE_PERMISSIONS]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gantry", "namespace": "radiology"}]
+    assert environment(manifests)["GANTRY_READ_NODES"] == {"value": "yes"}
+
+
+def test_authorities_of_private_registries_are_mounted_from_a_config_map(render: Render) -> None:
+    assert "GANTRY_REGISTRY_CA" not in environment(render())
+    manifests = render("registries.caConfigMap=hospital-ca", "registries.insecure={r.local:5000}")
+    seen = environment(manifests)
+    assert (seen["GANTRY_REGISTRY_CA"], seen["GANTRY_INSECURE_REGISTRIES"]) == ({"value": "/etc/gantry/registries/ca.crt"}, {"value": "r.local:5000"})
+    pod = one(manifests, "Deployment")["spec"]["template"]["spec"]
+    assert {"name": "registries", "configMap": {"name": "hospital-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}} in pod["volumes"]
+    assert {"name": "registries", "mountPath": "/etc/gantry/registries", "readOnly": True} in pod["containers"][0]["volumeMounts"]
+
+
 def test_secrets_can_be_narrowed_to_names(render: Render) -> None:
     role = one(render("rbac.secretNames={orthanc}"), "Role")
     assert [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]] == [["orthanc"]]
@@ -139,6 +159,10 @@ def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -
         "GANTRY_LEASE": {"value": "radiology/gantry"},
         "GANTRY_IDENTITY": {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         "GANTRY_NOTIFY_HOSTS": {"value": ""},
+        "GANTRY_REGISTRIES": {"value": "yes"},
+        "GANTRY_INSECURE_REGISTRIES": {"value": ""},
+        "GANTRY_IMAGES_INTERVAL": {"value": "600"},
+        "GANTRY_READ_NODES": {"value": "no"},
         "HOME": {"value": "/tmp"},
     }
 

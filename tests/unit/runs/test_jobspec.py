@@ -403,3 +403,58 @@ def test_containers_are_told_their_span_when_there_are_traces() -> None:
     assert told == {"fetch": [traceparent(RUN_UID, "fetch")], "detect": [traceparent(RUN_UID, "step/detect")], "publish": [traceparent(RUN_UID, "publish")]}
     assert environment("detect", run)["TRACEPARENT"] == "mine"
     assert "TRACEPARENT" not in environment("fetch") | environment("publish") | environment("detect")
+
+
+MODELS = [
+    {"name": "weights", "mountPath": "/models", "persistentVolumeClaim": {"claimName": "nodules-v2"}},
+    {"name": "atlas", "mountPath": "/data/atlas", "image": {"reference": "r.example/atlas@sha256:1"}},
+    {"name": "labels", "mountPath": "/data/labels", "configMap": "labels"},
+]
+
+
+def test_models_are_volumes_that_only_their_step_sees_and_nobody_writes() -> None:
+    run = a_run().with_steps("prepare", "detect")
+    template = changed(run.run, "spec.template.steps.1.models", MODELS)["spec"]["template"]
+    run = run.with_template(steps=template["steps"])
+    volumes = {one["name"]: one for one in pod(run)["volumes"] if one["name"].startswith("model-")}
+    assert volumes == {
+        "model-1-weights": {"name": "model-1-weights", "persistentVolumeClaim": {"claimName": "nodules-v2", "readOnly": True}},
+        "model-1-atlas": {"name": "model-1-atlas", "image": {"reference": "r.example/atlas@sha256:1", "pullPolicy": "IfNotPresent"}},
+        "model-1-labels": {"name": "model-1-labels", "configMap": {"name": "labels"}},
+    }
+    seen = {path: where for path, where in mounts("detect", run).items() if where[0].startswith("model-")}
+    assert seen == {"/models": ("model-1-weights", True, ""), "/data/atlas": ("model-1-atlas", True, ""), "/data/labels": ("model-1-labels", True, "")}
+    for name in ("fetch", "prepare", "publish"):
+        assert not any(where[0].startswith("model-") for where in mounts(name, run).values()), name
+
+
+FOLDERS: dict[str, tuple[list[str], str | None]] = {
+    "one model: its folder": (["/models/spleen"], "/models/spleen"),
+    "several: the folder they lie in": (["/models/spleen", "/models/liver"], "/models"),
+    "several that have none in common": (["/a/spleen", "/b/liver"], None),
+    "where the package looks by itself": (["/opt/holoscan/models/spleen"], None),
+}
+
+
+@pytest.mark.parametrize(("paths", "folder"), FOLDERS.values(), ids=FOLDERS.keys())
+def test_a_map_is_told_where_its_models_are(paths: list[str], folder: str | None) -> None:
+    models = [{"name": f"m{number}", "mountPath": path, "configMap": "m"} for number, path in enumerate(paths)]
+    run = a_run().with_step(contract="MAP", models=models)
+    seen = environment("detect", run)
+    assert (seen.get("HOLOSCAN_MODEL_PATH"), seen.get("MONAI_MODELPATH")) == (folder, folder)
+    own = environment("detect", a_run().with_step(contract="MAP", models=models, env=[{"name": "HOLOSCAN_MODEL_PATH", "value": "/mine"}]))
+    assert own["HOLOSCAN_MODEL_PATH"] == "/mine"
+
+
+def test_shared_memory_has_the_size_that_is_asked_for() -> None:
+    run = a_run().with_step(resources={"sharedMemory": "2Gi", "limits": {"memory": "4Gi"}})
+    assert {"name": "shm-detect", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}} in pod(run)["volumes"]
+    assert mounts("detect", run)["/dev/shm"] == ("shm-detect", False, "")
+    assert container("detect", run)["resources"] == {"limits": {"memory": "4Gi"}}, "no word that Kubernetes does not know"
+
+
+def test_a_step_that_nobody_could_start_makes_no_job() -> None:
+    run = a_run().with_step(command=None)
+    with pytest.raises(UnfitRun) as caught:
+        made(run)
+    assert str(caught.value) == "step detect has no command, and its image's was not known when the Run was made; write command and make a new Run"

@@ -31,7 +31,21 @@ NOT_FINISHED = a_run().with_template(retries=0)
 
 TWO = a_run().delivering_to("pacs", "archive")
 
+WITH_CLAIM = (
+    a_run()
+    .with_step(models=[{"name": "weights", "mountPath": "/models", "persistentVolumeClaim": {"claimName": "nodules-v2"}}])
+    .unschedulable('0/1 nodes are available: persistentvolumeclaim "nodules-v2" not found.')
+)
+
 CASES = {
+    "a claim that no model is found in for a minute": Case(
+        WITH_CLAIM.at(62),
+        RunReason.MODEL_MISSING,
+        "a model of step detect is not there, of weights (claim nodules-v2): "
+        '0/1 nodes are available: persistentvolumeclaim "nodules-v2" not found; create it and make a new Run',
+        want_step="detect",
+        want_job_deleted=True,
+    ),
     "a cancelled Run ends with its Job": Case(
         a_run().running().cancelled(),
         RunReason.CANCELLED,

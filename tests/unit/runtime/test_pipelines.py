@@ -8,8 +8,10 @@ from tests.builders import PIPELINE, changed
 from tests.builders_runs import A_BRIDGE, at, told
 
 from gantry.api import InferencePipeline, PipelineReason
+from gantry.api.images import ImageStatus
 from gantry.routing import InvalidExpression, InvalidRequirement, compile_rules
 from gantry.runs import BridgeView
+from gantry.runtime.images import Known
 from gantry.runtime.pipelines import Judgement, Pipelines, judge, status_of
 from gantry.runtime.records import Key, PipelineRecord
 from gantry.runtime.store import Store
@@ -107,6 +109,58 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
         a_record(spec__suspend=True), BRIDGE, RULES, PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on",
     ),
 }  # fmt: skip
+
+
+NO_COMMAND = a_record(spec__template__steps=[{"name": "detect", "image": "r.example/nodules:1"}])
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def known(resolved: bool | None, reason: PipelineReason, message: str, /, **image: Any) -> Known:
+    images = (ImageStatus(step="detect", image="r.example/nodules:1", **image),) if image else ()
+    return Known("p-uid", 3, images, resolved, reason, message)
+
+
+COMMANDS: dict[str, tuple[Known | None, PipelineReason, str]] = {
+    "nobody asks registries": (
+        known(None, PipelineReason.NOT_ASKED, "registries are not asked"), PipelineReason.COMMAND_UNKNOWN,
+        "step detect has no command, and that of its image r.example/nodules:1 is not known: registries are not asked; write command to be independent of the registry",
+    ),
+    "the registry is away": (
+        known(False, PipelineReason.REGISTRY_AWAY, "all", reason="RegistryAway", message="no connection to registry r.example"), PipelineReason.COMMAND_UNKNOWN,
+        "step detect has no command, and that of its image r.example/nodules:1 is not known: no connection to registry r.example; "
+        "write command to be independent of the registry",
+    ),
+    "the image has none": (
+        known(True, PipelineReason.RESOLVED, "", digest=DIGEST), PipelineReason.COMMAND_UNKNOWN,
+        "step detect has no command, and its image r.example/nodules:1 has neither Entrypoint nor Cmd: write command",
+    ),
+    "the image has one": (known(True, PipelineReason.RESOLVED, "", digest=DIGEST, arguments=["run"]), PipelineReason.READY, "studies that match start Runs"),
+    "the image had one when its registry last answered": (
+        known(False, PipelineReason.REGISTRY_AWAY, "", digest=DIGEST, arguments=["run"], reason="RegistryAway", message="away"),
+        PipelineReason.READY, "studies that match start Runs",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("images", "reason", "message"), COMMANDS.values(), ids=COMMANDS.keys())
+def test_a_step_without_command_needs_its_image_to_be_known(images: Known | None, reason: PipelineReason, message: str) -> None:
+    judgement = judge(NO_COMMAND, BRIDGE, RULES, find=OTHERS.get, images=images)
+    assert (judgement.reason, judgement.message) == (reason, message)
+
+
+async def test_new_runs_carry_the_digest_that_is_known_now() -> None:
+    store = Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
+    store.observe("orthancbridges", changed(A_BRIDGE, "metadata", {**A_BRIDGE["metadata"], "namespace": "default", "resourceVersion": "4"}))
+    body = changed(changed(PIPELINE, "metadata", METADATA), "spec.template.steps.0", {"name": "detect", "image": "r.example/nodules:1"})
+    store.observe("inferencepipelines", body)
+    now_known = [known(None, PipelineReason.RESOLVING, "")]
+    pipelines = Pipelines(kube=None, store=store, clock=lambda: at(0), images=lambda *_: now_known[0])  # type: ignore[arg-type]
+    bridge = Key("bridge", "default", "main")
+    assert pipelines.candidates(bridge) == (), "nobody could start it"
+    now_known[0] = known(True, PipelineReason.RESOLVED, "", digest=DIGEST, entrypoint=["/app/run"])
+    (candidate,) = pipelines.candidates(bridge)
+    (step,) = candidate.spec.template.steps
+    assert (step.image, step.command) == (f"r.example/nodules:1@{DIGEST}", ["/app/run"])
 
 
 NO_PLUGIN = (
