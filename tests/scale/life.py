@@ -226,7 +226,7 @@ def handed_over(hospital: Hospital, label: str, finished: int) -> list[Figure]:
         wait(lambda: leads(leader) and leader.metrics().get('gantry_runs{state="Succeeded"}', 0) >= finished, "all are counted", limit=300)
         jobs = job_times(hospital)
         for number, goal in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 12.0)):
-            leader.settled(seconds=3)
+            leader.settled()  # not for longer: it writes its Lease every two seconds
             whole, after = hand_over(hospital, jobs, leader, standby, number, f"over-{number.name.lower()}")
             made += [
                 Figure(f"{label}: hand-over after {number.name} -> first Job", round(whole, 2), "s", goal),
