@@ -17,11 +17,13 @@ docker_images() { # [NAME...]
       pause | coredns) continue ;; # the cluster has its own
       orthanc) id=$(docker build -q "$SCRIPTS/orthanc") ;;
       operator | worker) id=$(docker build -q --target "$name" -f "$ROOT/operator/Dockerfile" "$ROOT") ;;
+      test/*) id=$(docker build -q -f "$ROOT/tests/packages/${name#test/}/Dockerfile" "$ROOT/tests/packages") ;;
       *) id=$(docker build -q "$ROOT/examples/algorithms/$name") ;;
     esac
-    references[gantry/$name]=${REGISTRY:+$REGISTRY/}gantry/$name:${id:7:12}
-    docker tag "$id" "${references[gantry/$name]}"
-    say "gantry/$name is built"
+    case $name in test/*) ;; *) name=gantry/$name ;; esac
+    references[$name]=${REGISTRY:+$REGISTRY/}$name:${id:7:12}
+    docker tag "$id" "${references[$name]}"
+    say "$name is built"
   done
 }
 

@@ -124,6 +124,22 @@ recipe_algorithm() { # FOLDER of examples/algorithms
   publish "gantry/$name" "$key" "localhost/gantry/$name:$key"
 }
 
+# Packages as vendors make them, for tests; a wheel's dependencies stay away, for the packagers' code alone is used.
+recipe_package() { # FOLDER of tests/packages
+  local name=$1 folder=$ROOT/tests/packages key shell=()
+  key=$( (echo "$BASE"; declare -f recipe_package; hash_files "tests/packages/$name" tests/packages/*.py tests/packages/requirements.txt) | hash_of)
+  up_to_date "test/$name" "$key" && return
+  PIP_NO_DEPS=1 wheels "$folder/requirements.txt"
+  if [ "$name" = map-1.0 ]; then # bash and jq for the entrypoint
+    unpack_closure "$work/shell" bash jq
+    mkdir -p "$work/shell/only"
+    cp -L "$work"/shell/usr/bin/{bash,jq} "$work"/shell/usr/lib/*/lib{tinfo.so.6,jq.so.1,onig.so.5} "$work/shell/only/"
+    shell=(--volume "$work/shell/only:/shell:ro")
+  fi
+  build "$folder" "localhost/test/$name:$key" "$WHEELS" -f "$folder/$name/Dockerfile" "${shell[@]}"
+  publish "test/$name" "$key" "localhost/test/$name:$key"
+}
+
 recipe_orthanc() {
   local packages="orthanc orthanc-dicomweb media-types tzdata ca-certificates base-files busybox-static" key root
   # shellcheck disable=SC2086
