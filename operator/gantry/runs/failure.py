@@ -195,7 +195,8 @@ def _memory_limit(run: RunView, step: str) -> str:
 
 
 def _with_hint(failure: Failure, run: RunView, pod: PodView, teller: str, code: int | None) -> Failure:
-    """The receipt's own words, and where to read on."""
+    """The receipt's own words, and where to read on. Of a step that was killed as a whole only its container's state tells the code."""
+    code = (pod.container(failure.step).exit_code if failure.step else None) or code
     container = failure.step if any(c.name == failure.step for c in pod.containers) else teller
     message = failure.message if "kubectl logs" in failure.message else f"{failure.message}; {logs(run, pod, container or teller)}"
     return failure.model_copy(
