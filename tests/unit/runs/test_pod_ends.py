@@ -77,7 +77,7 @@ RECORDED: dict[str, End] = {
     "err-image-pull-no-registry": End(RunReason.IMAGE_PULL_FAILED, "detect", job_deleted=True),
     "create-container-config-error-user": End(RunReason.CONTAINER_CONFIG, "detect", job_deleted=True),
     "deleted-by-hand-over": End(RunReason.STEP_FAILED, "detect", 143),
-    "job-deadline": End(RunReason.STEP_FAILED, "detect", 143),
+    "job-deadline": End(RunReason.PUBLISH_FAILED, "publish", 1),  # as long as the Job does not say why
     "evicted-disk": End(RunReason.EVICTED),  # without DisruptionTarget, so that the Job counts it: only evictions for the node's own sake have that
     "publish-message-cut-ten-containers": End(RunReason.PUBLISH_FAILED, "publish", 0),
     "sidecar-left-failure": End(RunReason.PUBLISH_FAILED, "publish", 1, job_deleted=True),
@@ -127,7 +127,7 @@ def test_no_run_succeeds_without_publishs_receipt(name: str) -> None:
     assert status is None or status.state != "Succeeded"
 
 
-@pytest.mark.parametrize("name", ["unschedulable", "preempted", "drained", "node-lost", "node-gone", "node-shut-down", "deleted-by-hand", "init-restarted"])
+@pytest.mark.parametrize("name", ["unschedulable", "preempted", "drained", "node-lost", "node-gone", "node-shut-down", "deleted-by-hand", "init-restarted", "recorded/job-deadline"])
 def test_what_is_no_failure_yet_ends_with_the_jobs_deadline(name: str) -> None:
     """activeDeadlineSeconds counts from the Job's start, a pod that was never scheduled included; a node that is lost is waited for two minutes."""
     late = a_run().with_job().job_ended("FailureTarget", "DeadlineExceeded", ended=3600).observed().job
