@@ -1,12 +1,13 @@
 """A report costs less time than a radiologist notices, and no more for a thousand slices than for twenty.
 
-CPU time, so that other processes do not count. Measured on a 2-core container, Python 3.11, highdicom 0.28.2, 2026-11-24:
+CPU time, so that other processes do not count, and the best of three, for a crowded core takes several times as much. Measured on a 2-core container, Python 3.11, highdicom 0.28.2, 2026-11-24:
 10 findings 0.08 s, 100 findings 0.74 s; of that half is pydicom writing 10,000 items. Reading back and checking takes 0.06 s and 0.6 s more.
 Limits are the promised 0.5 s and 2 s; the check may take as long once more.
 """
 
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from tests.builders_dicom import changed, ct_series, read_back, uid
@@ -16,29 +17,33 @@ from tests.sr_structure import evidence
 from gantry.report import build_report, require_valid
 
 
-def seconds(count: int) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    def once() -> float:
+        begin = time.process_time()
+        work()
+        return time.process_time() - begin
+
+    return min(once() for _ in range(3))
+
+
+def building(count: int) -> float:
     findings, source, context = parsed(many(count)), ct_series(), a_context()
-    build_report(findings, source, context)
-    begin = time.process_time()
-    build_report(findings, source, context)
-    return time.process_time() - begin
+    return seconds(lambda: build_report(findings, source, context))
 
 
 def test_ten_findings_take_half_a_second_at_most() -> None:
-    assert seconds(10) < 0.5
+    assert building(10) < 0.5
 
 
 def test_a_hundred_findings_take_two_seconds_at_most() -> None:
-    assert seconds(100) < 2
+    assert building(100) < 2
 
 
 @pytest.mark.parametrize(("count", "limit"), [(10, 0.5), (100, 2)])
 def test_reading_back_and_checking_takes_no_longer(count: int, limit: float) -> None:
     source = ct_series()
     reports = build_report(parsed(many(count)), source, a_context())
-    begin = time.process_time()
-    require_valid(reports, source)
-    assert time.process_time() - begin < limit
+    assert seconds(lambda: require_valid(reports, source)) < limit
 
 
 def test_a_thousand_slices_make_the_report_no_larger() -> None:
