@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
+# a Go that is new enough first on PATH: tests build the launcher
+GO = . cluster/lib/go.sh; need_go;
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
@@ -40,11 +42,11 @@ test-unit: $(BIN)/.installed
 ## test-component: one room against the real thing (Orthanc, API server)
 test-component: $(BIN)/.installed
 	@cluster/prepare component
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/component
+	@$(GO) $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/component
 
 ## test-launcher: the launcher's own tests
 test-launcher: $(BIN)/.installed
-	@cd launcher && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...
+	@$(GO) cd launcher && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go test ./...
 
 ## test-browser: pages in a real Chromium; needs Debian's chromium and fonts-dejavu-core
 test-browser: $(BIN)/.installed
@@ -58,7 +60,7 @@ test-pixelmed: $(BIN)/.installed
 ## test-e2e: the chart in a cluster of its own, in namespaces of its own
 test-e2e: $(BIN)/.installed
 	@cluster/prepare e2e
-	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest -n 2 tests/e2e
+	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest -n 2 tests/e2e
 
 ## test-viewer: the corpus' reports in OHIF and a real browser; minutes, 250 MB, not part of `make test`
 test-viewer: $(BIN)/.installed
@@ -84,7 +86,7 @@ bench: $(BIN)/.installed
 	@$(BIN)/python -m tests.bench.operator_core
 	@$(BIN)/python -m tests.bench.hand_over
 	@$(BIN)/python -m tests.bench.catching_up
-	@GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
+	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
 
 ## scale: Runs by the thousand on fake nodes, and how their cost grows, build/scale.json; RUNS=10000 takes all of them through to the end; PARTS="life"
 scale: $(BIN)/.installed
@@ -95,7 +97,7 @@ scale: $(BIN)/.installed
 ## chaos: every fault under a stream of studies, nothing lost and nothing twice; SEED=, FAULTS="orthanc,pacs", STUDIES=, LONG=yes, MUTANTS=yes, CLUSTER=yes
 chaos: $(BIN)/.installed
 	@cluster/prepare $(if $(CLUSTER),e2e,component)
-	@$(if $(CLUSTER),GANTRY_PREPARED=yes cluster/sandbox) $(BIN)/python -m tests.chaos $(if $(CLUSTER),--cluster) --seed $(SEED) --faults "$(FAULTS)" --studies "$(or $(STUDIES),0)" $(if $(LONG),--long) $(if $(MUTANTS),--mutants $(MUTANTS))
+	@$(GO) $(if $(CLUSTER),GANTRY_PREPARED=yes cluster/sandbox) $(BIN)/python -m tests.chaos $(if $(CLUSTER),--cluster) --seed $(SEED) --faults "$(FAULTS)" --studies "$(or $(STUDIES),0)" $(if $(LONG),--long) $(if $(MUTANTS),--mutants $(MUTANTS))
 	@$(if $(and $(LONG),$(if $(FAULTS)$(CLUSTER)$(MUTANTS),,yes)),GANTRY_MANY=5000 $(BIN)/pytest -q tests/component/test_operator_bad_input.py -k many_runs)
 
 ## cluster: the demo's cluster with all images; leaves build/kubeconfig

@@ -2,22 +2,29 @@
 # Go for the scripts that build from modules. GOFLAGS, GOPROXY and the rest of the environment are the user's own.
 
 GO_NEEDED=1.24 # the oldest go directive of the modules built here
+GO_FETCHES=1.21 # the first that fetches another toolchain, as it fetches modules: https://go.dev/doc/toolchain
+GO_FETCHED=go1.27.3
 
-go_is_new_enough() { # COMMAND
+go_is_at_least() { # VERSION COMMAND
   local have
-  have=$("$1" env GOVERSION 2>/dev/null) || return 1
+  have=$("$2" env GOVERSION 2>/dev/null) || return 1
   have=${have#go}
-  [ "$(printf '%s\n%s\n' "$GO_NEEDED" "${have%%[-+ ]*}" | sort -V | head -1)" = "$GO_NEEDED" ]
+  [ "$(printf '%s\n%s\n' "$1" "${have%%[-+ ]*}" | sort -V | head -1)" = "$1" ]
 }
 
-# need_go: leaves a new enough `go` first on PATH. Debian installs versioned toolchains beside each other under /usr/lib.
+# need_go: leaves a new enough `go` first on PATH. Debian installs versioned toolchains beside each other under /usr/lib, and tells
+# them not to fetch newer ones; here one that is too old is told to.
 need_go() {
-  local folder
-  if command -v go >/dev/null && go_is_new_enough go; then return; fi
-  for folder in $(printf '%s\n' /usr/local/go/bin /usr/lib/go-*/bin | sort -rV); do
-    if [ -x "$folder/go" ] && go_is_new_enough "$folder/go"; then PATH=$folder:$PATH; return; fi
+  local wanted folder
+  for wanted in "$GO_NEEDED" "$GO_FETCHES"; do
+    for folder in "$(dirname "$(command -v go || echo /nowhere/go)")" $(printf '%s\n' /usr/local/go/bin /usr/lib/go-*/bin | sort -rV); do
+      { [ -x "$folder/go" ] && go_is_at_least "$wanted" "$folder/go"; } || continue
+      [[ ":$PATH" == ":$folder:"* ]] || PATH=$folder:$PATH
+      [ "$wanted" = "$GO_NEEDED" ] || export GOTOOLCHAIN=$GO_FETCHED
+      return
+    done
   done
-  echo "Go $GO_NEEDED or newer is needed (found: $(go env GOVERSION 2>/dev/null || echo none)): run cluster/prepare as root, or install it from https://go.dev/dl/ and put it on PATH" >&2
+  echo "Go $GO_FETCHES or newer is needed (found: $(go env GOVERSION 2>/dev/null || echo none)): run cluster/prepare as root, or install it from https://go.dev/dl/ and put it on PATH" >&2
   return 1
 }
 

@@ -41,14 +41,35 @@ install_packages() { # PACKAGE...
   }
 }
 
-# install_go (with lib/go.sh): a toolchain from the distribution, where it has one that is new enough under some name
+# install_go (with lib/go.sh): a toolchain from the distribution, where it has one that is new enough under some name, else from its backports
 install_go() {
   if (need_go) 2>/dev/null; then return; fi
+  packaged_go || with_backports packaged_go || true
+  need_go || die "this distribution has no Go $GO_FETCHES: unpack https://go.dev/dl/ to /usr/local/go"
+}
+
+packaged_go() {
   local candidate
   for candidate in golang-go $(apt-cache search --names-only '^golang-1\.[0-9]+-go$' | awk '{print $1}' | sort -rV); do
     case $(apt-cache policy "$candidate" | awk '/Candidate:/ {print $2}') in
-      2:1.2[4-9]* | 1.2[4-9]* | 2:1.[3-9][0-9]* | 1.[3-9][0-9]*) install_packages "$candidate"; need_go; return ;;
+      2:1.2[1-9]* | 1.2[1-9]* | 2:1.[3-9][0-9]* | 1.[3-9][0-9]*) install_packages "$candidate"; return ;;
     esac
   done
-  need_go || die "this distribution has no Go $GO_NEEDED: on Debian 12 enable bookworm-backports (apt-get install -t bookworm-backports golang-1.24-go), or unpack https://go.dev/dl/ to /usr/local/go"
+  return 1
+}
+
+with_backports() { # COMMAND...: with Debian's backports beside the machine's own sources, which stay as they are
+  local ID="" VERSION_CODENAME="" folder status=0
+  # shellcheck disable=SC1091
+  . /etc/os-release
+  [ "$ID" = debian ] && [ "$(id -u)" = 0 ] || return 1
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/gantry-apt.XXXXXX")
+  chmod 755 "$folder" # apt reads as a user of its own
+  [ ! -e /etc/apt/sources.list ] || cat /etc/apt/sources.list >"$folder/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $VERSION_CODENAME-backports main" >>"$folder/sources.list"
+  printf 'Dir::Etc::sourcelist "%s";\n' "$folder/sources.list" >"$folder/apt.conf"
+  say "looking for Go in $VERSION_CODENAME-backports"
+  APT_CONFIG=$folder/apt.conf apt-get update -qq >&2 && APT_CONFIG=$folder/apt.conf "$@" || status=$?
+  rm -rf "$folder"
+  return $status
 }
