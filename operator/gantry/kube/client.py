@@ -126,8 +126,12 @@ class AioKube:
             options["preconditions"] = {"uid": uid}
         try:
             await self._call("delete", resource, "DELETE", resource.path(namespace, name), options)
-        except (NotFound, Conflict):
-            return  # gone, or replaced by another of the name: what was to be deleted is not there
+        except NotFound:
+            return
+        except Conflict as error:
+            if "precondition" not in str(error).lower():  # apiserver, pkg/storage: "Precondition failed: UID in precondition: …"
+                raise
+            # replaced by another of the name: what was to be deleted is not there
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
         secret = await self.get(SECRETS, namespace, name)

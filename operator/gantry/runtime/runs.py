@@ -258,7 +258,8 @@ class RunReconciler:
             log.info("Run finished", namespace=key.namespace, run=key.name, state=status.state, reason=reason)
 
     async def _apply(self, key: Key, body: dict[str, Any], looked_at: RunView) -> dict[str, Any] | None:
-        """None: the Run changed since it was looked at, and the newest wakes it. That only its receivers have heard meanwhile is no change."""
+        """None: the Run changed since it was looked at, and the newest wakes it. That only its receivers have heard meanwhile is no change.
+        Raises Conflict when it is refused though nothing changed: no event would wake the Run, so the queue has to."""
         try:
             return await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=looked_at.uid, version=str(looked_at.version))
         except Conflict:
@@ -268,7 +269,4 @@ class RunReconciler:
         run = RunView.from_object(newest)
         if run.uid != looked_at.uid or run.but_for_what_was_told() != looked_at.but_for_what_was_told():
             return None
-        try:
-            return await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=run.uid, version=str(run.version))
-        except Conflict:
-            return None
+        return await self._kube.apply_status(RUNS, key.namespace, key.name, body, uid=run.uid, version=str(run.version))

@@ -133,12 +133,22 @@ async def test_deleting_takes_what_is_owned_with_it(server: Made) -> None:
     assert (body["propagationPolicy"], body["preconditions"]) == ("Background", {"uid": "u-2"})
 
 
-@pytest.mark.parametrize("status", [404, 409], ids=["gone", "another of the name"])
-async def test_what_is_not_there_need_not_be_deleted(server: Made, status: int) -> None:
+REPLACED = 'Operation cannot be fulfilled on jobs.batch "a-job": Precondition failed: UID in precondition: u-2, UID in object meta: u-3'
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "no"), (409, REPLACED)], ids=["gone", "another of the name"])
+async def test_what_is_not_there_need_not_be_deleted(server: Made, status: int, words: str) -> None:
     made, kube = server
-    made.answer = says(status, {"message": "no"})
+    made.answer = says(status, {"message": words})
     await kube.delete(JOBS, "radiology", "a-job", uid="u-2")
     assert made.calls == [("delete", "jobs", str(status))]
+
+
+async def test_a_deletion_that_lost_a_race_is_for_another_time(server: Made) -> None:
+    made, kube = server
+    made.answer = says(409, {"message": "the object has been modified", "reason": "Conflict"})
+    with pytest.raises(Conflict):
+        await kube.delete(JOBS, "radiology", "a-job", uid="u-2")
 
 
 async def test_a_secret_is_text(server: Made) -> None:

@@ -29,6 +29,8 @@ class FakeKube:
         self.fault: Exception | None = None
         self.outrun: set[str] = set()
         """Runs that somebody writes just before the operator does."""
+        self.refuses: set[str] = set()
+        """Runs whose status is refused as changed, though nobody changed them."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         self.calls.append(f"get {resource.plural}/{name}")
@@ -56,7 +58,7 @@ class FakeKube:
 
     async def apply_status(self, resource: Resource, namespace: str, name: str, status: dict[str, Any], *, uid: str, version: str) -> dict[str, Any]:
         self.calls.append(f"patch {name} {status['state']}")
-        if self.ward.store.runs[Key("run", "default", name)].version != int(version) or name in self.outrun:
+        if self.ward.store.runs[Key("run", "default", name)].version != int(version) or name in self.outrun | self.refuses:
             self.outrun.discard(name)
             raise Conflict("it changed meanwhile")
         return self.ward.newer({**self.runs[name], "status": status})
@@ -187,3 +189,16 @@ async def test_a_status_that_somebody_outran_is_not_written_and_the_run_is_looke
     assert passes.ward.woken == ["b"]
     await passes.over("b")
     assert passes.kube.calls[-2:] == ["get jobs/b-1", "patch b Failed"], "it is decided on what the other wrote: there was a Job"
+
+
+async def test_a_status_refused_though_nothing_changed_is_written_by_a_later_pass(passes: Passes) -> None:
+    """A Run whose results had been delivered stayed `Delivering`: both writes were answered 409, no event came, and nothing woke it."""
+    passes.sees(A, B)
+    await passes.over("a")
+    passes.kube.refuses = {"b"}
+    with pytest.raises(Conflict):
+        await passes.over("b")
+    assert passes.kube.calls[-3:] == ["patch b Waiting", "get inferenceruns/b", "patch b Waiting"]
+    passes.kube.refuses = set()
+    await passes.over("b")
+    assert passes.kube.calls[-1] == "patch b Waiting"
