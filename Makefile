@@ -87,6 +87,7 @@ bench: $(BIN)/.installed
 	@$(BIN)/python -m tests.bench.hand_over
 	@$(BIN)/python -m tests.bench.catching_up
 	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
+	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.attacks
 
 ## scale: Runs by the thousand on fake nodes, and how their cost grows, build/scale.json; RUNS=10000 takes all of them through to the end; PARTS="life"
 scale: $(BIN)/.installed

@@ -20,6 +20,9 @@ type ending struct {
 	MaxRSS    int64   `json:"maxRSSBytes"`
 	Limit     float64 `json:"limitSeconds"` // the timeout that held; 0: none
 	Launcher  string  `json:"launcher"`
+	// Of the kernel's Landlock; 0: it has none, or the application was not started.
+	Landlock int      `json:"landlock"`
+	Skipped  []string `json:"skipped,omitempty"` // of --write, what is not there
 }
 
 const milliseconds = "2006-01-02T15:04:05.000Z07:00" // RFC 3339

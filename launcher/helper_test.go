@@ -24,6 +24,8 @@ var roles = map[string]func() int{
 	"no-new-privileges": noNewPrivileges,
 	"launcher-closed":   launcherClosed,
 	"x32":               x32,
+	"outside":           outside,
+	"without-landlock":  withoutLandlock,
 }
 
 func complain(format string, values ...any) int {

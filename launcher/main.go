@@ -30,6 +30,8 @@ type options struct {
 	before       string
 	timeout      time.Duration
 	allowNetwork bool
+	writable     []string
+	writeImage   bool
 	manifests    []string
 	keep         []string
 	copies       []copied
@@ -44,6 +46,8 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.before, "before", "", "barrier folder of the step that has to end first")
 	flags.DurationVar(&o.timeout, "timeout", 0, "the application is ended after it; 0: never")
 	flags.BoolVar(&o.allowNetwork, "allow-network", false, "let the application open network sockets")
+	each(flags, "write", "a file or folder the application may change; given once, nothing else may be changed (Landlock)", &o.writable)
+	flags.BoolVar(&o.writeImage, "write-image", false, "beside --write, let the application change its image, but not /gantry")
 	each(flags, "manifest", "app.json of a MAP: the first that is there tells the application, if none stands after --", &o.manifests)
 	each(flags, "keep", "a variable of the pod that the manifest does not change", &o.keep)
 	flags.Func("copy", "FROM:TO, a file or folder that is copied before the application starts", func(value string) error {
@@ -60,6 +64,8 @@ func parse(arguments []string) (options, error) {
 		return o, errors.New("--barrier is missing")
 	case len(o.command) == 0 && len(o.manifests) == 0:
 		return o, errors.New("the application is missing: write it after --, or name a manifest")
+	case o.writeImage && len(o.writable) == 0:
+		return o, errors.New("--write-image says what may be changed beside --write")
 	case o.timeout < 0:
 		return o, errors.New("--timeout is negative")
 	}
@@ -119,7 +125,7 @@ func run(o options) ending {
 	if app.timeout == 0 || o.timeout > 0 && o.timeout < app.timeout {
 		app.timeout = o.timeout
 	}
-	end := supervise(app, signals)
+	end := supervise(o, app, signals)
 	end.Limit = app.timeout.Seconds()
 	return end
 }

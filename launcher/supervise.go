@@ -21,8 +21,21 @@ const (
 	reap  = 5 * time.Second // for killed processes to vanish; longer only when stuck in the kernel (a dead file system)
 )
 
-// The parent-death signal is bound to the thread that forks (prctl(2)): the main goroutine keeps the main thread.
+// The main goroutine keeps the main thread, so that the thread which is fenced is never the one that stands for this process: the kernel asks it
+// whether the application may send a signal here.
 func init() { runtime.LockOSThread() }
+
+// apart runs f on a thread of its own, which stays: the fence and the parent-death signal (prctl(2)) are bound to the thread that forks.
+func apart(f func()) {
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		f()
+		close(done)
+		select {}
+	}()
+	<-done
+}
 
 func catch() <-chan os.Signal {
 	signals := make(chan os.Signal, 16)
@@ -32,13 +45,13 @@ func catch() <-chan os.Signal {
 
 // supervise starts the application, passes signals on, ends it at its deadline, reaps every orphan and returns how it
 // ended. Nothing the application started is left when it returns, so its output no longer changes.
-func supervise(app application, signals <-chan os.Signal) ending {
+func supervise(o options, app application, signals <-chan os.Signal) ending {
 	// Orphans come to this process also where it is not process 1 (a pod that shares its process namespace, a test).
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return failed(exitNotSetUp, "orphans cannot be adopted: %v", err)
 	}
 	begin := time.Now()
-	pid, end := start(app)
+	pid, end := start(o, app)
 	if pid == 0 {
 		return end
 	}
@@ -94,7 +107,7 @@ func (e *ending) record(status unix.WaitStatus, took time.Duration) {
 }
 
 // start returns the application's process id, or 0 and the ending that tells why there is none.
-func start(app application) (int, ending) {
+func start(o options, app application) (int, ending) {
 	name := app.command[0]
 	if app.directory != "" { // before the lookup: a relative path is of the application's directory
 		if err := os.Chdir(app.directory); err != nil {
@@ -118,14 +131,28 @@ func start(app application) (int, ending) {
 		Files: []uintptr{null.Fd(), os.Stdout.Fd(), os.Stderr.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL},
 	}
-	pid, err := syscall.ForkExec(path, app.command, attributes)
+	// A core would hold the patient's images, and where it goes is the node's setting: to a file, or to a program outside the container.
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return 0, failed(exitNotSetUp, "core dumps cannot be switched off: %v", err)
+	}
+	var pid int
+	var fences fenced
+	var refusal error
+	apart(func() {
+		if fences, refusal = fence(o, app.directory); refusal == nil {
+			pid, err = syscall.ForkExec(path, app.command, attributes)
+		}
+	})
+	if refusal != nil {
+		return 0, failed(exitNotSetUp, "the kernel refuses the Landlock rules: %v", refusal)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist): // it was there a moment ago
 		return 0, failed(exitNotFound, "the interpreter or loader of %s is not in the image", name)
 	case err != nil:
 		return 0, failed(exitNotExecutable, "%s cannot be executed: %v", name, err)
 	}
-	return pid, ending{}
+	return pid, ending{Landlock: fences.abi, Skipped: fences.skipped}
 }
 
 // environment is the launcher's own with more variables; each name stands once, or getenv(3) would find the first.

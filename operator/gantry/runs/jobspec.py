@@ -22,7 +22,7 @@ from .names import job_name, notice_name
 from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
 from .trace import traceparent
 from .view import BridgeView, RunView
-from .volumes import TASK_JSON, barrier, mount, mounts_of, output, volume, volumes_of
+from .volumes import BARRIER, TASK_JSON, barrier, mount, mounts_of, output, volume, volumes_of, written
 
 USER = 1000
 """User and group of every container, if the step names no other user."""
@@ -281,7 +281,7 @@ def step_container(template: RunTemplate, position: int, *, trace: Sequence[dict
     contract = contract_of(step)
     if step.command is None and not contract.manifests:
         raise UnfitRun(f"step {step.name} has no command, and its image's was not known when the Run was made; write command and make a new Run")
-    launcher = ["/gantry/bin/launcher", "--barrier", "/gantry/barrier"]
+    launcher = ["/gantry/bin/launcher", "--barrier", BARRIER]
     if earlier:
         launcher += ["--before", "/gantry/before"]
     if earlier and contract.data:
@@ -290,6 +290,9 @@ def step_container(template: RunTemplate, position: int, *, trace: Sequence[dict
     launcher += ["--timeout", f"{_seconds(step.timeout)}s"]
     if step.security.allow_network:
         launcher.append("--allow-network")
+    launcher += [f"--write={path}" for path in written(template, position)]
+    if not _read_only_root(step, contract):
+        launcher.append("--write-image")
     told = {one["name"] for one in trace}
     environment = [*(one for one in _step_environment(step, contract) if one["name"] not in told), *trace]
     launcher += contract.launcher([variable["name"] for variable in environment])
@@ -327,11 +330,16 @@ def _security(*, read_only: bool) -> dict[str, Any]:
 
 
 def _step_security(step: Step, contract: Contract) -> dict[str, Any]:
-    read_only, user = step.security.read_only_root_filesystem, step.security.run_as_user
-    made = _security(read_only=contract.read_only_root if read_only is None else read_only)
+    user = step.security.run_as_user
+    made = _security(read_only=_read_only_root(step, contract))
     if user is None:
         return made
     return made | {"runAsUser": user} | ({"runAsNonRoot": False} if user == 0 else {})
+
+
+def _read_only_root(step: Step, contract: Contract) -> bool:
+    asked = step.security.read_only_root_filesystem
+    return contract.read_only_root if asked is None else asked
 
 
 def _seconds(duration: str) -> int:

@@ -15,6 +15,10 @@ from .models import model_mounts, model_volumes
 TASK_JSON = "/gantry/task.json"
 """A later mercure module's, in its container; the launcher puts it beside what the step before left."""
 
+BARRIER = "/gantry/barrier"
+"""Of a step, in its own container."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a path within the container; the runtime's own where no volume is mounted
+
 
 def mount(name: str, path: str, *, read_only: bool = False, part: str = "") -> dict[str, Any]:
     """A volumeMount. `part`: the file or folder of the volume that is mounted."""
@@ -47,10 +51,10 @@ def mounts_of(template: RunTemplate, position: int) -> list[dict[str, Any]]:
         mount("tools", "/gantry/bin", read_only=True, part="bin"),
         mount("tools", "/gantry/settings.json", read_only=True, part=f"settings/{step.name}.json"),
         *(mount(output(step), path) for path in ("/gantry/output", *contract.output)),
-        mount(barrier(step), "/gantry/barrier"),
+        mount(barrier(step), BARRIER),
         *(mount(output(before), f"/gantry/steps/{before.name}", read_only=True) for before in earlier),
         mount(f"tmp-{step.name}", "/tmp"),  # noqa: S108 - a path within the container, on a volume of its own
-        *([mount(_shm(step), "/dev/shm")] if shared_memory(step) else []),  # noqa: S108
+        *([mount(_shm(step), SHARED_MEMORY)] if shared_memory(step) else []),
         *([mount(data(template, position), contract.data)] if contract.data else []),
         *([mount(_kept(step), contract.persistence)] if contract.persistence else []),
         *model_mounts(template, position),
@@ -60,6 +64,12 @@ def mounts_of(template: RunTemplate, position: int) -> list[dict[str, Any]]:
     if earlier and contract.data:
         mounts.append(mount("tools", TASK_JSON, read_only=True, part=f"tasks/{step.name}.json"))
     return mounts
+
+
+def written(template: RunTemplate, position: int) -> list[str]:
+    """What the application of a step may change, for the launcher: the places mounted for it, but not the barrier, which is the launcher's."""
+    places = [one["mountPath"] for one in mounts_of(template, position) if not one.get("readOnly") and one["mountPath"] != BARRIER]
+    return places if SHARED_MEMORY in places else [*places, SHARED_MEMORY]
 
 
 def shared_memory(step: Step) -> str | None:

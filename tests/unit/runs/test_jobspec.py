@@ -40,6 +40,7 @@ def environment(name: str, run: RunBuilder | None = None) -> dict[str, Any]:
     return {e["name"]: e.get("value", e.get("valueFrom")) for e in container(name, run)["env"]}
 
 
+WRITES = ("--write=/gantry/output", "--write=/tmp", "--write=/dev/shm")
 TWO = a_run().with_steps("prepare", "detect")
 
 
@@ -131,7 +132,7 @@ def test_a_later_step_sees_what_was_before_it_and_waits_for_it() -> None:
         "/tmp": ("tmp-detect", False, ""),
     }
     assert container("detect", TWO)["command"] == [
-        "/gantry/bin/launcher", "--barrier", "/gantry/barrier", "--before", "/gantry/before", "--timeout", "600s", "--", "python3", "/app/detect.py",
+        "/gantry/bin/launcher", "--barrier", "/gantry/barrier", "--before", "/gantry/before", "--timeout", "600s", *WRITES, "--", "python3", "/app/detect.py",
     ]  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def test_a_workspace_in_memory_is_not_counted_against_the_workers() -> None:
 def test_the_launcher_gets_arguments_timeout_and_the_network_switch() -> None:
     run = a_run().with_step(args=["--fast", "-- x"], timeout="1h30m", security={"allowNetwork": True})
     assert container("detect", run)["command"] == [
-        "/gantry/bin/launcher", "--barrier", "/gantry/barrier", "--timeout", "5400s", "--allow-network", "--", "python3", "/app/detect.py", "--fast", "-- x",
+        "/gantry/bin/launcher", "--barrier", "/gantry/barrier", "--timeout", "5400s", "--allow-network", *WRITES, "--", "python3", "/app/detect.py", "--fast", "-- x",
     ]  # fmt: skip
 
 
@@ -458,3 +459,17 @@ def test_a_step_that_nobody_could_start_makes_no_job() -> None:
     with pytest.raises(UnfitRun) as caught:
         made(run)
     assert str(caught.value) == "step detect has no command, and its image's was not known when the Run was made; write command and make a new Run"
+
+
+def test_the_launcher_is_told_what_the_application_may_write() -> None:
+    """The places mounted for it, never the barrier; with a writable root the image too."""
+
+    def writes(**step: Any) -> list[str]:
+        return [word for word in container("detect", a_run().with_step(**step))["command"] if word.startswith("--write")]
+
+    assert writes() == [*WRITES]
+    assert writes(security={"readOnlyRootFilesystem": False}) == [*WRITES, "--write-image"]
+    assert writes(resources={"sharedMemory": "1Gi"}) == [*WRITES]
+    assert writes(contract="MAP", command=None) == [
+        "--write=/gantry/output", "--write=/var/holoscan/output", "--write=/var/monai/output", "--write=/tmp", "--write=/dev/shm", "--write-image",
+    ]  # fmt: skip
