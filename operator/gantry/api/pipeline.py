@@ -257,6 +257,9 @@ class PipelineStatus(Observed):
     """Counted from the Runs that exist."""
     last_run_time: Timestamp | None = None
     """When the newest Run was made."""
+    relaxed: Annotated[str, Field(max_length=63)] | None = None
+    """What a step of it is allowed beyond the default (`security`): `root`, `network`, `writable-image`, with commas between. Absent: nothing.
+    Which step, the condition Ready tells."""
 
 
 class InferencePipeline(Resource):
@@ -278,6 +281,7 @@ class InferencePipeline(Resource):
         ("Waiting", "integer", ".status.runs.waiting"),
         ("Succeeded", "integer", ".status.runs.succeeded"),
         ("Failed", "integer", ".status.runs.failed"),
+        ("Relaxed", "string", ".status.relaxed"),
     )
     wide_columns = (
         ("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason"),

@@ -17,6 +17,7 @@ from .observed import HISTORY, Limits, Observed
 from .pinning import lacking_command, pinned
 from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
+from .relaxed import relaxed
 from .task import NO_PREDECESSORS, Predecessor, Predecessors, Task
 from .telling import Telling, to_be_told, told
 from .trace import Span, spans_of, trace_id, traceparent
@@ -86,6 +87,7 @@ __all__ = [
     "pinned",
     "plan",
     "rank",
+    "relaxed",
     "repeat_name",
     "replaced_by_alternatives",
     "result_uid",

@@ -47,6 +47,7 @@ LABELS = {
     "backfill": "name of an InferenceBackfill",
     "bridge": "name of an OrthancBridge",
     "call": "method and path of a request to Orthanc; every id and name in the path is `…`",
+    "allowed": "what the default refuses to a step",
     "check": "the check that decided, by its name; never a value of the study",
     "class": "Stat, Urgent, Routine or Background",
     "code": "HTTP status; `none` or the error's class when there was no answer",
@@ -105,6 +106,12 @@ STAGES = Measure(
 )
 FINISHED = Measure("gantry_runs_finished_total", _C, "Finished Runs", ("pipeline", "state", "reason"))
 TOTAL = Measure("gantry_run_seconds", _H, "From a Run's creation to its end, by how it ended", ("pipeline", "state"), WAIT_BUCKETS)
+RELAXED = Measure(
+    "gantry_pipelines_relaxed",
+    _G,
+    "1 for each thing that a step of a pipeline is allowed beyond the default: `root`, `network`, `writable-image`",
+    ("pipeline", "allowed"),
+)
 GPU_SECONDS = Measure("gantry_gpu_seconds_total", _C, "GPUs times seconds that steps really ran", ("pipeline", "resource"))
 BACKFILL_STUDIES = Measure(
     "gantry_backfill_studies",
@@ -212,6 +219,7 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         FINISHED,
         TOTAL,
         GPU_SECONDS,
+        RELAXED,
         BACKFILL_STUDIES,
         BACKFILL_RUNS,
     ),

@@ -37,7 +37,7 @@ from .images import Images
 from .logs import whose
 from .metrics import Metrics, Read
 from .notifications import Notifications
-from .pipelines import Pipelines
+from .pipelines import Pipelines, relaxations
 from .queue import LAST_LINE, LONGEST_PAUSE, WorkQueue
 from .records import Key
 from .runs import RunReconciler
@@ -204,6 +204,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     queues = {"main": queue, "follow": followers, "notify": tellers, "images": lookers}
     gauges: dict[measures.Measure, Read] = {
         measures.RUNS: lambda: dict(store.tallies.states),
+        measures.RELAXED: lambda: relaxations(store),
         measures.OPEN: lambda: open_deliveries(store),
         measures.OLDEST_DELIVERY: lambda: oldest_deliveries(store, now()),
         measures.AWAY: courier.away,

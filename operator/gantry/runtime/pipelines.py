@@ -3,7 +3,7 @@
 `judge` and `status_of` are pure; `Pipelines` keeps compiled rules, one compilation a generation, and writes the status when it differs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -14,7 +14,7 @@ from gantry.api.step import Step
 from gantry.bridge import Candidate, asks_series_one_by_one, dated
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
-from gantry.runs import BridgeView, lacking_command, pinned
+from gantry.runs import BridgeView, lacking_command, pinned, relaxed
 
 from .images import Known
 from .records import Key, PipelineRecord
@@ -97,6 +97,8 @@ def judge(
             "; the rules ask for elements that Orthanc does not keep in its database, so each series of a study costs a request: "
             "Orthanc's DICOMweb plugin, or Orthanc 1.12.5 or newer, gives them all in one"
         )
+    if allowed := relaxed(spec.template):
+        words += "; by security, " + " and ".join(f"step {step} has {', '.join(names)}" for step, names in allowed.items())
     return Judgement(PipelineReason.READY, words, rules)
 
 
@@ -172,6 +174,7 @@ def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: d
         dated(kind, holds, reason, message, before=before, generation=record.generation, now=now)
         for kind, holds, reason, message in told
     ]
+    allowed = {one for names in relaxed(record.spec.template).values() for one in names}
     newest = timestamp(tally.newest) if tally.newest else record.status.last_run_time if record.status else None
     return PipelineStatus(
         observed_generation=record.generation,
@@ -179,11 +182,17 @@ def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: d
         images=list(images.images) if images and images.images else None,
         runs=RunCounts(active=tally.active, waiting=tally.waiting, succeeded=tally.succeeded, failed=tally.failed),
         last_run_time=newest,
+        relaxed=", ".join(sorted(allowed)) or None,
     )
 
 
 def _truth(holds: bool | None) -> Literal["True", "False", "Unknown"]:
     return "Unknown" if holds is None else "True" if holds else "False"
+
+
+def relaxations(store: Store) -> Mapping[tuple[str, ...], float]:
+    """By pipeline and what its steps are allowed beyond the default."""
+    return {(key.name, one): 1 for key, record in store.pipelines.items() for names in relaxed(record.spec.template).values() for one in names}
 
 
 def _candidate(record: PipelineRecord, rules: Rules, images: Known | None) -> Candidate:

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 import structlog
-from tests.builders import BACKFILL
-from tests.builders_runs import NAME, a_run, at, sent
+from tests.builders import BACKFILL, PIPELINE, changed
+from tests.builders_runs import NAME, a_run, at, sent, told
 
 from gantry.api.run import DeliveryStatus, RunStatus, Stage
 from gantry.kube import Freshness
@@ -15,6 +15,7 @@ from gantry.runtime.backfills import runs_of, studies_of
 from gantry.runtime.health import Health
 from gantry.runtime.logs import Repeats, whose
 from gantry.runtime.metrics import Metrics
+from gantry.runtime.pipelines import relaxations
 from gantry.runtime.records import Key
 from gantry.runtime.store import Store
 
@@ -131,6 +132,20 @@ def test_open_deliveries_are_counted_when_they_are_scraped() -> None:
     text = metrics.text().decode()
     assert 'gantry_deliveries_open{destination="pacs",state="Sent"} 2.0' in text
     assert 'gantry_deliveries_open{destination="vna",state="Pending"} 1.0' in text
+
+
+def test_pipelines_whose_steps_are_allowed_more_are_measured() -> None:
+    metrics, store = Metrics(version="1"), Store(changed=lambda _: None, counted=lambda _: None, clock=lambda: at(0))
+    metadata = {**PIPELINE["metadata"], "uid": "a", "generation": 1, "resourceVersion": "1", "creationTimestamp": told(0)}
+    for name, security in (("old-map", {"runAsUser": 0, "allowNetwork": True}), ("strict", {})):
+        body = changed(PIPELINE, "spec.template.steps.0.security", security)
+        store.observe("inferencepipelines", {**body, "metadata": {**metadata, "name": name}})
+    metrics.collect(measures.RELAXED, lambda: relaxations(store))
+    lines = [line for line in metrics.text().decode().splitlines() if line.startswith("gantry_pipelines_relaxed{")]
+    assert lines == [
+        'gantry_pipelines_relaxed{allowed="root",pipeline="old-map"} 1.0',
+        'gantry_pipelines_relaxed{allowed="network",pipeline="old-map"} 1.0',
+    ]
 
 
 def test_backfills_are_measured_by_what_their_statuses_say() -> None:

@@ -105,6 +105,14 @@ CASES: dict[str, tuple[PipelineRecord, BridgeView | None, Any, PipelineReason, s
     "after a circle, and suspended: what is wrong is told first": (
         after("a", "b", spec__suspend=True), BRIDGE, RULES, PipelineReason.AFTER_CYCLE, CIRCLE,
     ),
+    "steps that are allowed more say so": (
+        a_record(spec__template__steps=[
+            {"name": "prepare", "image": "a", "command": ["a"], "security": {"allowNetwork": True, "runAsUser": 0}},
+            {"name": "detect", "image": "b", "contract": "MAP", "security": {"readOnlyRootFilesystem": False}},
+            {"name": "tell", "image": "b", "command": ["b"], "security": {"readOnlyRootFilesystem": False, "runAsUser": 7}},
+        ]), BRIDGE, RULES, PipelineReason.READY,
+        "studies that match start Runs; by security, step prepare has root, network and step tell has writable-image",
+    ),
     "suspended": (
         a_record(spec__suspend=True), BRIDGE, RULES, PipelineReason.SUSPENDED, "spec.suspend is true: no new Runs; those under way go on",
     ),
@@ -218,6 +226,12 @@ def test_the_first_that_does_not_hold_is_the_reason(
     judgement = judge(record, bridge, rules, find=OTHERS.get)
     assert (judgement.reason, judgement.message) == (reason, message)
     assert (judgement.rules is not None) == (reason is PipelineReason.READY)
+
+
+def test_what_steps_are_allowed_beyond_the_default_is_a_column() -> None:
+    steps = [{"name": "detect", "image": "a", "command": ["a"], "security": {"allowNetwork": True, "runAsUser": 0}}]
+    assert status_of(a_record(spec__template__steps=steps), READY, Tally(), at(60)).relaxed == "network, root"
+    assert status_of(a_record(), READY, Tally(), at(60)).relaxed is None
 
 
 def test_a_pipelines_status_counts_and_names_its_newest_run() -> None:
