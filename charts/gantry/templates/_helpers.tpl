@@ -48,6 +48,21 @@ app.kubernetes.io/component: operator
 {{- if .Values.clusterWide }}[]{{ else }}{{ default (list .Release.Namespace) .Values.watchNamespaces | toJson }}{{ end }}
 {{- end }}
 
+{{/* Egress rules: to the Orthancs of the bridges, and to the name server. */}}
+{{- define "gantry.egress" -}}
+- to: {{- toYaml .Values.networkPolicy.orthanc.to | nindent 4 }}
+  ports:
+    {{- range .Values.networkPolicy.orthanc.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+- to: {{- toYaml .Values.networkPolicy.dns.to | nindent 4 }}
+  ports:
+    {{- range .Values.networkPolicy.dns.ports }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+
 {{/* What the operator may do, in each served namespace. operator/gantry/kube/permissions.py is the list a test compares it with. */}}
 {{- define "gantry.rules" -}}
 - apiGroups: [gantry.health]
