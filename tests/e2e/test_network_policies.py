@@ -1,9 +1,12 @@
-"""The chart's NetworkPolicies, enforced: studies are analysed as ever, and a step that may open sockets reaches Orthanc and the name server, no more."""
+"""The chart's NetworkPolicies and admission policies, enforced: studies are analysed as ever, and a step that may open sockets reaches Orthanc and the
+name server, no more."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from examples.demo.hospital import Hospital
+import pytest
+from examples.demo.hospital import Hospital, HospitalError, run, wait_for
 from tests.e2e.conftest import BESIDE_OTHERS
 from tests.e2e.pipelines import apply, detector, pipeline, python
 
@@ -27,8 +30,30 @@ FENCED = (
 )
 
 
-def test_a_step_with_network_reaches_orthanc_and_nobody_else(hospital: Hospital, study: list[Path]) -> None:
-    hospital.install_gantry(*BESIDE_OTHERS, *FENCED)
+@pytest.fixture
+def ruled(hospital: Hospital) -> Iterator[Hospital]:
+    """With both kinds of policies; what the chart makes for the whole cluster goes with the test."""
+    hospital.install_gantry(*BESIDE_OTHERS, *FENCED, "admissionPolicy.enabled=true")
+    yield hospital
+    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+        run("kubectl", "delete", kind, *(f"{hospital.namespace}-gantry-{which}" for which in ("templates", "jobs")))
+
+
+def test_a_step_with_network_reaches_orthanc_and_nobody_else(ruled: Hospital, study: list[Path]) -> None:
+    hospital = ruled
+    network = json.dumps(pipeline("reaches", REACHED, step={"security": {"allowNetwork": True}}))
+
+    def refused() -> str:
+        try:
+            hospital.kubectl("create", "--dry-run=server", "-f", "-", stdin=network)
+        except HospitalError as error:
+            return str(error)
+        return ""
+
+    words = wait_for("the admission policy", refused, seconds=60)
+    assert "let who owns the namespace label it gantry.health/allow-network=true" in words
+    run("kubectl", "label", "namespace", hospital.namespace, "gantry.health/allow-network=true")
+    wait_for("the label's effect", lambda: not refused(), seconds=60)
     names = {one["metadata"]["name"] for one in hospital.get("networkpolicies")["items"]}
     assert names == {"gantry", "gantry-runs"}
     apply(hospital, pipeline("reaches", REACHED, step={"security": {"allowNetwork": True}}), pipeline("good", detector()))
