@@ -51,6 +51,12 @@ def images() -> dict[str, str]:
     return found
 
 
+def plain_registry() -> str:
+    """The registry of the one-node cluster as host:port, which has an address and speaks plain HTTP; empty when the images are of anywhere else."""
+    found = re.match(r"\d+(?:\.\d+){3}:\d+(?=/)", images()["gantry/operator"])
+    return found[0] if found else ""
+
+
 def run(*command: str, stdin: str | None = None, seconds: float = 120) -> str:
     """Standard output of a command. Raises HospitalError with what it printed when it fails."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
@@ -170,7 +176,9 @@ class Hospital:
     def install_gantry(self, *values: str) -> None:
         """The chart, as a platform engineer would: `helm upgrade --install --wait`, with `values` as for --set."""
         built = {f"image.{name}": images()[f"gantry/{name}"] for name in ("operator", "worker")}
-        settings = [*(f"{key}={value}" for key, value in built.items()), *values]
+        plain = plain_registry()
+        insecure = [f"registries.insecure={{{plain}}}"] if plain else []
+        settings = [*(f"{key}={value}" for key, value in built.items()), *insecure, *values]
         command = ("helm", "upgrade", "--install", "gantry", str(ROOT / "charts" / "gantry"), "-n", self.namespace, "--wait", "--timeout", "3m")
         run(*command, *(part for setting in settings for part in ("--set", setting)), seconds=240)
 
