@@ -21,7 +21,7 @@ from examples.phantom.make_ct import Options, make_series
 from kubernetes import client, config, watch
 from pydicom import dcmread
 from tests.bench.figures import Figure, median, percentile, write
-from tests.e2e.pipelines import apply, pipeline, python
+from tests.e2e.pipelines import NODULE, apply, pipeline, python
 
 ROUNDS = 5
 EMPTY = ["python3", "-c", ""]
@@ -104,13 +104,14 @@ class Journey:
     run: dict[str, Any]
 
 
-def journeys(hospital: Hospital, rounds: int, *, slices: int, matrix: int) -> list[Journey]:
+def journeys(hospital: Hospital, rounds: int, *, slices: int, matrix: int, description: str = "CT Thorax") -> list[Journey]:
     """Studies sent one after another; the next one when the report of the last has arrived."""
     made = []
     for number in range(rounds):
         folder = Path(tempfile.mkdtemp(prefix="gantry-bench-"))
         try:
-            make_series(folder, Options(slices=slices, matrix=matrix, spheres=1 if slices > 20 else 0, accession=f"B{slices}-{number}-{time.time_ns() % 10**6}"[:16]))
+            accession = f"B{slices}-{number}-{time.time_ns() % 10**6}"[:16]
+            make_series(folder, Options(slices=slices, matrix=matrix, spheres=1 if slices > 20 else 0, accession=accession, study_description=description))
             files = sorted(folder.glob("*.dcm"))
             uid = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
             known = {one["metadata"]["name"] for one in hospital.runs()}
@@ -126,6 +127,44 @@ def journeys(hospital: Hospital, rounds: int, *, slices: int, matrix: int) -> li
     return made
 
 
+NO_OP = {"name": "detect", "env": [{"name": "MODE", "value": "no-op"}], "resources": {"requests": {"cpu": "50m"}, "limits": {"memory": "256Mi"}}}
+CONTRACTS: dict[str, dict[str, Any]] = {
+    "Native": {"image": "test/mercure", "contract": "Native", "command": ["python3", "/app/process.py"]},
+    "MAP": {"image": "test/map-1.0", "contract": "MAP"},
+    "Mercure": {"image": "test/mercure", "contract": "Mercure", "command": ["./docker-entrypoint.sh"]},
+}
+
+
+def no_op(contract: str) -> dict[str, Any]:
+    """A pipeline of one no-op step; it takes the studies that are described by the contract's name alone."""
+    step = {**NO_OP, **CONTRACTS[contract], "image": images()[CONTRACTS[contract]["image"]]}
+    rule = {"file": "result.json", "type": NODULE, "presence": {"path": "/images", "atLeast": 1}}
+    report = {"algorithm": {"name": "No-op", "version": "1", "manufacturer": "Example"}, "mapping": [rule]}
+    made = pipeline(f"no-op-{contract.lower()}", [], step=step, report=report)
+    if "command" not in CONTRACTS[contract]:
+        del made["spec"]["template"]["steps"][0]["command"]
+    made["spec"]["match"]["study"].append({"tag": "StudyDescription", "operator": "In", "values": [f"No-op {contract}"]})
+    return made
+
+
+def contracts(hospital: Hospital, clock: PodClock) -> Iterator[Figure]:
+    """The same application that does nothing, in each contract's package, by turns. Beside the pod's time, that of the launcher with the application."""
+    apply(hospital, *map(no_op, CONTRACTS))
+    pods: dict[str, list[float]] = {name: [] for name in CONTRACTS}
+    steps: dict[str, list[float]] = {name: [] for name in CONTRACTS}
+    for _ in range(ROUNDS):
+        for name in CONTRACTS:
+            (one,) = journeys(hospital, 1, slices=1, matrix=128, description=f"No-op {name}")
+            pods[name].append(clock.between(pod_of(hospital, one.run["status"]["jobRef"]["name"]), "created", "publish ended"))
+            stages = {stage["name"]: stage for stage in one.run["status"]["stages"]}
+            steps[name].append(stages["step/detect"].get("seconds", 0.0))
+    for name in ("MAP", "Mercure"):
+        over = [one - native for one, native in zip(pods[name], pods["Native"], strict=True)]
+        note = f"{min(over):.2f} to {max(over):.2f}; step alone {median(steps[name]) - median(steps['Native']):+.2f} s"
+        label = f"contract {name} over Native: pod created -> publish ended, median"
+        yield Figure(label, median(over), "s", 0.5, peer="Native", peer_value=median(pods["Native"]), note=note)
+
+
 def measure(hospital: Hospital) -> Iterator[Figure]:
     apply(hospital, pipeline("zero", python("negative()")))
     with pod_clock(hospital.namespace) as clock:
@@ -139,6 +178,8 @@ def measure(hospital: Hospital) -> Iterator[Figure]:
         yield Figure("last C-STORE -> SR in the PACS, 300-slice CT, step 0 s, median", median([one.seconds for one in big]), "s", 10)
         overhead = [platform_overhead(clock, pod_of(hospital, one.run["status"]["jobRef"]["name"]), one) for one in big]
         yield Figure("platform overhead a study (stable -> step, AI exit -> SR), p95", percentile(overhead, 0.95), "s", 5, peer="an empty Job", peer_value=empty)
+        hospital.kubectl("delete", "ipl", "zero")
+        yield from contracts(hospital, clock)
     unpacked, packed = image_megabytes()
     yield Figure("images of operator and worker together, unpacked", unpacked, "MB", 350, note=f"{packed:.0f} MB to pull")
 

@@ -16,8 +16,8 @@ def place(*names: str) -> pathlib.Path:
     return pathlib.Path(next(os.environ[name] for name in names if name in os.environ))
 
 
-IN = place("MERCURE_IN_DIR", "HOLOSCAN_INPUT_PATH", "MONAI_INPUTPATH")
-OUT = place("MERCURE_OUT_DIR", "HOLOSCAN_OUTPUT_PATH", "MONAI_OUTPUTPATH")
+IN = place("MERCURE_IN_DIR", "HOLOSCAN_INPUT_PATH", "MONAI_INPUTPATH", "GANTRY_INPUT")
+OUT = place("MERCURE_OUT_DIR", "HOLOSCAN_OUTPUT_PATH", "MONAI_OUTPUTPATH", "GANTRY_OUTPUT")
 MODE = os.environ.get("MODE", "works")
 
 
@@ -57,6 +57,8 @@ def forks() -> None:
 match MODE:
     case "works":
         report(OUT / "result.dcm")
+    case "no-op":  # what any contract's report.mapping can make a report of
+        (OUT / "result.json").write_text(json.dumps({"images": 0}))
     case "exits-7":
         sys.exit(7)
     case "writes-nothing":
