@@ -23,6 +23,7 @@ from gantry.runs import (
     Observed,
     PodView,
     PublishReceipt,
+    Queue,
     RunView,
     StepEnd,
     failed,
@@ -97,6 +98,7 @@ class RunBuilder:
     newer: str | None = None
     predecessor_ends: bool = False
     held: Held | None = None
+    queue: Queue | None = None
     refusal: str | None = None
     looked: bool = False
     deliveries: tuple[DeliveryStatus, ...] | None = None
@@ -209,6 +211,26 @@ class RunBuilder:
         assert made.job is not None
         made.job["metadata"]["ownerReferences"][0].update(kind=kind, name=name, uid="99999999-0000-0000-0000-000000000000")
         return made
+
+    def job_suspended(self) -> "RunBuilder":
+        """By the queue it waits in, or that has put it out."""
+        made = self if self.job else self.with_job()
+        assert made.job is not None
+        return replace(made, job={**made.job, "spec": {"suspend": True}})
+
+    def in_queue(self, name: str = "radiology", **classes: str) -> "RunBuilder":
+        """scheduling.queueName, and queueClassNames by class."""
+        return self.with_template(scheduling={"queueName": name, **({"queueClassNames": classes} if classes else {})})
+
+    def with_queue(self, known: Queue) -> "RunBuilder":
+        """What a look at the LocalQueue has told."""
+        return replace(self, queue=known)
+
+    def pod_deleting(self) -> "RunBuilder":
+        """The newest pod, by the Job controller or by hand."""
+        pod = copy.deepcopy(self.pods[-1])
+        pod["metadata"]["deletionTimestamp"] = told(9)
+        return replace(self, pods=(*self.pods[:-1], pod))
 
     def job_ended(self, kind: str, reason: str = "", *, failed_pods: int = 0, ended: float | None = None) -> "RunBuilder":
         made = self if self.job else self.with_job()
@@ -349,6 +371,7 @@ class RunBuilder:
             newer=self.newer,
             predecessor_ends=self.predecessor_ends,
             held=self.held,
+            queue=self.queue,
             refusal=self.refusal,
             looked=self.looked,
             deliveries=self.deliveries,

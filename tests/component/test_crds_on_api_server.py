@@ -85,6 +85,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         changed(changed(PIPELINE, f"{STEP}.contract", "Mercure"), f"{STEP}.persistence", {"persistentVolumeClaim": {"claimName": "../kept"}}), "claimName",
     ),
     "shared memory with a typing error": (changed(PIPELINE, f"{STEP}.resources", {"sharedMemory": "1GB"}), "sharedMemory"),
+    "a claim that nobody declares": (
+        changed(PIPELINE, f"{STEP}.resources", {"claims": [{"name": "gpu"}]}),
+        "resources.claims of a step name entries of scheduling.resourceClaims; add the one that is missing",
+    ),
+    "a claim of two sources": (
+        changed(PIPELINE, "spec.template.scheduling", {"resourceClaims": [{"name": "gpu", "resourceClaimName": "a", "resourceClaimTemplateName": "b"}]}),
+        "give exactly one of resourceClaimName and resourceClaimTemplateName",
+    ),
+    "nine claims": (
+        changed(PIPELINE, "spec.template.scheduling", {"resourceClaims": [{"name": f"g{n}", "resourceClaimName": "a"} for n in range(9)]}),
+        "must have at most 8 items",
+    ),
+    "a step without any of its claims": (changed(PIPELINE, f"{STEP}.resources", {"claims": []}), "at least 1 items"),
+    "a GPU's memory with a typing error": (changed(PIPELINE, f"{STEP}.resources", {"gpuMemory": "8GB"}), "gpuMemory"),
+    "classes of a queue without the queue": (
+        changed(PIPELINE, "spec.template.scheduling", {"queueClassNames": {"Stat": "high"}}),
+        "queueClassNames are Kueue's: give queueName too, or use priority.classNames of the pipeline",
+    ),
+    "a queue whose name is a path": (changed(PIPELINE, "spec.template.scheduling", {"queueName": "team/radiology"}), "queueName"),
     "an unknown contract": (changed(PIPELINE, f"{STEP}.contract", "Docker"), "Unsupported value"),
     "a step with Gantry's own name": (changed(PIPELINE, f"{STEP}.name", "publish"), "fetch and publish are Gantry's own containers"),
     "a requirement that needs values": (changed(PIPELINE, "spec.match.study.0.values", ...), "every other operator needs values"),

@@ -26,7 +26,7 @@ from .base import (
 from .bridge import Int64
 from .images import ImageStatus
 from .mapping import MappedFinding
-from .matching import Expression, Match, PriorityRules, SeriesSelection
+from .matching import Expression, Match, PriorityClassNames, PriorityRules, SeriesSelection
 from .notification import Notification
 from .step import Step
 
@@ -128,9 +128,43 @@ class Workspace(Part):
     """Limit of each volume."""
 
 
+class PodClaim(Part):
+    """Devices of the pod by dynamic resource allocation (KEP-4381)."""
+
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+                "give exactly one of resourceClaimName and resourceClaimTemplateName",
+            )
+        )
+    }
+    name: Name
+    """Steps name it in resources.claims."""
+    resource_claim_name: Name | None = None
+    """A ResourceClaim of the same namespace, shared by all pods that name it."""
+    resource_claim_template_name: Name | None = None
+    """A ResourceClaimTemplate of the same namespace: each pod gets a claim of its own."""
+
+
 class Scheduling(Part):
     """Where the pod may run."""
 
+    model_config = {
+        "json_schema_extra": cel(
+            rule(
+                "has(self.queueName) || !has(self.queueClassNames)",
+                "queueClassNames are Kueue's: give queueName too, or use priority.classNames of the pipeline",
+            )
+        )
+    }
+    queue_name: Name | None = None
+    """LocalQueue of Kueue, in the same namespace: the Job is made suspended and begins when Kueue admits it. Absent: a plain Job."""
+    queue_class_names: PriorityClassNames | None = None
+    """WorkloadPriorityClasses of Kueue by the Run's class: who is admitted first, and who is put out for whom. Absent: Kueue goes by the pod's
+    PriorityClass."""
+    resource_claims: Annotated[list[PodClaim], Field(max_length=8, json_schema_extra=list_map("name"))] = []
+    """Devices by dynamic resource allocation, in place of an extended resource such as nvidia.com/gpu."""
     node_selector: Annotated[dict[str, Text], Field(max_length=32)] = {}
     """Labels a node must have."""
     tolerations: Annotated[list[Free], Field(max_length=32)] = []
@@ -160,6 +194,11 @@ class RunTemplate(Part):
                 "self.input.content == 'Full' || !self.steps.exists(s, s.contract == 'Mercure')",
                 "a mercure module reads DICOM files: input.content has to be Full",
             ),
+            rule(
+                "self.steps.all(s, !has(s.resources.claims)"
+                " || s.resources.claims.all(c, self.scheduling.resourceClaims.exists(r, r.name == c.name)))",
+                "resources.claims of a step name entries of scheduling.resourceClaims; add the one that is missing",
+            ),
         )
     }
     input: Input = Input()
@@ -175,7 +214,7 @@ class RunTemplate(Part):
     retries: Annotated[int, Field(ge=0, le=10)] = 1
     """Further attempts of the whole pod, for causes that can pass."""
     timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('10s')", "timeout is 10s or more")))] = "1h"
-    """Of the whole execution, waiting for a node included."""
+    """Of the whole execution, waiting for a node included; waiting for a queue's admission is not counted."""
 
 
 class History(Part):

@@ -113,6 +113,12 @@ class RunReason(StrEnum):
     does; the message says which. This one's turn comes by class, then age."""
     SUSPENDED = "Suspended"
     """spec.suspend is true: the Run has not begun and waits."""
+    QUEUED = "Queued"
+    """The Job is suspended until its queue (scheduling.queueName) admits it, for the first time or again after it was put out for a more urgent
+    one. `kubectl get workloads` says what Kueue waits for."""
+    QUEUE_MISSING = "QueueMissing"
+    """scheduling.queueName names no LocalQueue of the namespace, or the cluster has no Kueue. The Run waits: make the queue, or correct the
+    pipeline and start a new Run."""
     FOLLOWED = "Followed"
     """Pipelines that start after this one were asked; the message names the Runs they made."""
     NOTIFIED = "Notified"

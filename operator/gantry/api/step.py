@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Duration, Free, Part, Quantity, SecretKey, StepName, cel, list_map, rule
+from .base import Duration, Free, Name, Part, Quantity, SecretKey, StepName, cel, list_map, rule
 from .images import Claim, Model
 
 
@@ -29,6 +29,15 @@ class EnvVar(Part):
     """Where its value comes from."""
 
 
+class StepClaim(Part):
+    """Devices that a step gets by dynamic resource allocation."""
+
+    name: Name
+    """An entry of scheduling.resourceClaims."""
+    request: Name | None = None
+    """One request of that claim; absent: all of its devices."""
+
+
 class Resources(Part):
     """CPU, memory and GPU of a step."""
 
@@ -36,6 +45,11 @@ class Resources(Part):
     """What the scheduler sets aside."""
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
     """What the step may use at most; GPUs (nvidia.com/gpu) stand here."""
+    claims: Annotated[list[StepClaim], Field(min_length=1, max_length=8)] | None = None
+    """Devices by dynamic resource allocation."""
+    gpu_memory: Quantity | None = None
+    """Memory that the GPU must have: of nodes whose label nvidia.com/gpu.memory (MiB, by NVIDIA's GPU feature discovery) tells it, those with less
+    are not chosen, nor such flavours of Kueue. Absent: what a MAP declares, else any GPU."""
     shared_memory: Quantity | None = None
     """Size of /dev/shm, a volume in memory: what is used counts against limits.memory. Absent: with contract MAP what its
     manifest asks for, at least 1Gi; else the container runtime's

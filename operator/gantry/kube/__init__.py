@@ -9,8 +9,8 @@ from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
 from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotLeading, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
 from .lease import Lease, LeaseLock
-from .permissions import NODE_PERMISSIONS, PERMISSIONS, Permission, lease_permissions
-from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .permissions import NODE_PERMISSIONS, PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
+from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
 
 __all__ = [
@@ -18,11 +18,13 @@ __all__ = [
     "BRIDGES",
     "JOBS",
     "LEASES",
+    "LOCAL_QUEUES",
     "NODES",
     "NODE_PERMISSIONS",
     "PERMISSIONS",
     "PIPELINES",
     "PODS",
+    "QUEUE_PERMISSIONS",
     "RUNS",
     "SECRETS",
     "AioKube",

@@ -39,6 +39,9 @@ class Unconfigured(Permanent):
 class NotFound(Permanent):
     """There is no such object."""
 
+    of_object = True
+    """False: the server does not know the kind."""
+
 
 class AlreadyExists(Permanent):
     """An object of that name exists."""
@@ -81,7 +84,9 @@ def error_of(status: int, body: Mapping[str, Any], retry_after: str | None = Non
     wait = min(float(retry_after), LONGEST_WISH) if retry_after and retry_after.isdigit() else None
     match status:
         case 404:
-            return NotFound(message, status=status)
+            missing = NotFound(message, status=status)
+            missing.of_object = bool((body.get("details") or {}).get("name"))
+            return missing
         case 409:
             kind = AlreadyExists if body.get("reason") == "AlreadyExists" else Conflict
             return kind(message, status=status)

@@ -6,7 +6,7 @@ granted to every authenticated user by the cluster itself (system:discovery, sys
 
 from dataclasses import dataclass
 
-from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge, keys of receivers
 )
 """In each served namespace."""
+QUEUE_PERMISSIONS: tuple[Permission, ...] = (Permission(LOCAL_QUEUES, ("get",)),)
+"""Beside them where Kueue is used: whether the queue a Run names exists. Without this right the Run waits in the same way, and says less."""
 
 NODE_PERMISSIONS: tuple[Permission, ...] = (Permission(NODES, ("list",)),)
 """In the whole cluster, when images are compared with the nodes' processors (registries.readNodes of the chart)."""

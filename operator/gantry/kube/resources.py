@@ -38,4 +38,6 @@ JOBS = Resource("batch/v1", "Job", "jobs")
 PODS = Resource("v1", "Pod", "pods")
 SECRETS = Resource("v1", "Secret", "secrets")
 NODES = Resource("v1", "Node", "nodes")
+LOCAL_QUEUES = Resource("kueue.x-k8s.io/v1beta1", "LocalQueue", "localqueues")
+"""Of Kueue, where it is installed."""
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")

@@ -3,7 +3,7 @@
 It must not call the API server or read a clock.
 """
 
-from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, LookUp, Plan
+from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, FindQueue, LookUp, Plan
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
@@ -13,7 +13,7 @@ from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_job, step_container
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
-from .observed import HISTORY, Limits, Observed
+from .observed import HISTORY, Limits, Observed, Queue
 from .pinning import lacking_command, pinned
 from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
@@ -47,6 +47,7 @@ __all__ = [
     "Deliver",
     "Earlier",
     "FetchReceipt",
+    "FindQueue",
     "Held",
     "Installation",
     "JobView",
@@ -59,6 +60,7 @@ __all__ = [
     "Predecessor",
     "Predecessors",
     "PublishReceipt",
+    "Queue",
     "RunView",
     "Span",
     "StepEnd",

@@ -38,6 +38,13 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
+class FindQueue:
+    """Look whether the Run's LocalQueue exists, then plan again with `queue`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Send the courier, then plan again with what it came back with."""
 
@@ -48,7 +55,7 @@ class Deliver:
     deadline: datetime
 
 
-Action = CreateJob | CreateNotice | DeleteJob | DeleteRun | LookUp | Deliver
+Action = CreateJob | CreateNotice | DeleteJob | DeleteRun | LookUp | FindQueue | Deliver
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ something that no state tells: a quota that lets no pod be made, a volume that i
 
 def holds_for(job: JobView | None, pods: Iterable[PodView], now: datetime) -> timedelta:
     """How long the place is the Run's: nothing, until a moment that the clock tells, or ENDLESS, until its pod tells more."""
-    if job is None or job.ended or job.deleting:
+    if job is None or job.ended or job.deleting or job.suspended:
         return NOTHING
     pod = max((pod for pod in pods if pod.job_uid == job.uid), key=lambda pod: (pod.created, pod.version), default=None)
     if pod is None:

@@ -19,6 +19,8 @@ from .alternatives import wants_alternatives
 from .contracts import Contract, contract_of
 from .models import model_environment
 from .names import job_name, notice_name
+from .placing import with_gpu_memory
+from .queueing import queue_labels, suspended
 from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
 from .trace import traceparent
 from .view import BridgeView, RunView
@@ -77,8 +79,9 @@ def job(
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(run, job_name(run.name), marks),
+        "metadata": _metadata(run, job_name(run.name), marks | queue_labels(spec)),
         "spec": {
+            **suspended(spec),
             "backoffLimit": spec.template.retries,
             "podReplacementPolicy": "Failed",  # no second GPU while the first pod still ends
             "activeDeadlineSeconds": _seconds(spec.template.timeout),
@@ -176,7 +179,8 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     optional = {
         "nodeSelector": scheduling.node_selector,
         "tolerations": scheduling.tolerations,
-        "affinity": scheduling.affinity,
+        "affinity": with_gpu_memory(template),
+        "resourceClaims": [claim.model_dump(by_alias=True, exclude_none=True) for claim in scheduling.resource_claims],
         "runtimeClassName": scheduling.runtime_class_name,
         "priorityClassName": _priority_class(spec),
         "imagePullSecrets": [{"name": secret.name} for secret in scheduling.image_pull_secrets],
@@ -306,6 +310,9 @@ def step_container(template: RunTemplate, position: int, *, trace: Sequence[dict
     }
     if resources := step.resources.model_dump(by_alias=True, exclude_none=True, include={"requests", "limits"}):
         made["resources"] = {kind: {name: str(amount) for name, amount in amounts.items()} for kind, amounts in resources.items()}
+    if step.resources.claims:
+        claims = [claim.model_dump(by_alias=True, exclude_none=True) for claim in step.resources.claims]
+        made["resources"] = {**made.get("resources", {}), "claims": claims}
     return made
 
 

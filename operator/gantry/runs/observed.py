@@ -6,6 +6,7 @@ Pure values. `runtime` fills an `Observed` from its store before the pass, and a
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from gantry.api.run import DeliveryStatus
 
@@ -14,6 +15,10 @@ from .view import BridgeView, JobView, PodView, RunView
 
 HISTORY = timedelta(hours=720)
 """How long a Run is kept whose pipeline is gone: the default of history.ttl."""
+
+
+Queue = Literal["Found", "Missing", "NoKueue", "NotKnown"]
+"""A LocalQueue. NoKueue: the cluster does not have the kind. NotKnown: the operator may not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Observed:
     """The Run this one supersedes has not finished yet."""
     held: Held | None = None
     """Why its turn has not come; None: it has."""
+    queue: Queue | None = None
+    """What is known of the LocalQueue the Run names; None: it was not looked at in this pass."""
     refusal: str | None = None
     """What the API server answered when it refused the Job; None when it did not."""
     looked: bool = False

@@ -73,7 +73,8 @@ def _resources(asked: Resources, needs: Needs) -> Resources:
     shared = asked.shared_memory
     if shared is None and needs.shared_memory is not None:
         shared = needs.shared_memory if at_least(needs.shared_memory, SHARED_MEMORY) else SHARED_MEMORY
-    return Resources(requests=requests or None, limits=limits or None, shared_memory=shared)
+    memory = needs.gpu_memory if asked.gpu_memory is None else asked.gpu_memory
+    return asked.model_copy(update={"requests": requests or None, "limits": limits or None, "gpu_memory": memory, "shared_memory": shared})
 
 
 def _number(user: str) -> int | None:

@@ -22,6 +22,8 @@ from .fetching import ENDLESS, NOTHING, holds_for
 from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
 from .names import job_name
 from .observed import Observed
+from .placing import asks_for
+from .queueing import put_out_by_queue, waits_for_admission
 from .receipt import PublishReceipt, failed
 from .telling import to_be_told
 from .unnoticed import step_ended_unnoticed, unnoticed_for
@@ -237,10 +239,13 @@ def attempt_failed(seen: Observed) -> Plan | None:
     if pod is None or job is None or failure is None:
         return None
     retries = seen.run.parsed.template.retries
+    if put_out_by_queue(seen, pod) and not job.ended:
+        return Plan(status=words.executing(seen, "Queued", RunReason.QUEUED, "the queue had put the Run out and has admitted it again"))
     if pod.disrupted and pod.reason != "Evicted" and not job.ended:
         # Preempted or drained: not the Run's fault, not counted (podFailurePolicy: Ignore), as often as it takes.
         return Plan(status=words.executing(seen, "Queued", failure.reason, f"{failure.message}; the Job makes another pod"))
-    count = max(job.failed, sum(1 for one in seen.own_pods if failure_of(one, seen.run) and not (one.disrupted and one.reason != "Evicted")))
+    failures = [one for one in seen.own_pods if failure_of(one, seen.run) and not (one.disrupted and one.reason != "Evicted")]
+    count = max(job.failed, sum(not put_out_by_queue(seen, one) for one in failures))
     if not pod.over and not job.ended and (own := ended_but_for_others(pod, seen.run)) is not None:
         left = own + seen.limits.ending - seen.now  # the Job waits for the pod, and the pod for what was put into it
         return _fail(seen, failure, end_job=True) if left <= timedelta() else Plan(again_after=left)
@@ -275,7 +280,8 @@ def cannot_be_scheduled(seen: Observed) -> Plan | None:
     """No node offers what the pod asks for: one may come, so it waits until template.timeout."""
     if seen.pod is None or not seen.pod.unschedulable:
         return None
-    message = f"{seen.pod.unschedulable.rstrip('.')}; waits until template.timeout ({seen.run.parsed.template.timeout})"
+    template = seen.run.parsed.template
+    message = f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}; waits until template.timeout ({template.timeout})"
     return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, message))
 
 
@@ -314,6 +320,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     turn_has_not_come,  # waits
     job_was_never_made,  # -> CreateJob
     job_is_lost,  # -> LookUp, JobLost
+    waits_for_admission,  # -> FindQueue, waits
     image_cannot_be_pulled,  # waits a while, then ImagePullFailed
     container_cannot_be_made,  # waits a while, then ContainerConfigInvalid
     deadline_exceeded,  # before the pod's own words: those only tell that it was killed

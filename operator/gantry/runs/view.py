@@ -177,6 +177,8 @@ class JobView:
     owner_uid: str
     created: datetime
     deleting: bool
+    suspended: bool
+    """spec.suspend: a queue has not admitted it, or has put it out."""
     pods: int
     """Pods made so far, counted by the Job controller."""
     failed: int
@@ -206,6 +208,7 @@ class JobView:
             owner_uid=owner.get("uid", ""),
             created=parse_timestamp(meta["creationTimestamp"]),
             deleting="deletionTimestamp" in meta,
+            suspended=(obj.get("spec") or {}).get("suspend", False),
             pods=status.get("active", 0) + status.get("succeeded", 0) + status.get("failed", 0),
             failed=status.get("failed", 0),
             ended=words[end["type"]] if end else "",
@@ -266,6 +269,8 @@ class PodView:
     message: str
     node: str
     started: datetime | None
+    deleting: bool
+    """Somebody ends it: the Job controller when a queue puts the Run out, or a person."""
     disrupted: str
     """Reason of the condition DisruptionTarget: PreemptionByScheduler, EvictionByEvictionAPI, TerminationByKubelet …; empty when there is none."""
     disruption: str
@@ -303,6 +308,7 @@ class PodView:
             message=status.get("message", ""),
             node=intern((obj.get("spec") or {}).get("nodeName", "")),
             started=_moment(status.get("startTime")),
+            deleting="deletionTimestamp" in meta,
             disrupted=target.get("reason", "DisruptionTarget") if target.get("status") == "True" else "",
             disruption=target.get("message", ""),
             unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",

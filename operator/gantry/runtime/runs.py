@@ -23,6 +23,7 @@ from gantry.runs import (
     DeleteJob,
     DeleteRun,
     Deliver,
+    FindQueue,
     Installation,
     JobView,
     Limits,
@@ -38,6 +39,7 @@ from .bridges import Bridges
 from .destinations import Destinations
 from .metrics import Metrics
 from .predecessors import left_by_first, predecessors
+from .queues import Queues
 from .records import Key
 from .store import Store
 from .targets import targets_of
@@ -71,6 +73,7 @@ class RunReconciler:
         self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
         self._installation, self._limits = installation, limits
         self._destinations = Destinations(kube=kube, store=store, clock=clock)
+        self._queues = Queues(kube=kube, clock=clock)
         self._metrics, self._tracing, self._wake_after, self._clock = metrics, tracing, wake_after, clock
 
     async def reconcile(self, key: Key) -> None:
@@ -138,6 +141,8 @@ class RunReconciler:
                 return await self._create_notice(key, reason, seen)
             case LookUp():
                 return await self._look_up(key, seen)
+            case FindQueue(name):
+                return replace(seen, queue=await self._queues.look(key.namespace, name))
             case Deliver():
                 return await self._deliver(key, action, seen)
             case DeleteJob(name, uid):

@@ -11,7 +11,7 @@ from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, 
 from tests.queries import problems
 
 from gantry.api.crdgen import RESOURCES
-from gantry.kube.permissions import NODE_PERMISSIONS, PERMISSIONS, lease_permissions
+from gantry.kube.permissions import NODE_PERMISSIONS, PERMISSIONS, QUEUE_PERMISSIONS, lease_permissions
 from gantry.runtime.measures import LABELS
 from gantry.runtime.settings import Settings
 
@@ -83,6 +83,8 @@ def test_cluster_wide_mode_has_one_cluster_role_and_names_no_namespace(render: R
 def test_the_role_grants_what_the_operator_uses_and_no_more(render: Render) -> None:
     used = {(permission.resource.group, permission.name): frozenset(permission.verbs) for permission in PERMISSIONS}
     assert verbs(one(render(), "Role")["rules"]) == used
+    with_queues = used | {(one.resource.group, one.name): frozenset(one.verbs) for one in QUEUE_PERMISSIONS}
+    assert verbs(one(render("kueue.enabled=true"), "Role")["rules"]) == with_queues
 
 
 @pytest.mark.parametrize("mode", ["clusterWide=true", "watchNamespaces={ct,mr}"], ids=["of all namespaces", "of some"])

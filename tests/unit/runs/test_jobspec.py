@@ -280,6 +280,42 @@ def test_the_reports_it_takes_the_place_of_are_in_the_task() -> None:
     assert (task.predecessors, task.alternatives, task.alternative_predecessors) == ((report,), False, ())
 
 
+def test_devices_are_claimed_as_in_a_pod() -> None:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "a-gpu"}]
+    run = a_run().with_template(scheduling={"resourceClaims": claims}).with_step(
+        resources={"limits": {"memory": "8Gi"}, "claims": [{"name": "gpu", "request": "first"}]}
+    )
+    assert pod(run)["resourceClaims"] == claims
+    assert container("detect", run)["resources"] == {"limits": {"memory": "8Gi"}, "claims": [{"name": "gpu", "request": "first"}]}
+
+
+ZONE = {"key": "zone", "operator": "In", "values": ["a"]}
+ARM = {"key": "arch", "operator": "In", "values": ["arm64"]}
+ENOUGH, SILENT = {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["20479"]}, {"key": "nvidia.com/gpu.memory", "operator": "DoesNotExist"}
+
+
+@pytest.mark.parametrize(
+    ("before", "want"),
+    [
+        ([], [[ENOUGH], [SILENT]]),
+        ([[ZONE]], [[ZONE, ENOUGH], [ZONE, SILENT]]),
+        ([[ZONE], [ARM]], [[ZONE, ENOUGH], [ZONE, SILENT], [ARM, ENOUGH], [ARM, SILENT]]),
+    ],
+    ids=["without affinity", "beside a condition", "beside alternatives"],
+)
+def test_the_gpus_memory_chooses_nodes_that_have_it_or_do_not_say(before: list[Any], want: list[Any]) -> None:
+    terms = [{"matchExpressions": one} for one in before]
+    affinity: dict[str, Any] = {"podAffinity": {}}
+    if terms:
+        affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    run = a_run().with_template(scheduling={"affinity": affinity}).with_step(resources={"gpuMemory": "20Gi"})
+    made_affinity = pod(run)["affinity"]
+    assert made_affinity["podAffinity"] == {}
+    required = made_affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert [one["matchExpressions"] for one in required] == want
+    assert [one["matchExpressions"] for one in terms] == before, "the Run's own template is not changed"
+
+
 def test_resources_are_written_as_text() -> None:
     """A number and its text are one quantity, but a difference to server-side apply."""
     run = a_run().with_step(resources={"requests": {"cpu": 2}, "limits": {"nvidia.com/gpu": 1}})

@@ -44,12 +44,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "a MAP's entrypoint is never used: it swallows the exit code": (MAP, {"entrypoint": ["/var/holoscan/tools"]}, MAP),
     "what a MAP asks for": (
         MAP, {"needs": NEEDS},
-        {**MAP, "resources": {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"nvidia.com/gpu": "1"}, "sharedMemory": "1Gi"}},
+        {**MAP, "resources": {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"nvidia.com/gpu": "1"}, "gpuMemory": "6Gi", "sharedMemory": "1Gi"}},
     ),
     "more shared memory than the reference runner gives": (MAP, {"needs": {"sharedMemory": "4Gi"}}, {**MAP, "resources": {"sharedMemory": "4Gi"}}),
     "what the pipeline asks for counts": (
         MAP | {"resources": {"requests": {"cpu": "8"}, "limits": {"memory": "512Mi", "nvidia.com/mig-1g.10gb": "1"}, "sharedMemory": "2Gi"}}, {"needs": NEEDS},
-        {**MAP, "resources": {"requests": {"cpu": "8"}, "limits": {"memory": "512Mi", "nvidia.com/mig-1g.10gb": "1"}, "sharedMemory": "2Gi"}},
+        {**MAP, "resources": {"requests": {"cpu": "8"}, "limits": {"memory": "512Mi", "nvidia.com/mig-1g.10gb": "1"}, "gpuMemory": "6Gi", "sharedMemory": "2Gi"}},
     ),
     "a MAP keeps the image's user": (MAP, {"user": "1001:1001"}, {**MAP, "security": {"runAsUser": 1001}}),
     "unless the pipeline names one": (MAP | {"security": {"runAsUser": 0}}, {"user": "1001"}, {**MAP, "security": {"runAsUser": 0}}),

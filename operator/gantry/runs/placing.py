@@ -1,0 +1,46 @@
+"""Which nodes a Run's pod may go to beyond what its template says: those whose GPU has the memory that its steps ask for. Pure."""
+
+import copy
+from math import ceil
+from typing import Any
+
+from gantry.api.pipeline import RunTemplate
+from gantry.api.quantities import number_of
+
+GPU_MEMORY = "nvidia.com/gpu.memory"
+"""Label in MiB of NVIDIA's GPU feature discovery (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery)."""
+MIB = 2**20
+Object = dict[str, Any]
+
+
+def with_gpu_memory(template: RunTemplate) -> Object:
+    """The pod's affinity. One pod has one node, so the step that asks for most decides. Nodes that do not say what they have are taken: without GPU
+    feature discovery no node says it, and nothing would run. Terms of the template's own are alternatives, each of which gets the condition."""
+    asked = [number_of(step.resources.gpu_memory) for step in template.steps if step.resources.gpu_memory is not None]
+    affinity: Object = template.scheduling.affinity
+    if not asked:
+        return affinity
+    silent = {"key": GPU_MEMORY, "operator": "DoesNotExist"}
+    enough = {"key": GPU_MEMORY, "operator": "Gt", "values": [str(ceil(max(asked) / MIB) - 1)]}
+    made = copy.deepcopy(affinity)
+    required = made.setdefault("nodeAffinity", {}).setdefault("requiredDuringSchedulingIgnoredDuringExecution", {})
+    terms = required.get("nodeSelectorTerms") or [{}]
+    required["nodeSelectorTerms"] = [
+        {**term, "matchExpressions": [*term.get("matchExpressions", ()), condition]} for term in terms for condition in (enough, silent)
+    ]
+    return made
+
+
+def asks_for(template: RunTemplate) -> str:
+    """What of its needs no node may have: the beginning of a sentence that the scheduler's words end."""
+    devices: dict[str, int] = {}
+    for step in template.steps:
+        for name, number in (step.resources.limits or {}).items():
+            if "/" in name and str(number).isdigit():
+                devices[name] = devices.get(name, 0) + int(number)
+    words = [f"{number} {name}" for name, number in devices.items()]
+    if claims := [claim.name for claim in template.scheduling.resource_claims]:
+        words.append(f"devices by claim ({', '.join(claims)})")
+    memory = [step.resources.gpu_memory for step in template.steps if step.resources.gpu_memory is not None]
+    most = f" of GPUs with {max(memory, key=number_of)} of memory" if memory else ""
+    return f"the pod asks for {', '.join(words)}{most}: " if words else ""
