@@ -1,11 +1,16 @@
-"""Which nodes a Run's pod may go to beyond what its template says: those whose GPU has the memory that its steps ask for. Pure."""
+"""Where a Run's pod may go: on nodes whose GPU has the memory that its steps ask for, and what people read while no node offers it. Pure."""
 
 import copy
 from math import ceil
 from typing import Any
 
+from gantry.api import RunReason
 from gantry.api.pipeline import RunTemplate
 from gantry.api.quantities import number_of
+
+from . import status as words
+from .actions import Plan
+from .observed import Observed
 
 GPU_MEMORY = "nvidia.com/gpu.memory"
 """Label in MiB of NVIDIA's GPU feature discovery (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery)."""
@@ -44,3 +49,12 @@ def asks_for(template: RunTemplate) -> str:
     memory = [step.resources.gpu_memory for step in template.steps if step.resources.gpu_memory is not None]
     most = f" of GPUs with {max(memory, key=number_of)} of memory" if memory else ""
     return f"the pod asks for {', '.join(words)}{most}: " if words else ""
+
+
+def cannot_be_scheduled(seen: Observed) -> Plan | None:
+    """No node offers what the pod asks for: one may come, so it waits until template.timeout."""
+    if seen.pod is None or not seen.pod.unschedulable:
+        return None
+    template = seen.run.parsed.template
+    message = f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}; waits until template.timeout ({template.timeout})"
+    return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, message))

@@ -22,7 +22,7 @@ from .fetching import ENDLESS, NOTHING, holds_for
 from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
 from .names import job_name
 from .observed import Observed
-from .placing import asks_for
+from .placing import cannot_be_scheduled
 from .queueing import put_out_by_queue, waits_for_admission
 from .receipt import PublishReceipt, failed
 from .telling import to_be_told
@@ -274,15 +274,6 @@ def pod_that_ran_is_out_of_sight(seen: Observed) -> Plan | None:
     """It may have ended well while the operator was away: what has is not read at its start. Else the Job makes another."""
     ran = seen.run.state == "Running" and seen.pod is None
     return Plan(actions=(LookUp(),)) if ran and not seen.looked else None
-
-
-def cannot_be_scheduled(seen: Observed) -> Plan | None:
-    """No node offers what the pod asks for: one may come, so it waits until template.timeout."""
-    if seen.pod is None or not seen.pod.unschedulable:
-        return None
-    template = seen.run.parsed.template
-    message = f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}; waits until template.timeout ({template.timeout})"
-    return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, message))
 
 
 def running(seen: Observed) -> Plan | None:
