@@ -127,6 +127,12 @@ class Usage(Observed):
     """Number of GPUs times seconds that steps with a GPU really ran."""
     gpu_resource: Text | None = None
     """The resource counted, for example nvidia.com/gpu."""
+    reserved_gpu_seconds: Annotated[float, Field(ge=0)] | None = None
+    """Number of GPUs times seconds that the pod held them: from the scheduler's choice of a node to the end of its last container."""
+    vendor: LabelText | None = None
+    """Manufacturer of the application: of report.algorithm, else of its findings."""
+    department: LabelText | None = None
+    """Department that asked for the study: Requesting Service (0032,1033) of the images, else Institutional Department Name (0008,1040)."""
     pod_seconds: Annotated[float, Field(ge=0)] | None = None
     """From the pod's start to its end: how long everything was reserved."""
     input_instances: Annotated[int, Field(ge=0)] | None = None

@@ -20,6 +20,7 @@ from .options import NamespaceOption, Output, OutputOption
 from .rerun_commands import rerun
 from .shadow_commands import shadow
 from .sr_commands import sr
+from .usage_commands import usage
 
 _EXIT_CODES = "Exit codes: 0 done; 1 it could not be done, one line on stderr says why; 2 wrong usage."
 
@@ -51,6 +52,7 @@ def runs(
 
 
 app.command()(rerun)
+app.command()(usage)
 app.add_typer(backfill, name="backfill")
 app.add_typer(contract, name="contract")
 app.add_typer(shadow, name="shadow")

@@ -1,7 +1,7 @@
 """When each stage of a Run's journey was and what it cost, from the times of Job, containers and receipts.
 
 Pure. Times of the API have whole seconds, those of the launcher and of the bridge milliseconds; a stage takes the finest there is. GPU-seconds are
-the applications' real time, what the pod reserved beside it is podSeconds.
+the applications' real time; beside it stands what the pod held: reservedGpuSeconds, and podSeconds whether it had a GPU or not.
 """
 
 from collections.abc import Iterator
@@ -78,12 +78,18 @@ def usage(seen: Observed) -> Usage | None:
     pods = seen.own_pods
     if not pods:
         return seen.run.status.usage if seen.run.status else None
-    resource, seconds = _gpu(seen.run.parsed.template, pods)
+    template = seen.run.parsed.template
+    resource, seconds = _gpu(template, pods)
+    told = next((found for pod in reversed(pods) if (found := decode_publish(pod.container(PUBLISH).message))), None)
+    algorithm = template.report.algorithm
     spans = [_span(pod) for pod in pods]
     fetched = next((receipt for pod in reversed(pods) if (receipt := _fetch_receipt(pod))), None)
     return Usage(
         gpu_seconds=round(seconds, 3) if resource else None,
         gpu_resource=resource,
+        reserved_gpu_seconds=round(sum(_reserved(template, resource, pod) for pod in pods), 3) if resource else None,
+        vendor=algorithm.manufacturer if algorithm else told.vendor if told else None,
+        department=told.department if told else None,
         pod_seconds=round(sum(spans), 3),
         input_instances=fetched.instances if fetched else None,
         input_bytes=fetched.bytes if fetched else None,
@@ -118,6 +124,14 @@ def _steps(pod: PodView) -> Iterator[StepEnd]:
         elif container.started and container.finished:
             seconds = (container.finished - container.started).total_seconds()
             yield StepEnd(name=container.name, start_time=moment(container.started), seconds=max(0.0, seconds), code=container.exit_code)
+
+
+def _reserved(template: RunTemplate, resource: str, pod: PodView) -> float:
+    """GPU-seconds: the scheduler sets aside the sum of what the containers ask for until all have ended."""
+    number = sum(found[1] for step in template.steps if (found := gpus_of(step)) and found[0] == resource)
+    ends = [c.finished for c in pod.containers if c.finished]
+    begun = pod.scheduled or pod.started
+    return number * max(0.0, (max(ends) - begun).total_seconds()) if begun and ends else 0.0
 
 
 def _fetch_receipt(pod: PodView) -> FetchReceipt | None:

@@ -91,6 +91,10 @@ class PublishReceipt(Receipt):
     findings: FindingCounts | None = None
     warnings: tuple[str, ...] = ()
     """Faults against the standard in what the application made, as many as fit."""
+    vendor: str | None = None
+    """Manufacturer the application's findings name."""
+    department: str | None = None
+    """That asked for the study, by the images."""
     seconds: float = 0.0
     """From the last step's end to this receipt: what publishing added."""
 
@@ -102,7 +106,7 @@ class PublishReceipt(Receipt):
             kept = cut[:count] if not more or not count else [*cut[: count - 1], f"and {more + 1} more; the log of publish has all"]
             short = self.model_copy(update={"warnings": tuple(kept)})
             yield short
-        for receipt in (short, short.model_copy(update={"steps": ()})):
+        for receipt in (short, short.model_copy(update={"steps": (), "vendor": None, "department": None})):
             yield from super(PublishReceipt, receipt)._ever_shorter(limit)
 
 

@@ -268,6 +268,8 @@ class PodView:
     reason: str
     message: str
     node: str
+    scheduled: datetime | None
+    """When the scheduler gave it a node: its GPUs are nobody else's from then on."""
     started: datetime | None
     deleting: bool
     """Somebody ends it: the Job controller when a queue puts the Run out, or a person."""
@@ -307,6 +309,7 @@ class PodView:
             reason=status.get("reason", ""),
             message=status.get("message", ""),
             node=intern((obj.get("spec") or {}).get("nodeName", "")),
+            scheduled=_moment(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
             started=_moment(status.get("startTime")),
             deleting="deletionTimestamp" in meta,
             disrupted=target.get("reason", "DisruptionTarget") if target.get("status") == "True" else "",

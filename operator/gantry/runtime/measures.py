@@ -44,6 +44,9 @@ class Measure:
 
 
 LABELS = {
+    "vendor": "manufacturer of the application, as `status.usage` has it; empty: not known",
+    "department": "that asked for the study, as the images say; empty: they do not; `other`: one of too many",
+    "currency": "of the chart's `prices`",
     "backfill": "name of an InferenceBackfill",
     "bridge": "name of an OrthancBridge",
     "call": "method and path of a request to Orthanc; every id and name in the path is `…`",
@@ -113,6 +116,19 @@ RELAXED = Measure(
     ("pipeline", "allowed"),
 )
 GPU_SECONDS = Measure("gantry_gpu_seconds_total", _C, "GPUs times seconds that steps really ran", ("pipeline", "resource"))
+GPU_RESERVED = Measure(
+    "gantry_gpu_reserved_seconds_total",
+    _C,
+    "GPUs times seconds that pods held them, from the scheduler's choice to the last container's end. `vendor` and `department` are those of "
+    "`status.usage`; departments beyond the first 50 are `other`",
+    ("pipeline", "resource", "vendor", "department"),
+)
+COST = Measure(
+    "gantry_cost_total",
+    _C,
+    "What the reserved GPUs cost by the prices of the chart (`prices`); none without prices",
+    ("pipeline", "resource", "vendor", "department", "currency"),
+)
 BACKFILL_STUDIES = Measure(
     "gantry_backfill_studies",
     _G,
@@ -220,6 +236,8 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         TOTAL,
         GPU_SECONDS,
         RELAXED,
+        GPU_RESERVED,
+        COST,
         BACKFILL_STUDIES,
         BACKFILL_RUNS,
     ),

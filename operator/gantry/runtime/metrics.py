@@ -16,6 +16,7 @@ from gantry.api.run import RunStatus
 
 from . import measures
 from .measures import Measure
+from .settings import NO_PRICES, Prices
 
 _without_created: Callable[[], None] = cast(Any, disable_created_metrics)  # it carries no types
 _without_created()  # a series more for each counter and histogram, which Prometheus' text format has no use for
@@ -24,10 +25,16 @@ Read = Callable[[], Mapping[str, float] | Mapping[tuple[str, ...], float]]
 """Numbers by the values of a gauge's labels."""
 
 
+MOST_DEPARTMENTS = 50
+"""Told apart in labels by one process."""
+
+
 class Metrics:
     """All of them, and how they are read."""
 
-    def __init__(self, *, version: str) -> None:
+    def __init__(self, *, version: str, prices: Prices = NO_PRICES) -> None:
+        self._prices = prices
+        self._departments: set[str] = set()
         self.registry = CollectorRegistry()
         Info(measures.BUILD.name.removesuffix("_info"), measures.BUILD.text, registry=self.registry).info({"version": version})
         self.decisions = self._counter(measures.DECISIONS)
@@ -41,6 +48,8 @@ class Metrics:
         self.finished = self._counter(measures.FINISHED)
         self.total = self._histogram(measures.TOTAL)
         self.gpu_seconds = self._counter(measures.GPU_SECONDS)
+        self.gpu_reserved = self._counter(measures.GPU_RESERVED)
+        self.cost = self._counter(measures.COST)
         self.deliveries = self._counter(measures.DELIVERIES)
         self.sends = self._counter(measures.SENDS)
         self.delivered = self._histogram(measures.DELIVERED)
@@ -101,9 +110,27 @@ class Metrics:
                 self.stages.labels(name, stage.name).observe(stage.seconds)
         if status.usage and status.usage.gpu_seconds and status.usage.gpu_resource:
             self.gpu_seconds.labels(name, status.usage.gpu_resource).inc(status.usage.gpu_seconds)
+        self._used(name, status)
         for delivery in status.deliveries or ():
             if delivery.final:
                 self.deliveries.labels(delivery.destination, delivery.state).inc()
+
+    def _used(self, pipeline: str, status: RunStatus) -> None:
+        """What its pods held, and what that costs."""
+        usage = status.usage
+        if usage is None or not usage.reserved_gpu_seconds or not usage.gpu_resource:
+            return
+        labels = pipeline, usage.gpu_resource, usage.vendor or "", self._known_department(usage.department or "")
+        self.gpu_reserved.labels(*labels).inc(usage.reserved_gpu_seconds)
+        if (price := self._prices.per_hour.get(usage.gpu_resource)) is not None:
+            self.cost.labels(*labels, self._prices.currency).inc(usage.reserved_gpu_seconds / 3600 * price)
+
+    def _known_department(self, name: str) -> str:
+        """Free text of somebody's order entry: a new word each day must not make a new series each day."""
+        if name not in self._departments and len(self._departments) >= MOST_DEPARTMENTS:
+            return "other"
+        self._departments.add(name)
+        return name
 
     def text(self) -> bytes:
         """In Prometheus' text format."""

@@ -41,7 +41,7 @@ async def run(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises RuntimeError when a part ends that should not; the caller exits."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     _take_signals(loop, stop)
-    metrics = Metrics(version=__version__)
+    metrics = Metrics(version=__version__, prices=settings.prices)
     freshness = Freshness(time.monotonic)
     watches = len(handlers.WATCHED) * max(1, len(settings.namespaces))
     health = Health(freshness, watches=watches, clock=time.monotonic)

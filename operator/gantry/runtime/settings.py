@@ -20,6 +20,18 @@ def installed(*packages: str) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Prices:
+    """What an hour of a GPU costs."""
+
+    currency: str
+    per_hour: Mapping[str, float]
+    """By resource, for example nvidia.com/gpu."""
+
+
+NO_PRICES = Prices("", {})
+
+
 class InvalidSettings(ValueError):
     """One or more variables are missing or wrong; the message names each."""
 
@@ -54,6 +66,9 @@ class Settings:
     notify_hosts: tuple[str, ...] = ()
     """GANTRY_NOTIFY_HOSTS, comma separated: receivers of events that may have an address of the machine itself or of its link."""
 
+    prices: Prices = NO_PRICES
+    """GANTRY_PRICES, as `nvidia.com/gpu=2.50,nvidia.com/mig-1g.10gb=0.40`, and GANTRY_CURRENCY: for the metric of costs. Empty: none is told."""
+
     tracing: bool = False
     """Whether OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set: finished Runs are told as traces. All other OTEL_* variables
     are the OpenTelemetry SDK's own to read."""
@@ -84,6 +99,7 @@ class Settings:
             lease=read.place("GANTRY_LEASE"),
             identity=environment.get("GANTRY_IDENTITY", "").strip(),
             tracing=read.tracing(),
+            prices=read.prices(),
             notify_hosts=read.names("GANTRY_NOTIFY_HOSTS"),
             image_pull_limit=read.number("GANTRY_IMAGE_PULL_LIMIT", cls.image_pull_limit, least=1, most=86_400),
             registries=read.choice("GANTRY_REGISTRIES", YES_NO, "yes") == "yes",
@@ -134,6 +150,20 @@ class _Reader:
         if not installed("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
             self.problems.append("OTEL_EXPORTER_OTLP_ENDPOINT is set and the OpenTelemetry SDK is not installed: pip install 'gantry[tracing]'")
         return True
+
+    def prices(self) -> Prices:
+        """Of an hour, by resource."""
+        per_hour: dict[str, float] = {}
+        for one in filter(None, (one.strip() for one in self._environment.get("GANTRY_PRICES", "").split(","))):
+            resource, _, text = one.partition("=")
+            try:
+                price = float(text)
+            except ValueError:
+                price = -1.0
+            if not resource or not 0 <= price < 1e6:
+                self.problems.append(f"GANTRY_PRICES has {one!r}: give resource=price, for example nvidia.com/gpu=2.50")
+            per_hour[resource] = price
+        return Prices(self._environment.get("GANTRY_CURRENCY", "").strip() or "EUR", per_hour) if per_hour else NO_PRICES
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         """In whatever case it is written."""

@@ -60,6 +60,15 @@ def _from_json(document: dict[str, Any]) -> Dataset:
     return dataset
 
 
+DEPARTMENT = ("RequestingService", "InstitutionalDepartmentName")
+
+
+def department(source: Sequence[Dataset]) -> str:
+    """Who asked for the study (PS3.3 C.3.4, C.7.5.1), at most 64 letters; empty when the images do not say."""
+    found = (" ".join(str(dataset.get(keyword) or "").split()) for keyword in DEPARTMENT for dataset in source[:1])
+    return next((value[:64] for value in found if value.isprintable() and value), "")
+
+
 IDENTIFYING = ("PatientName", "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "StudyInstanceUID")
 
 

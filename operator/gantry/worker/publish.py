@@ -6,6 +6,7 @@ failed attempt goes on (the Job's policy and `runs` do).
 """
 
 import asyncio
+import json
 import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gantry.api import RunReason
-from gantry.api.run import Failure, FindingCounts, Result
+from gantry.api.run import Failure, Result
 from gantry.orthanc import Credentials, Orthanc, Trust
 from gantry.runs import PublishReceipt, Task
 from gantry.runs.receipt import StepEnd
@@ -65,7 +66,7 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
             tell("step ended", {"step": step.name, "code": end.code, "seconds": end.seconds})
             if stop := judge(step.name, record, timeout=step.timeout):
                 raise stop
-        results, alternatives, findings, warnings = _publish_outputs(task, workspace, sink, prepared)
+        results, alternatives, made = _publish_outputs(task, workspace, sink, prepared)
     except Stop as stop:
         return PublishReceipt(steps=tuple(ends), failure=_discreet(stop.failure, prepared), seconds=_since(begin))
     except Exception as error:  # noqa: BLE001 - the steps' times must reach the operator also when Gantry itself fails
@@ -73,9 +74,15 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
     tell("published", {"results": len(results), "seconds": _since(begin), "peakBytes": peak_memory()})
-    discreet = tuple(_without_identifiers(warning, prepared) for warning in warnings)
     return PublishReceipt(
-        results=results, alternatives=alternatives, steps=tuple(ends), findings=findings, warnings=discreet, seconds=_since(begin)
+        results=results,
+        alternatives=alternatives,
+        steps=tuple(ends),
+        findings=made.counts,
+        warnings=tuple(_without_identifiers(warning, prepared) for warning in (*made.said, *made.warnings)),
+        vendor=_vendor(made.findings),
+        department=_department(prepared),
+        seconds=_since(begin),
     )
 
 
@@ -92,12 +99,26 @@ def _prepare(workspace: Workspace) -> _Prepared:
 
 def _publish_outputs(
     task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]
-) -> tuple[tuple[Result, ...], tuple[Result, ...], FindingCounts | None, tuple[str, ...]]:
+) -> tuple[tuple[Result, ...], tuple[Result, ...], Made]:
     made = make(task, workspace, prepared.result().source)
     for warning in made.warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
     results, alternatives = asyncio.run(_store_all(sink, made, shadow=task.spec.mode == "Shadow"))
-    return results, alternatives, made.counts, (*made.said, *made.warnings)
+    return results, alternatives, made
+
+
+def _vendor(findings: bytes | None) -> str | None:
+    """Of the first algorithm the findings name; they have been checked."""
+    algorithms = json.loads(findings).get("algorithms") if findings else None
+    return str(algorithms[0].get("manufacturer") or "")[:64] or None if algorithms else None
+
+
+def _department(prepared: Future[_Prepared]) -> str | None:
+    """None too when it holds what identifies: somebody has typed the patient's name into the wrong field."""
+    from .headers import department
+
+    found = department(prepared.result().source)
+    return found if found and _without_identifiers(found, prepared) == found else None
 
 
 async def _store_all(sink: Sink, made: Made, *, shadow: bool) -> tuple[tuple[Result, ...], tuple[Result, ...]]:

@@ -348,3 +348,10 @@ def test_the_notes_say_what_to_do_next(helm: Helm, tmp_path: Path) -> None:
 def environment(manifests: list[Manifest]) -> dict[str, Manifest]:
     (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
     return {variable.pop("name"): variable for variable in container["env"]}
+
+
+def test_prices_reach_the_operator(render: Render) -> None:
+    assert "GANTRY_PRICES" not in environment(render())
+    variables = environment(render(r"prices.perGpuHour.nvidia\.com/gpu=2.5", r"prices.perGpuHour.nvidia\.com/mig-1g\.10gb=1", "prices.currency=CHF"))
+    assert variables["GANTRY_PRICES"] == {"value": "nvidia.com/gpu=2.5,nvidia.com/mig-1g.10gb=1"}
+    assert variables["GANTRY_CURRENCY"] == {"value": "CHF"}

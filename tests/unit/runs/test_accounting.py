@@ -63,6 +63,39 @@ def test_gpu_seconds_are_the_applications_own_time() -> None:
     assert (usage.input_instances, usage.input_bytes) == (20, 10_000)
 
 
+def test_reserved_is_from_the_schedulers_choice_to_the_last_containers_end() -> None:
+    """Two GPUs: bound in second 2, publish ended in second 8; the application ran for 2.5 s of that."""
+    run = a_run().with_gpu(2).delivering_to().published()
+    run.pods[-1]["status"]["conditions"] = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-03-01T12:00:02Z"}]
+    status = plan(run.observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert (status.usage.reserved_gpu_seconds, status.usage.gpu_seconds) == (12.0, 5.0)
+
+
+def test_every_attempt_is_reserved_and_two_steps_hold_what_both_ask_for() -> None:
+    step = {"image": "localhost/x:1", "command": ["x"], "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    run = a_run().delivering_to().with_template(steps=[{"name": "detect", **step}, {"name": "grade", **step}])
+    status = plan(run.failed(1, publish=137).published(steps=("detect", "grade")).observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert status.usage.reserved_gpu_seconds == 2 * (6.0 + 6.0)
+
+
+def test_vendor_and_department_are_the_templates_or_what_publish_tells() -> None:
+    receipt = a_receipt().model_copy(update={"vendor": "Native Vendor", "department": "Emergency"})
+    run = a_run().with_gpu().delivering_to().with_pod(phase="Succeeded", detect=an_end(0), publish=an_end(0, message=receipt.encode(), finished=8))
+    status = plan(run.observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert (status.usage.vendor, status.usage.department) == ("Native Vendor", "Emergency")
+    named = {"name": "LungNoduleNet", "version": "2.1.0", "manufacturer": "ACME AI"}
+    status = plan(run.with_template(report={"algorithm": named}).observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert status.usage.vendor == "ACME AI"
+
+
 def test_without_a_receipt_the_containers_times_are_what_is_known() -> None:
     status = plan(a_run().with_gpu().with_template(retries=0).failed(1, publish=137).observed()).status
     assert status is not None

@@ -7,7 +7,7 @@ import structlog
 from tests.builders import BACKFILL, PIPELINE, changed
 from tests.builders_runs import NAME, a_run, at, sent, told
 
-from gantry.api.run import DeliveryStatus, RunStatus, Stage
+from gantry.api.run import DeliveryStatus, RunStatus, Stage, Usage
 from gantry.kube import Freshness
 from gantry.runs import plan, trace_id
 from gantry.runtime import measures
@@ -17,6 +17,7 @@ from gantry.runtime.logs import Repeats, whose
 from gantry.runtime.metrics import Metrics
 from gantry.runtime.pipelines import relaxations
 from gantry.runtime.records import Key
+from gantry.runtime.settings import Prices
 from gantry.runtime.store import Store
 
 
@@ -88,6 +89,32 @@ def test_a_finished_run_is_measured_by_pipeline_stage_and_reason() -> None:
     ):
         assert line in text
     assert "11111111-22222222" not in text
+
+
+def ended_on(department: str, resource: str = "nvidia.com/gpu") -> RunStatus:
+    usage = Usage(gpu_resource=resource, gpu_seconds=1800, reserved_gpu_seconds=3600, vendor="ACME", department=department)
+    return RunStatus(state="Succeeded", usage=usage)
+
+
+def test_what_is_reserved_costs_by_the_price_of_its_resource() -> None:
+    metrics = Metrics(version="1", prices=Prices("EUR", {"nvidia.com/gpu": 2.5}))
+    metrics.run_finished("ct", ended_on("Emergency"))
+    metrics.run_finished("ct", ended_on("Emergency"))
+    metrics.run_finished("ct", ended_on("Emergency", "nvidia.com/mig-1g.10gb"))
+    text = metrics.text().decode()
+    labels = 'department="Emergency",pipeline="ct",resource="nvidia.com/gpu",vendor="ACME"'
+    assert f"gantry_gpu_reserved_seconds_total{{{labels}}} 7200.0" in text
+    assert f'gantry_cost_total{{currency="EUR",{labels}}} 5.0' in text
+    assert text.count("\ngantry_cost_total{") == 1, "a resource without a price costs nothing that is known"
+
+
+def test_departments_are_free_text_and_their_labels_are_not_endless() -> None:
+    metrics = Metrics(version="1")
+    for number in range(200):
+        metrics.run_finished("ct", ended_on(f"ward {number}"))
+    text = metrics.text().decode()
+    assert text.count("\ngantry_gpu_reserved_seconds_total{") == 51
+    assert 'department="other"' in text
 
 
 def test_a_delivery_is_measured_when_it_is_written_and_once() -> None:

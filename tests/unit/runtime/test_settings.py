@@ -22,6 +22,12 @@ def test_replicas_share_a_lease_by_namespace_and_name() -> None:
     assert (made.lease, made.identity) == (("radiology", "gantry"), "gantry-abc")
 
 
+def test_prices_are_by_resource() -> None:
+    assert Settings.from_environment(LEAST).prices.per_hour == {}
+    made = Settings.from_environment({**LEAST, "GANTRY_PRICES": "nvidia.com/gpu=2.5, nvidia.com/mig-1g.10gb=0.4", "GANTRY_CURRENCY": "CHF"}).prices
+    assert (made.currency, made.per_hour) == ("CHF", {"nvidia.com/gpu": 2.5, "nvidia.com/mig-1g.10gb": 0.4})
+
+
 WRONG = {
     "GANTRY_LEASE is 'gantry': give namespace/name, or leave it out": {"GANTRY_LEASE": "gantry"},
     "GANTRY_INSTALLATION is not set": {"GANTRY_INSTALLATION": " "},
@@ -30,6 +36,8 @@ WRONG = {
     "GANTRY_PORT is '70000': give a number from 0 to 65535": {"GANTRY_PORT": "70000"},
     "GANTRY_LOG_LEVEL is 'verbose': give one of DEBUG, INFO, WARNING, ERROR": {"GANTRY_LOG_LEVEL": "verbose"},
     "GANTRY_WORKER_PULL_POLICY is 'Sometimes': give one of Always, IfNotPresent, Never": {"GANTRY_WORKER_PULL_POLICY": "Sometimes"},
+    "GANTRY_PRICES has 'nvidia.com/gpu': give resource=price, for example nvidia.com/gpu=2.50": {"GANTRY_PRICES": "nvidia.com/gpu"},
+    "GANTRY_PRICES has 'nvidia.com/gpu=nan': give resource=price": {"GANTRY_PRICES": "nvidia.com/gpu=nan"},
     "GANTRY_WORKERS is 'nan': give a number from 1 to 256": {"GANTRY_WORKERS": "nan"},
 }
 
