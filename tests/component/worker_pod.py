@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -129,6 +130,20 @@ class Pod:
             options += ["--before", str(self.barrier(before))]
         environment = {"PATH": os.environ["PATH"], "GANTRY_INPUT": str(self.input), "GANTRY_OUTPUT": str(self.output(name))}
         return subprocess.Popen([self.launcher, *options, "--", "sh", "-c", script], env=environment, stderr=subprocess.DEVNULL)
+
+    def killed_step(self, name: str, script: str = "true") -> None:
+        """The application does what `script` says, then the launcher is killed under it, as when the whole container is.
+
+        From outside: behind Landlock the application cannot signal its launcher.
+        """
+        told = self.root / f"{name}-did-it"
+        step = self.begin_step(name, f"{script}; touch {told}; sleep 5")
+        deadline = time.monotonic() + 30
+        while not told.exists():
+            assert time.monotonic() < deadline, f"the application of {name} did not run"
+            time.sleep(0.02)
+        step.kill()
+        step.wait(30)
 
     def module(self, name: str, script: str, *, before: str = "", data: Path | None = None) -> int:
         """One mercure module (a line of sh) under the real launcher; behind another one, what that left is handed on as jobspec has it."""
