@@ -59,14 +59,17 @@ packaged_go() {
 }
 
 with_backports() { # COMMAND...: with Debian's backports beside the machine's own sources, which stay as they are
-  local ID="" VERSION_CODENAME="" folder status=0
+  local ID="" VERSION_CODENAME="" folder mirror status=0
   # shellcheck disable=SC1091
   . /etc/os-release
   [ "$ID" = debian ] && [ "$(id -u)" = 0 ] || return 1
+  # The machine's own mirror: a hospital's may be the only one it can reach.
+  mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v release="$VERSION_CODENAME" '$1 == release && !found {found = $2} END {print found}')
+  [ -n "$mirror" ] || return 1
   folder=$(mktemp -d "${TMPDIR:-/tmp}/gantry-apt.XXXXXX")
   chmod 755 "$folder" # apt reads as a user of its own
   [ ! -e /etc/apt/sources.list ] || cat /etc/apt/sources.list >"$folder/sources.list"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $VERSION_CODENAME-backports main" >>"$folder/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $VERSION_CODENAME-backports main" >>"$folder/sources.list"
   printf 'Dir::Etc::sourcelist "%s";\n' "$folder/sources.list" >"$folder/apt.conf"
   say "looking for Go in $VERSION_CODENAME-backports"
   APT_CONFIG=$folder/apt.conf apt-get update -qq >&2 && APT_CONFIG=$folder/apt.conf "$@" || status=$?
