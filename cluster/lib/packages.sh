@@ -48,6 +48,12 @@ install_go() {
   need_go || die "this distribution has no Go $GO_FETCHES: unpack https://go.dev/dl/ to /usr/local/go"
 }
 
+# want_go: the same, but who cannot have it goes on: what is in the cache needs no Go, and what has to be built says that it does
+want_go() {
+  (need_go) 2>/dev/null || (install_go) || true
+  need_go 2>/dev/null || true
+}
+
 packaged_go() {
   local candidate
   for candidate in golang-go $(apt-cache search --names-only '^golang-1\.[0-9]+-go$' | awk '{print $1}' | sort -rV); do
