@@ -1,5 +1,6 @@
 """One fault under a stream of studies: send, strike at the drawn moments, put right, wait for the ends, balance the books."""
 
+import contextlib
 import random
 import threading
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx
 from tests.chaos.fault import Fault
-from tests.chaos.journal import Stage
+from tests.chaos.journal import IDLE, Stage
 from tests.chaos.ledger import Account, Ledger
 from tests.chaos.stream import NotTaken, Study
 from tests.chaos.world import World
@@ -139,11 +140,13 @@ class Ends:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK) and not self._all.is_set():
-            try:
+        took = 0.0
+        while not self._stop.wait(max(LOOK, IDLE * took)) and not self._all.is_set():
+            began = time.monotonic()
+            # a part may be away, or on its way back
+            with contextlib.suppress(httpx.HTTPError, AssertionError, RuntimeError):
                 self._look()
-            except (httpx.HTTPError, AssertionError, RuntimeError):
-                continue  # a part is away, or on its way back
+            took = time.monotonic() - began
 
     def _look(self) -> None:
         ledger = Ledger(self.world)

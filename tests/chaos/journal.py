@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections import defaultdict
 from enum import IntEnum
 from typing import Any
@@ -14,6 +15,8 @@ from gantry.kube import JOBS, RUNS
 
 Object = dict[str, Any]
 PERIOD = 0.1  # seconds
+IDLE = 4
+"""So many times as long as a look took, no other one is begun: a list of a thousand Runs must not keep the API server from its work."""
 
 
 class Stage(IntEnum):
@@ -60,9 +63,12 @@ class Journal:
             self.containers[slot.run] = max(CONTAINERS[name], self.containers.get(slot.run, Stage.SENT))
 
     def _run(self) -> None:
-        while not self._stop.wait(PERIOD):
+        took = 0.0
+        while not self._stop.wait(max(PERIOD, IDLE * took)):
+            began = time.monotonic()
             with contextlib.suppress(httpx.HTTPError, AssertionError, KeyError, ValueError):  # the API server is away: later
                 self.look()
+            took = time.monotonic() - began
 
     def look(self) -> None:
         """Once, now."""

@@ -1,5 +1,8 @@
 """No fault at all, which the others are compared with, and too much of everything."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from tests.chaos.fault import Fault
 from tests.chaos.journal import Stage
 from tests.chaos.stream import Study
@@ -34,3 +37,41 @@ class LargeStudy(Fault):
 
     def heal(self) -> None:
         self.world.operator.start(ready=False)
+
+
+class ADay(Fault):
+    """A day's studies of a large hospital, as fast as storescu sends them. The operator is killed in the first half; the second shows whether its memory grows."""
+
+    name = "1500 studies of a day in a quarter of an hour while the operator is killed"
+    studies = 1500
+    times = 6
+    long = True
+    limit = 900.0
+    GROWTH = 1.25
+    """Of the memory that an operator needs which has just begun with the same objects: room for what an allocator keeps."""
+
+    def strike(self, study: Study) -> None:
+        if study.number < len(self.studies_of_episode) / 2:
+            self.world.operator.kill()
+            self.struck += 1
+
+    def heal(self) -> None:
+        if self.world.operator.process is None:
+            self.world.operator.start(ready=False)
+
+    def extra(self) -> Iterable[str]:
+        """Called once all studies have ended."""
+        worked = self._memory()
+        self.world.operator.kill()
+        self.world.operator.start()
+        self.world.is_ready()
+        fresh = self._memory()
+        print(f"    memory of the operator: {worked:.0f} MiB after the day, {fresh:.0f} MiB when it has begun again with the same objects", flush=True)
+        if worked > fresh * self.GROWTH:
+            yield f"the operator's memory grew to {worked:.0f} MiB; begun again with the same objects it needs {fresh:.0f} MiB"
+
+    def _memory(self) -> float:
+        """MiB in RAM (proc_pid_statm(5), in pages of 4 KiB)."""
+        process = self.world.operator.process
+        assert process is not None
+        return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4 / 1024
