@@ -75,6 +75,8 @@ class Kubelet:
         self.slots: dict[str, Slot] = {}
         self.observers: list[Observer] = []
         self.errors: list[str] = []
+        self.stillborn = 0
+        """How many of the next steps are killed before their launcher has the barrier."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
 
@@ -184,7 +186,10 @@ class Kubelet:
             environment |= {"PATH": os.environ["PATH"], "GANTRY_ROOT": str(slot.root), "GANTRY_LAUNCHER": str(self.launcher), "TERMINATION_LOG": str(receipt)}
             slot.containers[name] = self.zygote.start(role, environment, log)
         else:
-            slot.containers[name] = Application(self._command(slot, container), {"PATH": os.environ["PATH"], **environment}, log)
+            command = self._command(slot, container)
+            if self.stillborn:
+                self.stillborn, command = self.stillborn - 1, ["sh", "-c", "kill -9 $$"]
+            slot.containers[name] = Application(command, {"PATH": os.environ["PATH"], **environment}, log)
         slot.times[name] = timestamp(now())
         self._notice(slot)
 

@@ -103,11 +103,17 @@ class Requests:
 
         return await self._request(f"write {name} {status.get('state')}", effect)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> None:
+        """A pod is only told to end: its kubelet and its Job remove it."""
+
         def effect() -> Object:
             found = self._server.find(resource.plural, name)
-            if found is not None and uid in (None, found["metadata"]["uid"]):
-                self._wrote("delete", resource.plural, found)
+            if found is None or uid not in (None, found["metadata"]["uid"]) or version not in (None, found["metadata"]["resourceVersion"]):
+                return {}
+            self._wrote("delete", resource.plural, found)
+            if resource.plural == "pods":
+                self._server.put("pods", {**found, "metadata": {**found["metadata"], "deletionTimestamp": told(self._seconds())}})
+            else:
                 self._server.remove(resource.plural, name)
             return {}
 

@@ -31,6 +31,17 @@ def code_of(pod: Object) -> int:
     return int(told_["state"].get("terminated", {}).get("exitCode", 0))
 
 
+def is_dead(pod: Object) -> bool:
+    """Its step has ended badly and publish waits for it: the launcher had not locked the barrier."""
+    states = {one["name"]: one["state"] for one in pod["status"].get("containerStatuses", [])}
+    return code_of(pod) != 0 and "running" in states.get("publish", {})
+
+
+def going(pod: Object) -> bool:
+    """Somebody has told it to end."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
 def at_seconds(obj: Object) -> float:
     """When it was made."""
     return (parse_timestamp(obj["metadata"]["creationTimestamp"]) - T0).total_seconds()

@@ -1,51 +1,40 @@
-"""The world around the operators of the model: people, Job controller, kubelet, garbage collector, destinations; and the promises.
+"""The world around the operators of the model: people, Job controller, kubelet, garbage collector, destinations.
 
 Every event is a small method; `events` gives those that can happen now. `settle` lets everything happen that must, without any fault, and demands
 that every Run ends within a bounded number of events.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from tests.builders import PIPELINE, changed
 from tests.builders_runs import A_BRIDGE, RunBuilder, a_receipt, a_run, an_end, told
-from tests.model.api_server import ApiServer, Object
+from tests.model.api_server import Object
 from tests.model.operators import KINDS, Operator
-from tests.model.reading import at_seconds, code_of, ends, is_notice, over, owner_uid, uid
+from tests.model.promises import RETRIES, Broken, Promises
+from tests.model.reading import at_seconds, code_of, ends, going, is_dead, is_notice, over, owner_uid, uid
 
-from gantry.runs import job_name, notice_name
+from gantry.api import RunReason
+from gantry.api.run import Failure
+from gantry.runs import PublishReceipt, job_name, notice_name
 from gantry.runtime.records import Key
 
-RETRIES = 1
 DEADLINE = 3600.0
 """Seconds; `a_run` has it as template.timeout."""
 Event = Callable[[], None]
 
 
-class Broken(AssertionError):
-    """A promise was not kept."""
-
-
-class World:
+class World(Promises):
     """One walk. `limit` is the pipeline's maxActive; `telling`: a failure is reported (report.onFailure); `alone`: there is one Run."""
 
     def __init__(self, *, operators: int = 1, limit: int | None = 1, telling: bool = False, alone: bool = False) -> None:
-        self.server, self.now, self.limit = ApiServer(), 1.0, limit
+        super().__init__(limit=limit)
+        self.now = 1.0
         self.answer, self.fate = "Sent", 0
         """What destinations answer; the code with which every step ends."""
+        self.deaths = 0
+        """How many steps will die before their launcher has the barrier."""
         self.history: list[str] = []
-        self.reported: dict[str, list[str]] = {}
-        """By the Run's uid: what its pods have put into Orthanc, in order."""
-        self.ended: dict[str, tuple[str, str]] = {}
-        """By the Run's uid: how it ended."""
-        self.jobs_made: Counter[str] = Counter()
-        self.excused: Counter[str] = Counter()
-        """Jobs that were lost by hand before every operator had read that they were made (the answer to that write may be lost)."""
-        self.run_of: dict[str, str] = {}
-        """By the Job's uid: its Run's."""
-        self.touched: set[str] = set()
-        """Runs whose Job, pod or message somebody or something took away."""
         pipeline = changed(PIPELINE, "spec.concurrency", {"maxActive": limit} if limit else {})
         self.server.create("orthancbridges", A_BRIDGE, seconds=0)
         self.server.create("inferencepipelines", pipeline, seconds=0)
@@ -67,9 +56,6 @@ class World:
         run = builder.named(name).run
         meta = {"name": name, "labels": {}}
         self.server.create("inferenceruns", {**run, "metadata": meta}, seconds=self.now)
-
-    def runs(self) -> list[Object]:
-        return self.server.all("inferenceruns")
 
     def unfinished(self) -> list[Object]:
         return [run for run in self.runs() if not over(run)]
@@ -107,11 +93,6 @@ class World:
 
     # ---- Job controller, kubelet, garbage collector ----
 
-    def owner(self, job: Object) -> Object | None:
-        """The Run a Job belongs to, if it is there."""
-        found = owner_uid(job)
-        return next((run for run in self.runs() if uid(run) == found), None)
-
     def pods_of(self, job: Object) -> list[Object]:
         return [pod for pod in self.server.all("pods") if owner_uid(pod) == uid(job)]
 
@@ -135,8 +116,27 @@ class World:
         running = {"running": {"startedAt": told(self.now)}}
         self.pod_is(pod, "Running", fetch=an_end(0), detect=running, publish=running)
 
+    def dies_unnoticed(self, pod: Object) -> None:
+        """The step, before its launcher has the barrier: publish waits."""
+        running = {"running": {"startedAt": told(self.now)}}
+        self.deaths -= self.deaths > 0
+        self.pod_is(pod, "Running", fetch=an_end(0), detect=an_end(137, started=self.now, finished=self.now), publish=running)
+
+    def is_ended(self, pod: Object) -> None:
+        """From outside, while publish waited."""
+        failure = Failure(reason=RunReason.PUBLISH_FAILED, message="ended from outside (SIGTERM) before it was done", step="publish")
+        receipt = PublishReceipt(failure=failure)
+        died = an_end(137, finished=self.now - 60)
+        self.pod_is(pod, "Failed", fetch=an_end(0), detect=died, publish=an_end(1, message=receipt.encode(), finished=self.now))
+
+    def is_removed(self, pod: Object, job: Object) -> None:
+        """The Job controller has counted it."""
+        self.server.remove("pods", pod["metadata"]["name"])
+        self.job_is(job, gone=1)
+
     def publishes(self, pod: Object, *, message: bool = True) -> None:
-        """The results are in Orthanc; `message` False: the kubelet lost what publish told of them."""
+        """The results are in Orthanc; `message` False: the kubelet lost what publish told of them. The step of a dead launcher may have said that it
+        ended well before it was killed."""
         run = pod["metadata"]["labels"]["gantry.health/run"]
         notice = pod["metadata"]["name"].startswith(notice_name(run))
         belongs_to = self.run_of[owner_uid(pod)]
@@ -144,7 +144,8 @@ class World:
         if not message:
             self.touched.add(belongs_to)
         receipt = a_receipt().encode() if message else ""
-        self.pod_is(pod, "Succeeded", fetch=an_end(0), detect=an_end(0), publish=an_end(0, message=receipt))
+        code = code_of(pod)
+        self.pod_is(pod, "Failed" if code else "Succeeded", fetch=an_end(0), detect=an_end(code), publish=an_end(0, message=receipt))
         self.check_reports(belongs_to)
 
     def fails(self, pod: Object, code: int) -> None:
@@ -204,7 +205,8 @@ class World:
         if faults:
             made += [*self.people(), *self.jobs_deleted()]
             made += [(f"the destination answers {state}", lambda s=state: setattr(self, "answer", s)) for state in ("Sent", "Sending", "Failed")]  # type: ignore[misc]
-            made += [("time passes", lambda: self.time_passes(5.0)), ("an hour passes", lambda: self.time_passes(DEADLINE))]
+            made += [("time passes", lambda: self.time_passes(5.0)), ("a minute of time passes", lambda: self.time_passes(61.0))]
+            made.append(("an hour passes", lambda: self.time_passes(DEADLINE)))
         return made
 
     def people(self) -> list[tuple[str, Event]]:
@@ -244,10 +246,17 @@ class World:
 
     def kubelet(self, job: Object, pod: Object, *, faults: bool) -> list[tuple[str, Event]]:
         phase = pod["status"]["phase"]
+        if going(pod) and phase == "Failed":
+            return [("is removed", lambda: self.is_removed(pod, job))]
         if phase == "Pending":
             return [("starts", lambda: self.works(pod))]
         if phase != "Running":
             return []
+        if going(pod) or is_dead(pod):
+            late: list[tuple[str, Event]] = [("is ended", lambda: self.is_ended(pod))] if going(pod) else []
+            return late + ([("publishes after all", lambda: self.publishes(pod))] if faults else [])
+        if self.deaths and not is_notice(job):
+            return [("loses its step", lambda: self.dies_unnoticed(pod))]
         if self.fate and not is_notice(job):
             return [(f"fails with {self.fate}", lambda: self.fails(pod, self.fate))]
         made: list[tuple[str, Event]] = [("publishes", lambda: self.publishes(pod))]
@@ -257,6 +266,7 @@ class World:
                 ("publishes and its message is lost", lambda: self.publishes(pod, message=False)),
                 ("is evicted", lambda: self.pod_is(pod, "Failed", reason="Evicted", fetch=an_end(0), detect=an_end(137), publish=an_end(137))),
                 ("is lost", lambda: self.lost_pod(pod, job)),
+                *([] if is_notice(job) else [("loses its step", lambda: self.dies_unnoticed(pod))]),
             ]
         return made
 
@@ -338,53 +348,7 @@ class World:
         self.history.append("time passes until something is due")
         self.now = min(later)
 
-    # ---- the promises ----
-
-    def check_write(self, verb: str, plural: str, obj: Object) -> None:
-        """An operator has just made, written or is about to delete something."""
-        if (verb, plural) == ("create", "jobs"):
-            self.run_of[uid(obj)] = owner_uid(obj)
-        if (verb, plural) == ("create", "jobs") and not is_notice(obj):
-            self.jobs_made[owner_uid(obj)] += 1
-            if any(uid(run) == owner_uid(obj) and not over(run) for run in self.runs()):
-                self.check_jobs(owner_uid(obj))
-        elif (verb, plural) == ("delete", "jobs"):
-            if not owner_uid(obj).startswith("uid-"):
-                raise Broken(f"Job {obj['metadata']['name']} is somebody else's and was deleted")
-            self.excused[owner_uid(obj)] += len(self.operators) > 1  # the other may not have heard why; what it makes is ended again
-        elif verb == "status":
-            self.check_status(obj)
-
-    def check_jobs(self, run: str) -> None:
-        if self.jobs_made[run] > 1 + self.excused[run]:
-            raise Broken("a Run's Job was made twice")
-        live = [job for job in self.server.all("jobs") if not is_notice(job) and not ends(job)]
-        # One that is cancelled while the answer to its Job's POST is lost has left the line; its Job is ended as soon as it is seen.
-        kept = [run for job in live if (run := self.owner(job)) and not over(run) and not run["spec"].get("cancel")]
-        under_way = [run for run in kept if (run.get("status") or {}).get("state") != "Delivering"]
-        if self.limit is not None and len(self.operators) == 1 and len(under_way) > self.limit:
-            raise Broken(f"{len(under_way)} Runs are under way and {self.limit} may be")
-
-    def check_status(self, run: Object) -> None:
-        status, name = run["status"], run["metadata"]["name"]
-        end = (status["state"], (status.get("failure") or {}).get("reason", ""))
-        before = self.ended.get(uid(run))
-        if before is not None and before != end:
-            raise Broken(f"{name} had ended as {before} and was written as {end}")
-        if not over(run):
-            return
-        self.ended[uid(run)] = end
-        if status["state"] == "Succeeded" and "report" not in self.reported.get(uid(run), []):
-            raise Broken(f"{name} succeeded and nothing of it is in Orthanc")
-        if status["state"] == "Succeeded" and not status.get("results"):
-            raise Broken(f"{name} succeeded without publish's receipt")
-        if end[1] == "JobLost" and uid(run) not in self.touched:
-            raise Broken(f"{name} ended as JobLost and nobody took its Job")
-
-    def check_reports(self, run: str) -> None:
-        kinds = self.reported[run]
-        if "notice" in kinds and "report" in kinds[kinds.index("notice") :]:
-            raise Broken("a report came into Orthanc after the one that says that there is none")
+    # ---- the last promise ----
 
     def check_rest(self) -> None:
         """Nothing holds a GPU for a Run that has ended; later its Job goes, too. The control plane itself removes ended ones of notices (their TTL)."""

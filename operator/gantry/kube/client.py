@@ -57,8 +57,9 @@ class Kube(Protocol):
     ) -> Object:
         """The whole owned status by server-side apply, owned by `manager`. Conflict when an object of the name has another uid by now."""
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
-        """Delete it and, in the background, what it owns. That it is gone already, or another one has its name, is success."""
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> None:
+        """Delete it and, in the background, what it owns. That it is gone already, or another one has its name, is success; with `version` also that
+        it has changed since."""
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
         """A secret's data as text."""
@@ -120,10 +121,10 @@ class AioKube:
         path = f"{resource.path(namespace, name)}?{query}"
         return await self._call("patch", resource, "PATCH", path, change, content="application/merge-patch+json")
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> None:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        if wanted := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:
+            options["preconditions"] = wanted
         try:
             await self._call("delete", resource, "DELETE", resource.path(namespace, name), options)
         except NotFound:
@@ -131,7 +132,7 @@ class AioKube:
         except Conflict as error:
             if "precondition" not in str(error).lower():  # apiserver, pkg/storage: "Precondition failed: UID in precondition: …"
                 raise
-            # replaced by another of the name: what was to be deleted is not there
+            # replaced by another of the name, or changed: what was to be deleted is not there
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, str]:
         secret = await self.get(SECRETS, namespace, name)

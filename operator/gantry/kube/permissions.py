@@ -40,7 +40,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(BACKFILLS, ("list", "watch")),
     Permission(BACKFILLS, ("patch",), "status"),
     Permission(JOBS, ("create", "delete", "get", "list", "watch")),  # get: whose is the Job of that name; is it really gone
-    Permission(PODS, ("list", "watch")),
+    Permission(PODS, ("delete", "list", "watch")),  # delete: one that waits for a step that is dead, so that its Job makes another
     Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge, keys of receivers
 )
 """In each served namespace."""

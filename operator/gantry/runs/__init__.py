@@ -3,7 +3,7 @@
 It must not call the API server or read a clock.
 """
 
-from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeleteRun, Deliver, FindQueue, LookUp, Plan
+from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, DeleteRun, Deliver, FindQueue, LookUp, Plan
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
@@ -43,6 +43,7 @@ __all__ = [
     "CreateJob",
     "CreateNotice",
     "DeleteJob",
+    "DeletePod",
     "DeleteRun",
     "Deliver",
     "Earlier",

@@ -28,6 +28,15 @@ class DeleteJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete this pod as it was seen; that it is gone or has changed is success. Its Job counts it as failed once it has ended, and makes another."""
+
+    name: str
+    uid: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRun:
     """Delete the Run itself: its record has had its time."""
 
@@ -55,7 +64,7 @@ class Deliver:
     deadline: datetime
 
 
-Action = CreateJob | CreateNotice | DeleteJob | DeleteRun | LookUp | FindQueue | Deliver
+Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | Deliver
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ the pod's own containers say, and that before what can only be guessed from an e
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gantry.api import RunReason
 from gantry.api.run import Failure
@@ -15,6 +15,12 @@ from .receipt import PublishReceipt, decode_fetch, decode_publish, failed
 from .view import ContainerView, PodView, RunView
 
 FETCH, PUBLISH = "fetch", "publish"
+SKIPPED = 123
+"""The launcher's code for a step that an earlier one kept from running: the earlier one is the one to blame."""
+AT_ONCE = timedelta(seconds=10)
+"""Within which all containers of a pod that is ended from outside are gone: its grace is 5 s."""
+TOO_LITTLE = ("unable to set memory limit", "oom-killed", "memory limit too low")
+"""Words of runc when a memory limit leaves no room even for the container to be made."""
 DID_NOT_START = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of a terminated container that never ran (containerd, CRI-O)."""
 LAUNCHER_CODES = {
@@ -59,6 +65,17 @@ def ended_but_for_others(pod: PodView, run: RunView) -> datetime | None:
     return max(ends) if others and len(ends) == len(own) else None
 
 
+def died_unnoticed(pod: PodView) -> ContainerView | None:
+    """A step that ended badly, and publish was ended much later by somebody who did not wait for it: its receipt knows nothing of that step."""
+    publish = pod.container(PUBLISH)
+    receipt = decode_publish(publish.message) if publish.ended and publish.finished else None
+    if receipt is None or receipt.failure is None or publish.finished is None:
+        return None
+    known = {end.name for end in receipt.steps}
+    ended = (c for c in _steps(pod) if c.ended and c.exit_code not in (0, None, SKIPPED) and c.name not in known)
+    return next((c for c in ended if c.finished and c.finished + AT_ONCE < publish.finished), None)
+
+
 def logs(run: RunView, pod: PodView, container: str) -> str:
     """How to read what a container wrote."""
     return f"see `kubectl logs -n {run.namespace} {pod.name} -c {container}`"
@@ -78,8 +95,12 @@ def container_did_not_start(pod: PodView, run: RunView) -> Failure | None:
     broken = next((c for c in pod.containers if c.ended and c.reason in DID_NOT_START), None)
     if broken is None:
         return None
-    message = f"{_name(broken)} could not be started: {broken.message or broken.reason}"
-    return failed(RunReason.CONTAINER_CONFIG, message, step=broken.name, exit_code=broken.exit_code)
+    told = broken.message or broken.reason
+    if any(words in told.lower() for words in TOO_LITTLE):
+        limit = _memory_limit(run, broken.name)
+        message = f"{_name(broken)} could not be started within its memory limit{limit}; raise resources.limits.memory of the step ({told})"
+        return failed(RunReason.OUT_OF_MEMORY, message, step=broken.name, exit_code=broken.exit_code)
+    return failed(RunReason.CONTAINER_CONFIG, f"{_name(broken)} could not be started: {told}", step=broken.name, exit_code=broken.exit_code)
 
 
 def evicted(pod: PodView, run: RunView) -> Failure | None:
@@ -132,6 +153,12 @@ def fetch_failed(pod: PodView, run: RunView) -> Failure | None:
     return failed(RunReason.FETCH_FAILED, message, step=FETCH, exit_code=fetch.exit_code)
 
 
+def step_was_waited_for(pod: PodView, run: RunView) -> Failure | None:
+    """A step ended badly, long before publish was ended from outside: what publish then says of itself is not the cause (runs/unnoticed.py)."""
+    step = died_unnoticed(pod)
+    return _ended_badly(step, run, pod) if step else None
+
+
 def told_by_publish(pod: PodView, run: RunView) -> Failure | None:
     """publish's receipt names the step that failed, or what is wrong with the outputs."""
     publish = pod.container(PUBLISH)
@@ -145,9 +172,11 @@ def step_failed(pod: PodView, run: RunView) -> Failure | None:
     """No receipt: the first step with a code other than 0 and 123 is the one."""
     if not _decided(pod):
         return None
-    guilty = next((c for c in _steps(pod) if c.ended and c.exit_code not in (0, None, 123)), None)
-    if guilty is None:
-        return None
+    guilty = next((c for c in _steps(pod) if c.ended and c.exit_code not in (0, None, SKIPPED)), None)
+    return _ended_badly(guilty, run, pod) if guilty else None
+
+
+def _ended_badly(guilty: ContainerView, run: RunView, pod: PodView) -> Failure:
     code = guilty.exit_code or 0
     what = LAUNCHER_CODES.get(code, f"ended with exit code {code}")
     reason = RunReason.STEP_TIMED_OUT if code == 124 else RunReason.STEP_REJECTED_INPUT if code in PERMANENT_CODES else RunReason.STEP_FAILED
@@ -178,6 +207,7 @@ FAILURES: tuple[Callable[[PodView, RunView], Failure | None], ...] = (
     node_refused,
     out_of_memory,
     fetch_failed,
+    step_was_waited_for,
     told_by_publish,
     step_failed,
     publish_failed,

@@ -15,15 +15,16 @@ from gantry.api.run import DeliveryStatus, Failure, RunStatus
 from . import notice
 from . import status as words
 from .actions import CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
+from .attempts import attempt_failed
 from .ending import fail as _fail
 from .ending import jobs_end as _end_job
-from .failure import ended_but_for_others, failure_of, is_permanent, logs, never_started, success_of
+from .failure import logs, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
 from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
 from .names import job_name
 from .observed import Observed
 from .placing import cannot_be_scheduled
-from .queueing import put_out_by_queue, waits_for_admission
+from .queueing import waits_for_admission
 from .receipt import PublishReceipt, failed
 from .telling import to_be_told
 from .unnoticed import step_ended_unnoticed, unnoticed_for
@@ -232,30 +233,6 @@ def deadline_exceeded(seen: Observed) -> Plan | None:
     return _fail(seen, failed(RunReason.DEADLINE_EXCEEDED, message, step=at_work))
 
 
-def attempt_failed(seen: Observed) -> Plan | None:
-    """The newest attempt failed: for good, or the Job makes another."""
-    pod, job = seen.pod, seen.own_job
-    failure = failure_of(pod, seen.run) if pod else None
-    if pod is None or job is None or failure is None:
-        return None
-    retries = seen.run.parsed.template.retries
-    if put_out_by_queue(seen, pod) and not job.ended:
-        return Plan(status=words.executing(seen, "Queued", RunReason.QUEUED, "the queue had put the Run out and has admitted it again"))
-    if pod.disrupted and pod.reason != "Evicted" and not job.ended:
-        # Preempted or drained: not the Run's fault, not counted (podFailurePolicy: Ignore), as often as it takes.
-        return Plan(status=words.executing(seen, "Queued", failure.reason, f"{failure.message}; the Job makes another pod"))
-    failures = [one for one in seen.own_pods if failure_of(one, seen.run) and not (one.disrupted and one.reason != "Evicted")]
-    count = max(job.failed, sum(not put_out_by_queue(seen, one) for one in failures))
-    if not pod.over and not job.ended and (own := ended_but_for_others(pod, seen.run)) is not None:
-        left = own + seen.limits.ending - seen.now  # the Job waits for the pod, and the pod for what was put into it
-        return _fail(seen, failure, end_job=True) if left <= timedelta() else Plan(again_after=left)
-    # A pod that succeeded without a receipt: the Job is complete, and makes no other.
-    if job.ended or pod.phase == "Succeeded" or is_permanent(pod) or never_started(pod) or count > retries:
-        # The Job does not know by itself that it is over: publish waits for a step that never starts; evictions are not counted by it.
-        return _fail(seen, failure, end_job=not job.ended and (never_started(pod) or bool(pod.disrupted)))
-    return Plan(status=words.executing(seen, "Queued", failure.reason, f"attempt {count} of {retries + 1} failed: {failure.message}"))
-
-
 def pod_is_out_of_sight(seen: Observed) -> Plan | None:
     """The Job has ended and no pod is there to say how: late, or collected before it was read."""
     job = seen.own_job
@@ -315,7 +292,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     image_cannot_be_pulled,  # waits a while, then ImagePullFailed
     container_cannot_be_made,  # waits a while, then ContainerConfigInvalid
     deadline_exceeded,  # before the pod's own words: those only tell that it was killed
-    step_ended_unnoticed,  # waits a while, then the step's reason
+    step_ended_unnoticed,  # waits a while, then DeletePod, or the step's reason when no retries are left
     attempt_failed,  # the pod's reason, or goes on while retries are left
     pod_is_out_of_sight,  # -> LookUp, JobLost
     pod_that_ran_is_out_of_sight,  # -> LookUp

@@ -21,6 +21,7 @@ from gantry.runs import (
     CreateJob,
     CreateNotice,
     DeleteJob,
+    DeletePod,
     DeleteRun,
     Deliver,
     FindQueue,
@@ -147,6 +148,9 @@ class RunReconciler:
                 return await self._deliver(key, action, seen)
             case DeleteJob(name, uid):
                 await self._kube.delete(JOBS, key.namespace, name, uid=uid)
+            case DeletePod(name, uid, version):
+                log.info("deleting a pod whose step ended unnoticed", namespace=key.namespace, run=key.name)
+                await self._kube.delete(PODS, key.namespace, name, uid=uid, version=str(version))
             case DeleteRun():
                 await self._kube.delete(RUNS, key.namespace, key.name, uid=seen.run.uid)
                 self._store.forget(seen.run)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.chaos.fault import Fault
+from tests.chaos.fault import WELL, End, Fault
 from tests.chaos.journal import Stage
 from tests.chaos.stream import Study
 
@@ -30,6 +30,14 @@ class LargeStudy(Fault):
     @classmethod
     def images_of(cls, number: int) -> int:
         return 10_000 if number == 0 else 2
+
+    def ends(self, study: Study) -> tuple[End, ...]:
+        """On a machine so busy that its images pause for longer than StableAge, what came first has a Run of its own, which the next one supersedes."""
+        if study.number > 0:
+            return WELL
+        late = (("Succeeded+Superseded", "Superseded"),)
+        parts = [End(*words, runs=n, reports=r, delivered=d) for words in late for n in (2, 3, 4) for r in range(1, n + 1) for d in range(1, r + 1)]
+        return (*WELL, *parts)
 
     def strike(self, study: Study) -> None:
         self.world.operator.kill()

@@ -85,6 +85,23 @@ class StepKilled(ContainerKilled):
     within = (0.0, 0.4)
 
 
+class StepStillborn(Fault):
+    """A kill so early that publish cannot know of it: the operator deletes the pod after a minute, and its Job makes another."""
+
+    name = "step killed before its launcher has the barrier"
+    stages = (Stage.SENT,)
+    lasts = (0.0, 0.0)
+    limit = 300.0
+
+    def strike(self, study: Study) -> None:
+        self.world.kubelet.stillborn += 1
+        self.struck += 1
+
+    def clean(self) -> None:
+        self.struck -= self.world.kubelet.stillborn
+        self.world.kubelet.stillborn = 0
+
+
 class PublishKilled(ContainerKilled):
     name = "publish killed (kill -9)"
     container = "publish"

@@ -12,6 +12,7 @@ from kubernetes.aio.client import Configuration
 
 from gantry.kube import (
     JOBS,
+    PODS,
     RUNS,
     AioKube,
     AlreadyExists,
@@ -133,10 +134,19 @@ async def test_deleting_takes_what_is_owned_with_it(server: Made) -> None:
     assert (body["propagationPolicy"], body["preconditions"]) == ("Background", {"uid": "u-2"})
 
 
+async def test_a_deletion_of_what_was_seen_and_nothing_newer(server: Made) -> None:
+    made, kube = server
+    await kube.delete(PODS, "radiology", "a-pod", uid="u-2", version="31")
+    assert made.asked[0][2]["preconditions"] == {"uid": "u-2", "resourceVersion": "31"}
+
+
 REPLACED = 'Operation cannot be fulfilled on jobs.batch "a-job": Precondition failed: UID in precondition: u-2, UID in object meta: u-3'
 
 
-@pytest.mark.parametrize(("status", "words"), [(404, "no"), (409, REPLACED)], ids=["gone", "another of the name"])
+CHANGED = 'Operation cannot be fulfilled on pods "a-job": Precondition failed: ResourceVersion in precondition: 31, ResourceVersion in object meta: 32'
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "no"), (409, REPLACED), (409, CHANGED)], ids=["gone", "another of the name", "it has changed"])
 async def test_what_is_not_there_need_not_be_deleted(server: Made, status: int, words: str) -> None:
     made, kube = server
     made.answer = says(status, {"message": words})

@@ -6,7 +6,7 @@ import pytest
 from tests.builders_runs import NAME, RunBuilder, a_receipt, a_run, a_state, an_end, sent, told, undelivered
 
 from gantry.api import RunReason
-from gantry.runs import DeleteJob, FetchReceipt, failed, job_name, plan
+from gantry.runs import DeleteJob, FetchReceipt, PublishReceipt, failed, job_name, plan
 
 POD = f"{job_name(NAME)}-pod1"
 
@@ -141,21 +141,59 @@ CASES = {
         want_step="detect",
         want_job_deleted=True,
     ),
-    "a step killed before its launcher could lock the barrier leaves publish waiting, so after a minute the Job is ended": Case(
-        a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=a_state("running", startedAt=told(3))).at(65),
+    "a step killed before its launcher could lock the barrier, and no retry is left: after a minute the Job is ended": Case(
+        NOT_FINISHED.with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=a_state("running", startedAt=told(3))).at(65).looked_up(),
         RunReason.STEP_FAILED,
         "step detect ended with exit code 137; see `kubectl logs -n default chest-ct-nodules-abcdefghijklm-1-pod1 -c detect`",
         want_step="detect",
         want_code=137,
         want_job_deleted=True,
     ),
-    "a memory limit that is too small even for the launcher": Case(
-        a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, reason="OOMKilled", started=5, finished=5), publish=a_state("running", startedAt=told(3))).at(65),
+    "a memory limit that is too small even for the launcher, and no retry is left": Case(
+        NOT_FINISHED.with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, reason="OOMKilled", started=5, finished=5), publish=a_state("running", startedAt=told(3))).at(65).looked_up(),
         RunReason.OUT_OF_MEMORY,
         "step detect was killed at its memory limit; raise resources.limits.memory of the step",
         want_step="detect",
         want_code=137,
         want_job_deleted=True,
+    ),
+    "a memory limit that is too small for the container to be made, which another attempt would not mend": Case(
+        a_run().with_step(resources={"limits": {"memory": "1Mi"}}).with_pod(
+            phase="Running",
+            fetch=an_end(0),
+            detect=an_end(128, reason="StartError", message="runc create failed: unable to set memory limit to 1048576 (current usage: 2482176)"),
+            publish=a_state("running"),
+        ),
+        RunReason.OUT_OF_MEMORY,
+        "step detect could not be started within its memory limit of 1Mi; raise resources.limits.memory of the step "
+        "(runc create failed: unable to set memory limit to 1048576 (current usage: 2482176))",
+        want_step="detect",
+        want_code=128,
+        want_job_deleted=True,
+    ),
+    "a step had died long before publish was ended, and no retry is left: publish's end is not the cause": Case(
+        NOT_FINISHED.with_pod(
+            phase="Failed",
+            fetch=an_end(0),
+            detect=an_end(137, started=5, finished=5),
+            publish=an_end(1, message=PublishReceipt(failure=failed(RunReason.PUBLISH_FAILED, "ended from outside", step="publish")).encode(), finished=66),
+        ),
+        RunReason.STEP_FAILED,
+        f"step detect ended with exit code 137; {logs('detect')}",
+        want_step="detect",
+        want_code=137,
+    ),
+    "all containers of a pod were ended from outside, and no retry is left": Case(
+        NOT_FINISHED.with_pod(
+            phase="Failed",
+            fetch=an_end(0),
+            detect=an_end(143, started=5, finished=60),
+            publish=an_end(1, message=PublishReceipt(failure=failed(RunReason.PUBLISH_FAILED, "ended from outside", step="publish")).encode(), finished=62),
+        ),
+        RunReason.PUBLISH_FAILED,
+        f"ended from outside; {logs('publish')}",
+        want_step="publish",
+        want_code=1,
     ),
     "a container that never ran leaves publish waiting, so the Job is ended": Case(
         a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(128, reason="StartError", message="exec format error"), publish=a_state("running")),

@@ -1,13 +1,29 @@
 """A Run's life without failure: what is done, what state and condition is shown, and when it is looked at again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
-from tests.builders_runs import FULL, JOB_UID, NAME, RunBuilder, a_run, a_state, an_end, at, committed, sending, sent, told
+from tests.builders_runs import FULL, JOB_UID, NAME, RunBuilder, a_receipt, a_run, a_state, an_end, at, committed, sending, sent, told
 
+from gantry.api import RunReason
 from gantry.api.run import DeliveryStatus, RunStatus
-from gantry.runs import Action, CreateJob, DeleteJob, DeleteRun, Deliver, Limit, LookUp, Plan, finished_due, job_name, plan
+from gantry.runs import (
+    Action,
+    CreateJob,
+    DeleteJob,
+    DeletePod,
+    DeleteRun,
+    Deliver,
+    Limit,
+    LookUp,
+    Plan,
+    PublishReceipt,
+    failed,
+    finished_due,
+    job_name,
+    plan,
+)
 
 JOB = job_name(NAME)
 HELD = "the most urgent class goes first, then the oldest Run"
@@ -26,6 +42,13 @@ class Case:
     """Type, status, reason and message of the condition that is the newest."""
     want_again_after: timedelta | None = None
 
+DEAD = a_run().with_pod(phase="Running", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=a_state("running", startedAt=told(3)))
+"""Its step was killed before the launcher had the barrier."""
+UNNOTICED = (
+    f"attempt 1 of 2 failed: step detect ended with exit code 137; see `kubectl logs -n default {JOB}-pod1 -c detect`; "
+    "its pod is deleted, so that the Job makes another"
+)
+FROM_OUTSIDE = PublishReceipt(failure=failed(RunReason.PUBLISH_FAILED, "ended from outside (SIGTERM) before it was done", step="publish"))
 RAN = {"state": "Running", "jobRef": {"name": JOB, "uid": "j"}}
 
 CASES = {
@@ -127,6 +150,40 @@ CASES = {
         a_run().with_template(retries=0).with_pod(phase="Failed", disrupted="EvictionByEvictionAPI", message="Eviction API: evicting", fetch=an_end(143)),
         want_state="Queued",
         want="Executed False Evicted: node gpu-1 put the pod out: Eviction API: evicting; the Job makes another pod",
+    ),
+    "a step is dead and publish does not notice, which it may do for a minute": Case(
+        DEAD.at(64),
+        want_state="Running",
+        want=f"Executed False Running: pod {JOB}-pod1 runs; see `kubectl logs -n default {JOB}-pod1 -c detect`",
+        want_again_after=timedelta(seconds=1),
+    ),
+    "then the API server itself is asked, for publish may have ended meanwhile": Case(DEAD.at(65), (LookUp,)),
+    "a step is dead and publish waits for it: the pod is deleted, as retries are left": Case(
+        DEAD.at(65).looked_up(),
+        (DeletePod,),
+        want_state="Queued",
+        want=f"Executed False StepFailed: {UNNOTICED}",
+        want_again_after=timedelta(minutes=1),
+    ),
+    "that pod is being deleted": Case(DEAD.pod_deleting().at(66), want_state="Queued", want=f"Executed False StepFailed: {UNNOTICED}"),
+    "that pod has ended: the attempt counts, for the Job too": Case(
+        a_run().with_pod(phase="Failed", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=an_end(1, message=FROM_OUTSIDE.encode(), finished=66)),
+        want_state="Queued",
+        want=f"Executed False StepFailed: {UNNOTICED.partition('; its')[0]}",
+    ),
+    "that pod has ended, and a queue is not what ended it": Case(
+        a_run()
+        .in_queue()
+        .with_pod(phase="Failed", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=an_end(1, message=FROM_OUTSIDE.encode(), finished=66))
+        .pod_deleting(),
+        want_state="Queued",
+        want=f"Executed False StepFailed: {UNNOTICED.partition('; its')[0]}",
+    ),
+    "it had published before it was ended: the receipt counts": Case(
+        a_run().with_pod(phase="Failed", fetch=an_end(0), detect=an_end(137, started=5, finished=5), publish=an_end(0, message=a_receipt().encode(), finished=66)),
+        (Deliver,),
+        "Delivering",
+        "Delivered False Delivering: pacs did not take the results yet; status.deliveries says why",
     ),
     "the Job has ended and its pod is late": Case(a_run().job_ended("Complete"), (LookUp,)),
     "its pod ran and is out of sight: it may have ended well while nobody looked": Case(a_run().with_job().with_status(RAN), (LookUp,)),
@@ -241,7 +298,7 @@ def newest(status: RunStatus | None) -> str:
 def test_what_is_written_is_not_written_again(case: Case) -> None:
     """The same observation on the written status, some seconds later: transition times stay, so nothing differs."""
     first = plan(case.seen.observed())
-    later = plan(case.seen.with_status(first.status).at(11).observed())
+    later = plan(replace(case.seen.with_status(first.status), now=max(at(11), case.seen.now)).observed())
     assert later.status is None
 
 

@@ -19,7 +19,8 @@ import structlog
 from tests.builders_runs import a_run
 from tests.model.api_server import Requests
 from tests.model.operators import Operator
-from tests.model.world import Broken, Event, World
+from tests.model.promises import Broken
+from tests.model.world import Event, World
 
 from gantry.api.run import RunStatus
 from gantry.runs import Limits, Observed, Plan, RunView
@@ -57,6 +58,8 @@ def live(change: Callable[[World], None], world: World, disturbances: dict[int, 
             change(world)
         elif events := world.events(faults=False):
             world.happen(*events[0])
+        elif world.unfinished():
+            world.next_moment()
         else:
             break
     world.settle()
@@ -74,6 +77,7 @@ LIVES: dict[str, Callable[[World], None]] = {
     "it succeeds and is delivered": lambda world: None,
     "it fails and a second Job reports that": lambda world: setattr(world, "fate", 65),
     "a newer Run takes its place": lambda world: world.make_run("c", a_run().delivering_to().superseding("a")),
+    "its step dies before the launcher has the barrier": lambda world: setattr(world, "deaths", 1),
     "it is cancelled": lambda world: world.respec(world.runs()[0], cancel=True),
 }
 
@@ -91,6 +95,44 @@ def test_the_operator_dies_at_every_two_awaits_of_a_life_that_is_told_of() -> No
     awaits = live(change, World(alone=True, telling=True), {})
     for one, other in itertools.combinations(range(1, awaits + 2), 2):
         live(change, World(alone=True, telling=True), {one: "dies", other: "dies"})
+
+
+@pytest.mark.parametrize(("deaths", "end"), [(0, ("Succeeded", None)), (1, ("Succeeded", None)), (2, ("Failed", "StepFailed"))])
+def test_a_step_that_dies_unnoticed_is_repeated_while_retries_are_left(deaths: int, end: tuple[str, str | None]) -> None:
+    """RETRIES is 1. It does not wait for the Run's timeout."""
+    world = World(alone=True)
+    live(lambda world: setattr(world, "deaths", deaths), world, {})
+    (run,) = world.runs()
+    assert (run["status"]["state"], run["status"].get("failure", {}).get("reason")) == end
+    assert sum(world.pods_deleted.values()) == min(deaths, 1)
+
+
+def a_pod_publishes_just_before_it_is_deleted() -> World:
+    """Its launcher had written that the step ended well and was killed then; Orthanc was away for a while."""
+    world = World(alone=True)
+    world.until("pod1-0004 starts")
+    (pod,) = world.server.all("pods")
+    world.happen("loses its step", lambda: world.dies_unnoticed(pod))
+    world.until("0 hears of pods")
+    world.until("write a")
+    world.time_passes(61)
+    world.until("0 the answer to list pods")
+    (pod,) = world.server.all("pods")
+    world.happen("publishes after all", lambda: world.publishes(pod))
+    world.settle()
+    return world
+
+
+def test_a_pod_that_has_published_after_it_was_looked_at_is_not_deleted() -> None:
+    world = a_pod_publishes_just_before_it_is_deleted()
+    assert [run["status"]["state"] for run in world.runs()] == ["Succeeded"]
+    assert not world.pods_deleted
+
+
+def test_without_its_version_it_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Requests, "delete", whatever_it_is_now(Requests.delete))
+    with pytest.raises(Broken, match="over or going already"):
+        a_pod_publishes_just_before_it_is_deleted()
 
 
 def the_deadline_passes_while_publish_is_at_its_last_request() -> None:
@@ -166,6 +208,13 @@ def unguarded(made: Any) -> Any:
         return await made(self, *args, **more)
 
     return apply_status
+
+
+def whatever_it_is_now(made: Any) -> Any:
+    async def delete(self: Requests, *args: Any, version: str | None = None, **more: Any) -> Any:
+        return await made(self, *args, **more)
+
+    return delete
 
 
 def begins_unnoticed(turns: Turns, key: Key, lines: Lines) -> None:

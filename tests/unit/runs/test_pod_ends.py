@@ -72,7 +72,7 @@ ENDS = {
 
 RECORDED: dict[str, End] = {
     "step-killed": End(RunReason.STEP_FAILED, "detect", 137),
-    "step-memory-limit-too-small": End(RunReason.CONTAINER_CONFIG, "detect", 128, job_deleted=True),
+    "step-memory-limit-too-small": End(RunReason.OUT_OF_MEMORY, "detect", 128, job_deleted=True),
     "publish-killed": End(RunReason.PUBLISH_FAILED, "publish", 137),
     "err-image-pull-no-registry": End(RunReason.IMAGE_PULL_FAILED, "detect", job_deleted=True),
     "create-container-config-error-user": End(RunReason.CONTAINER_CONFIG, "detect", job_deleted=True),
