@@ -144,7 +144,7 @@ BAD = {
     "writes into its input": (("write", "$HOLOSCAN_INPUT_PATH/x", "y"), {}, "StepFailed", "step check ended with exit code 1"),
     "leaves what is no DICOM": (("write", "$HOLOSCAN_OUTPUT_PATH/x.dcm", "y"), {}, "UnacceptedObject", "output of step check: x.dcm is not DICOM"),
     "has a command that is none": (("exit", "0"), {"command": 7}, "StepFailed", "step check was not run: its image has no usable manifest (app.json) and so is no MAP; see the container's log, or choose contract Native"),
-    "names a program that is not there": (("exit", "0"), {"command": ["/no/such"]}, "StepFailed", "step check was not run: its command, or the interpreter of it, is not in the image"),
+    "names a program that is not there": (("exit", "0"), {"command": ["/no/such"]}, "StepFailed", "step check was not started: the command of its manifest (app.json), or the interpreter of it, is not in the image; see the container's log"),
 }  # fmt: skip
 
 

@@ -55,6 +55,9 @@ def test_every_kind_of_bad_application_has_its_own_reason_and_good_ones_go_on(ho
         assert status["failure"].items() >= facts.items()
         assert status["failure"]["message"]
         assert not status.get("results")
+    assert runs["no-such-program"]["status"]["failure"]["message"].startswith(
+        "step detect was not started: /no/such/program, or the interpreter of it, is not in the image; steps[].command of the template names it; see `kubectl logs"
+    )
     assert runs["no-image"]["status"]["failure"]["reason"] == "ImagePullFailed"
     assert {name: runs[name]["status"]["state"] for name in ("good", "isolated")} == {"good": "Succeeded", "isolated": "Succeeded"}
 

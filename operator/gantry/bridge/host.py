@@ -28,6 +28,8 @@ class Candidate:
     created: datetime
     rules: Rules
     spec: PipelineSpec
+    commands_of_images: tuple[str, ...] = ()
+    """Steps whose command is their image's own."""
 
 
 @dataclass(frozen=True, slots=True)

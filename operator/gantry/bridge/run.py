@@ -52,7 +52,10 @@ def run_body(
                 labels.PART_OF: PRODUCT,
                 labels.MANAGED_BY: PRODUCT,
             },
-            "annotations": {label: _milliseconds(moment) for label, moment in moments.items() if moment},
+            "annotations": {
+                **{label: _milliseconds(moment) for label, moment in moments.items() if moment},
+                **({labels.COMMANDS: ",".join(candidate.commands_of_images)} if candidate.commands_of_images else {}),
+            },
         },
         "spec": {
             "pipelineRef": {"name": candidate.name, "uid": candidate.uid, "generation": candidate.generation},

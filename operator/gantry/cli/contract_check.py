@@ -90,7 +90,7 @@ def check(target: str, options: Options) -> Result:
         room = Room(image, step_container(template, 0), workspace, step.security.allow_network, parse_duration(step.timeout).total_seconds())
         log = folder / "log"
         run_step(room, log)
-        end, reason, message = _ended(laid, step, workspace)
+        end, reason, message = _ended(laid, step, workspace, of_image=not (options.command or options.pipeline))
         made = _made(laid, workspace) if reason is None else _Made(reason=reason, message=message)
         return Result(
             package=package,
@@ -204,13 +204,13 @@ def _study(options: Options, folder: Path, template: RunTemplate, workspace: Pat
     return lay_study(source, template, Workspace(workspace), launcher)
 
 
-def _ended(laid: Laid, step: Step, workspace: Path) -> tuple[StepEnd, str | None, str]:
+def _ended(laid: Laid, step: Step, workspace: Path, *, of_image: bool) -> tuple[StepEnd, str | None, str]:
     from gantry.worker.steps import judge, step_end
     from gantry.worker.workspace import Workspace
 
     barrier = Workspace(workspace).barrier(step.name)
     end, record = step_end(step.name, barrier, now=datetime.now(UTC))
-    stop = judge(step.name, record, timeout=step.timeout)
+    stop = judge(step, record, of_image=of_image)
     return (end, str(stop.failure.reason), stop.failure.message) if stop else (end, None, "")
 
 

@@ -140,11 +140,12 @@ def _body(run: Object, name: str) -> Object:
     """The old Run's spec with what makes it a repeat. Not of the backfill that made the old one: its cap does not count it."""
     meta, spec = run["metadata"], run["spec"]
     kept = {key: value for key, value in (meta.get("labels") or {}).items() if key != labels.BACKFILL}
+    noted = {key: value for key, value in (meta.get("annotations") or {}).items() if key == labels.COMMANDS}
     fields = ("pipelineRef", "bridgeRef", "study", "mode", "priority", "sender", "after", "template")
     return {
         "apiVersion": API_VERSION,
         "kind": InferenceRun.kind,
-        "metadata": {"name": name, "namespace": meta["namespace"], "labels": kept},
+        "metadata": {"name": name, "namespace": meta["namespace"], "labels": kept, **({"annotations": noted} if noted else {})},
         "spec": {**{one: spec[one] for one in fields if one in spec}, "trigger": "Rerun", "supersedes": {"name": meta["name"]}},
     }
 
@@ -163,7 +164,8 @@ async def _renewed(kube: AioKube, namespace: str, one: Repeat, known: dict[str, 
         return Repeat(one.run, reason=f"its pipeline {pipeline} does not exist any more; leave --with-current-template out")
     reference = {"name": pipeline, "uid": current["metadata"]["uid"], "generation": current["metadata"]["generation"]}
     spec = {**one.body["spec"], "pipelineRef": reference, "mode": current["spec"].get("mode", "Active"), "template": current["spec"]["template"]}
-    return Repeat(one.run, one.repeat, body={**one.body, "spec": spec})
+    metadata = {key: value for key, value in one.body["metadata"].items() if key != "annotations"}  # the command is the pipeline's again
+    return Repeat(one.run, one.repeat, body={**one.body, "metadata": metadata, "spec": spec})
 
 
 async def _make(kube: AioKube, namespace: str, planned: Sequence[Repeat]) -> list[Repeat]:

@@ -7,6 +7,7 @@ from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, Dele
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
+from .commands import commands_of_images
 from .fetching import ENDLESS, NOTHING, holds_for
 from .fingerprint import fingerprint
 from .following import Answer, followed, to_be_followed, within_reach
@@ -71,6 +72,7 @@ __all__ = [
     "Waiting",
     "age",
     "alternative_role",
+    "commands_of_images",
     "decode_fetch",
     "decode_publish",
     "earlier",

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from gantry.api import RunReason
 from gantry.api.run import Failure
 
+from .commands import not_executable, not_found
 from .jobspec import PERMANENT_CODES
 from .receipt import PublishReceipt, decode_fetch, decode_publish, failed
 from .view import ContainerView, PodView, RunView
@@ -29,10 +30,8 @@ LAUNCHER_CODES = {
     123: "did not run: an earlier step did not end with 0",
     124: "was ended by its timeout",
     125: "was not started: the launcher could not set it up",
-    126: "was not started: its command is not executable",
-    127: "was not started: its command was not found in the image",
 }
-"""The launcher's own exit codes (launcher/, as coreutils timeout(1) and sh have them)."""
+"""The launcher's own exit codes (launcher/, as coreutils timeout(1) and sh have them), but for a command that is not found."""
 
 
 def failure_of(pod: PodView, run: RunView) -> Failure | None:
@@ -178,7 +177,7 @@ def step_failed(pod: PodView, run: RunView) -> Failure | None:
 
 def _ended_badly(guilty: ContainerView, run: RunView, pod: PodView) -> Failure:
     code = guilty.exit_code or 0
-    what = LAUNCHER_CODES.get(code, f"ended with exit code {code}")
+    what = _not_started(run, guilty.name, code) or LAUNCHER_CODES.get(code, f"ended with exit code {code}")
     reason = RunReason.STEP_TIMED_OUT if code == 124 else RunReason.STEP_REJECTED_INPUT if code in PERMANENT_CODES else RunReason.STEP_FAILED
     return failed(reason, f"step {guilty.name} {what}; {logs(run, pod, guilty.name)}", step=guilty.name, exit_code=code)
 
@@ -217,6 +216,13 @@ FAILURES: tuple[Callable[[PodView, RunView], Failure | None], ...] = (
 
 def _name(container: ContainerView) -> str:
     return container.name if container.name in (FETCH, PUBLISH) else f"step {container.name}"
+
+
+def _not_started(run: RunView, name: str, code: int) -> str:
+    """Of its command, by the launcher's codes of it; empty for others."""
+    step = next((one for one in run.parsed.template.steps if one.name == name), None)
+    words = {126: not_executable, 127: not_found}.get(code)
+    return words(step, of_image=name in run.commands_of_images) if step and words else ""
 
 
 def _memory_limit(run: RunView, step: str) -> str:

@@ -260,6 +260,7 @@ def _worker_environment(
         orthanc_url=bridge.spec.url,
         connections=bridge.spec.limits.connections_per_fetch,
         spec=spec,
+        commands_of_images=run.commands_of_images,
         after=after,
         predecessors=predecessors.reports,
         alternatives=alternatives,

@@ -52,6 +52,8 @@ class Task(BaseModel):
     orthanc_url: str
     connections: int
     spec: RunSpec
+    commands_of_images: tuple[str, ...] = ()
+    """Steps whose command is their image's own and not the pipeline's."""
     after: Earlier | None = None
     """The Run that this one follows (spec.after), with what it left in Orthanc."""
     predecessors: tuple[Predecessor, ...] = ()

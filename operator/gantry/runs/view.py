@@ -68,6 +68,8 @@ class RunView:
     seen: str | None
     stable: str | None
     decided: str | None
+    commands_of_images: tuple[str, ...]
+    """Steps whose command is their image's own; empty once it has finished."""
     spec: bytes | None
     status: RunStatus | None
 
@@ -108,6 +110,7 @@ class RunView:
             seen=_noted(meta, labels.SEEN, finished),
             stable=_noted(meta, labels.STABLE, finished),
             decided=_noted(meta, labels.DECIDED, finished),
+            commands_of_images=tuple(filter(None, (_noted(meta, labels.COMMANDS, finished) or "").split(","))),
             spec=None if finished else json.dumps(spec, separators=(",", ":")).encode(),
             status=None if finished else RunStatus.model_validate(status),
         )

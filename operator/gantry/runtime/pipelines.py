@@ -14,7 +14,7 @@ from gantry.api.step import Step
 from gantry.bridge import Candidate, asks_series_one_by_one, dated
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
-from gantry.runs import BridgeView, lacking_command, pinned, relaxed
+from gantry.runs import BridgeView, commands_of_images, lacking_command, pinned, relaxed
 
 from .images import Known
 from .records import Key, PipelineRecord
@@ -199,7 +199,8 @@ def _candidate(record: PipelineRecord, rules: Rules, images: Known | None) -> Ca
     """Its Runs carry the digests that are known now."""
     template = pinned(record.spec.template, images.images if images else ())
     spec = record.spec if template is record.spec.template else record.spec.model_copy(update={"template": template})
-    return Candidate(record.name, record.uid, record.generation, record.created, rules, spec)
+    commands = commands_of_images(record.spec.template, template)
+    return Candidate(record.name, record.uid, record.generation, record.created, rules, spec, commands)
 
 
 class Pipelines:

@@ -64,7 +64,7 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
             end, record = step_end(step.name, workspace.barrier(step.name), now=datetime.now(UTC))
             ends.append(end)
             tell("step ended", {"step": step.name, "code": end.code, "seconds": end.seconds})
-            if stop := judge(step.name, record, timeout=step.timeout):
+            if stop := judge(step, record, of_image=step.name in task.commands_of_images):
                 raise stop
         results, alternatives, made = _publish_outputs(task, workspace, sink, prepared)
     except Stop as stop:

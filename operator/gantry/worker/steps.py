@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from gantry.api import RunReason, parse_duration
+from gantry.api.step import Step
+from gantry.runs.commands import not_executable, not_found
 from gantry.runs.receipt import StepEnd
 
 from .outcome import Stop
@@ -112,8 +114,9 @@ def step_end(step: str, barrier: Path, *, now: datetime) -> tuple[StepEnd, Recor
     return end, record
 
 
-def judge(step: str, record: Record | Forged | None, *, timeout: str) -> Stop | None:
-    """None: the step did what it should."""
+def judge(asked: Step, record: Record | Forged | None, *, of_image: bool = False) -> Stop | None:
+    """None: the step did what it should. `of_image`: its command is the image's own."""
+    step, timeout = asked.name, asked.timeout
     match record:
         case None:
             return _stop(RunReason.STEP_FAILED, f"step {step} was killed as a whole; it left no exit code", step, None)
@@ -128,6 +131,9 @@ def judge(step: str, record: Record | Forged | None, *, timeout: str) -> Stop | 
         case Record(signal=signal, code=code) if signal:
             hint = "; at its memory limit the kernel does that too" if signal == 9 else ""
             return _stop(RunReason.STEP_FAILED, f"step {step} was killed by signal {signal}{hint}", step, code)
+        case Record(launcher=words, code=code) if words and code in (NOT_EXECUTABLE, NOT_FOUND):
+            told = (not_found if code == NOT_FOUND else not_executable)(asked, of_image=of_image)
+            return _stop(RunReason.STEP_FAILED, f"step {step} {told}", step, code)
         case Record(launcher=words, code=code) if words and code in _LAUNCHER:
             return _stop(RunReason.STEP_FAILED, f"step {step} {_LAUNCHER[code]}", step, code)
         case Record(code=code) if code in REJECTED_INPUT:
@@ -141,8 +147,6 @@ _LAUNCHER = {
     NO_MANIFEST: "was not run: its image has no usable manifest (app.json) and so is no MAP; see the container's log, or choose contract Native",
     EARLIER_STEP_FAILED: "was not run because an earlier step did not end with 0",
     NOT_SET_UP: "was not run: the launcher could not set up; see the container's log",
-    NOT_EXECUTABLE: "was not run: its command cannot be executed; see the container's log",
-    NOT_FOUND: "was not run: its command, or the interpreter of it, is not in the image",
 }
 """The launcher's own words may quote the command line; these do not."""
 

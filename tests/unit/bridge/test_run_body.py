@@ -80,3 +80,9 @@ def test_the_priority_classes_of_the_pipeline_are_written_into_the_run() -> None
     raw = body(candidate=replace(candidate, spec=candidate.spec.model_copy(update={"priority": rules})))
     assert InferenceRun.model_validate({"spec": raw["spec"]}).spec.priority_class_names == names
     assert "priorityClassNames" not in str(body())
+
+
+def test_commands_of_images_are_noted() -> None:
+    candidate = replace(a_candidate(series=[requirement("Modality", "In", "CT")]), commands_of_images=("prepare", "detect"))
+    annotations = body(candidate=candidate)["metadata"]["annotations"]  # type: ignore[index]
+    assert annotations["gantry.health/commands-of-images"] == "prepare,detect"

@@ -179,6 +179,12 @@ def test_fetch_and_publish_get_the_task_and_the_credentials() -> None:
         assert task.spec == a_run().view().parsed
 
 
+def test_the_pod_is_told_which_commands_are_their_images_own() -> None:
+    run = changed(a_run().run, "metadata.annotations", {"gantry.health/commands-of-images": "detect"})
+    assert Task.model_validate_json(environment("publish", RunBuilder(run))["GANTRY_TASK"]).commands_of_images == ("detect",)
+    assert Task.model_validate_json(environment("publish")["GANTRY_TASK"]).commands_of_images == ()
+
+
 def test_the_task_reaches_the_worker_as_it_is_whatever_dollars_it_holds() -> None:
     """The kubelet expands `$(NAME)` and `$$` in values: settings of "$$5" arrived as "$5", and `$(GANTRY_INPUT)` as something else."""
     settings = {"price": "$$5", "path": "$(ORTHANC_PASSWORD)", "end": "$"}

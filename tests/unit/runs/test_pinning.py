@@ -6,7 +6,7 @@ import pytest
 
 from gantry.api.images import ImageStatus
 from gantry.api.pipeline import RunTemplate
-from gantry.runs import lacking_command, pinned
+from gantry.runs import commands_of_images, lacking_command, pinned
 
 DIGEST = f"sha256:{'a' * 64}"
 MODEL_DIGEST = f"sha256:{'b' * 64}"
@@ -88,3 +88,17 @@ LACKING: dict[str, tuple[dict[str, Any], list[ImageStatus], bool]] = {
 @pytest.mark.parametrize(("given", "images", "lacks"), LACKING.values(), ids=LACKING.keys())
 def test_whether_a_step_can_be_started(given: dict[str, Any], images: list[ImageStatus], lacks: bool) -> None:
     assert (lacking_command(a_template(**given), images) is not None) == lacks
+
+
+@pytest.mark.parametrize(
+    ("given", "image", "want"),
+    [
+        ({}, {"entrypoint": ["/app/run"]}, ("detect",)),
+        ({"command": ["mine"]}, {"entrypoint": ["/app/run"]}, ()),
+        (MAP, {"entrypoint": ["/var/holoscan/tools"]}, ()),
+    ],
+    ids=["the image's own", "the pipeline's", "a manifest's"],
+)
+def test_whose_command_it_is(given: dict[str, Any], image: dict[str, Any], want: tuple[str, ...]) -> None:
+    template = a_template(**given)
+    assert commands_of_images(template, pinned(template, [an_image(**image)])) == want

@@ -255,7 +255,8 @@ CASES = {
     "a step's command is not in its image": Case(
         NOT_FINISHED.failed(127, publish=137),
         RunReason.STEP_FAILED,
-        f"step detect was not started: its command was not found in the image; {logs('detect')}",
+        "step detect was not started: python3, or the interpreter of it, is not in the image; steps[].command of the template names it; "
+        f"{logs('detect')}",
         want_step="detect",
         want_code=127,
     ),

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from gantry.api.step import Step
 from gantry.worker.outcome import exit_code
 from gantry.worker.steps import Forged, Record, judge, read_record, step_end
 
 NOW = datetime(2026, 11, 24, 12, 0, 10, tzinfo=UTC)
 GOOD: dict[str, Any] = {"code": 0, "signal": 0, "timedOut": False, "startTime": "2026-11-24T12:00:00.123Z", "seconds": 1.5, "maxRSSBytes": 4096, "launcher": ""}
+
+
+STEP = Step(name="detect", image="localhost/detect:1", command=["/app/detect", "--secret"], timeout="10m")
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ CASES = {
     "a segfault": Case({"code": 139, "signal": 11}, "StepFailed", "step detect was killed by signal 11", 1),
     "an earlier step failed": Case({"code": 123, "launcher": "the earlier step ended with code 7"}, "StepFailed", "step detect was not run because an earlier step did not end with 0", 1),
     "the launcher could not set up": Case({"code": 125, "launcher": "x"}, "StepFailed", "step detect was not run: the launcher could not set up; see the container's log", 1),
-    "not executable": Case({"code": 126, "launcher": "/secret cannot be executed"}, "StepFailed", "step detect was not run: its command cannot be executed; see the container's log", 1),
-    "not found": Case({"code": 127, "launcher": "/secret is not in the image"}, "StepFailed", "step detect was not run: its command, or the interpreter of it, is not in the image", 1),
+    "not executable": Case({"code": 126, "launcher": "/secret cannot be executed"}, "StepFailed", "step detect was not started: /app/detect cannot be executed (its mode, or built for another processor); steps[].command of the template names it", 1),
+    "not found": Case({"code": 127, "launcher": "/secret is not in the image"}, "StepFailed", "step detect was not started: /app/detect, or the interpreter of it, is not in the image; steps[].command of the template names it", 1),
     "no record": Case(None, "StepFailed", "step detect was killed as a whole; it left no exit code", 1),
 }
 
@@ -58,16 +62,31 @@ def write(barrier: Path, record: dict[str, Any]) -> None:
 def test_the_record_becomes_a_reason(case: Case, tmp_path: Path) -> None:
     if case.record is not None:
         write(tmp_path, GOOD | case.record)
-    stop = judge("detect", read_record(tmp_path), timeout="10m")
+    stop = judge(STEP, read_record(tmp_path))
     assert stop is not None
     assert (stop.failure.reason, stop.failure.message, stop.failure.step) == (case.reason, case.message, "detect")
     assert stop.failure.exit_code == (case.record or {}).get("code")
     assert exit_code(stop.failure) == case.exit
 
 
+def test_a_command_that_is_not_found_is_named_with_whose_it_is(tmp_path: Path) -> None:
+    """The launcher's words may quote the whole line; these name the program alone, and of a manifest nothing that the vendor wrote."""
+    write(tmp_path, GOOD | {"code": 127, "launcher": "/secret is not in the image"})
+    of_image, of_manifest = judge(STEP, read_record(tmp_path), of_image=True), judge(STEP.model_copy(update={"command": None}), read_record(tmp_path))
+    assert of_image is not None
+    assert of_manifest is not None
+    assert of_image.failure.message == (
+        "step detect was not started: /app/detect, or the interpreter of it, is not in the image; "
+        "it is the image's own (entrypoint), for the pipeline gives no command: build the image anew, or write steps[].command"
+    )
+    assert of_manifest.failure.message == (
+        "step detect was not started: the command of its manifest (app.json), or the interpreter of it, is not in the image; see the container's log"
+    )
+
+
 def test_a_good_end_is_no_failure(tmp_path: Path) -> None:
     write(tmp_path, GOOD | {"somethingNew": 1})
-    assert judge("detect", read_record(tmp_path), timeout="10m") is None
+    assert judge(STEP, read_record(tmp_path)) is None
 
 
 FORGED: dict[str, Any] = {
@@ -89,7 +108,7 @@ def test_what_the_launcher_would_not_write_is_not_believed(text: str, tmp_path: 
     (tmp_path / "exit.json").write_text(text)
     record = read_record(tmp_path)
     assert record == Forged()
-    stop = judge("detect", record, timeout="10m")
+    stop = judge(STEP, record)
     assert stop is not None
     assert stop.failure.message == "step detect wrote over the launcher's record of its end"
 
