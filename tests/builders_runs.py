@@ -20,6 +20,7 @@ from gantry.runs import (
     JobView,
     Limit,
     Limits,
+    Node,
     Observed,
     PodView,
     PublishReceipt,
@@ -99,6 +100,7 @@ class RunBuilder:
     predecessor_ends: bool = False
     held: Held | None = None
     queue: Queue | None = None
+    offers: tuple[Node, ...] | None = None
     refusal: str | None = None
     looked: bool = False
     deliveries: tuple[DeliveryStatus, ...] | None = None
@@ -225,6 +227,10 @@ class RunBuilder:
     def with_queue(self, known: Queue) -> "RunBuilder":
         """What a look at the LocalQueue has told."""
         return replace(self, queue=known)
+
+    def with_offers(self, *nodes: Node) -> "RunBuilder":
+        """The nodes were looked at; none: they may not be."""
+        return replace(self, offers=nodes)
 
     def pod_deleting(self) -> "RunBuilder":
         """The newest pod, by the Job controller or by hand."""
@@ -372,6 +378,7 @@ class RunBuilder:
             predecessor_ends=self.predecessor_ends,
             held=self.held,
             queue=self.queue,
+            offers=self.offers,
             refusal=self.refusal,
             looked=self.looked,
             deliveries=self.deliveries,

@@ -20,7 +20,7 @@ from tests.component.control_plane import begun, binaries, end
 from tests.component.operator_process import Hospital, Object, a_hospital, ended, named, wait
 
 from gantry.api import timestamp
-from gantry.kube import JOBS, PODS, QUEUE_PERMISSIONS, RUNS, Resource
+from gantry.kube import JOBS, NODE_PERMISSIONS, PODS, QUEUE_PERMISSIONS, RUNS, Resource
 from gantry.runs import FetchReceipt, job_name
 from gantry.runtime.process import now
 
@@ -57,9 +57,9 @@ def hospital(plane: Plane, tmp_path: Path) -> Iterator[Hospital]:
     made.api.http.close()
 
 
-def node(hospital: Hospital, name: str) -> None:
-    """Ready, with one GPU. The admission plugin makes it not-ready, and the controller that would end that is not here."""
-    room = {"cpu": "8", "memory": "32Gi", "pods": "110", "nvidia.com/gpu": "1", "ephemeral-storage": "1Ti"}
+def node(hospital: Hospital, name: str, devices: Object | None = None) -> None:
+    """Ready, with one GPU or those devices. The admission plugin makes it not-ready, and the controller that would end that is not here."""
+    room = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "1Ti", **(devices or {"nvidia.com/gpu": "1"})}
     labels = {"kubernetes.io/hostname": name, **FLAVOUR, "nvidia.com/gpu.memory": "40960"}
     moment = timestamp(now())
     ready = {"type": "Ready", "status": "True", "reason": "Test", "message": "", "lastTransitionTime": moment, "lastHeartbeatTime": moment}
@@ -140,20 +140,67 @@ def test_what_no_node_offers_is_told_in_the_schedulers_words(hospital: Hospital)
         assert hospital.status("greedy")["state"] == "Queued"
 
 
+def asking(name: str, **limits: str) -> Object:
+    body = a_run(name)
+    return {**body, "spec": {**body["spec"], "template": {**body["spec"]["template"], "steps": [{**STEP, "resources": {"limits": limits}}]}}}
+
+
+def may_list_nodes(hospital: Hospital) -> None:
+    """The chart's registries.readNodes."""
+    roles = Resource("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles")
+    bindings = Resource("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings")
+    name = {"metadata": {"name": f"nodes-{hospital.namespace}"}}
+    rules = [one.rule() for one in NODE_PERMISSIONS]
+    hospital.api.call("POST", roles.path(None), {"apiVersion": roles.api_version, "kind": "ClusterRole", **name, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": hospital.namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", **name["metadata"]}
+    body = {"apiVersion": bindings.api_version, "kind": "ClusterRoleBinding", **name, "subjects": [subject], "roleRef": reference}
+    hospital.api.call("POST", bindings.path(None), body)
+
+
+def test_what_the_nodes_offer_is_told_to_those_who_ask_for_something_else(hospital: Hospital) -> None:
+    """With the right to list nodes; without it the scheduler's words stand alone. The words are those of the real scheduler."""
+    node(hospital, f"amd-{hospital.namespace}", {"amd.com/gpu": "2"})
+
+    def says(name: str, words: str) -> None:
+        hospital.says(name, "Executed", "False/Unschedulable")
+        wait(lambda: message_of(hospital, name).endswith(words), f"{name} says {words}", tell=lambda: message_of(hospital, name))
+
+    try:
+        with hospital.operator(GANTRY_READ_NODES="yes"):
+            hospital.apply(asking("not-permitted", **{"nvidia.com/mig-1g.10gb": "1"}))
+            says("not-permitted", "Preemption is not helpful for scheduling; waits until template.timeout (1h)")
+        may_list_nodes(hospital)
+        with hospital.operator(GANTRY_READ_NODES="yes"):
+            others = "no node offers nvidia.com/mig-1g.10gb; 1 node offers amd.com/gpu (2), 1 node offers nvidia.com/gpu (1)"
+            says("not-permitted", f"; {others}; waits until template.timeout (1h)")
+            assert message_of(hospital, "not-permitted").startswith("the pod asks for 1 nvidia.com/mig-1g.10gb: 0/2 nodes are available: ")
+            hospital.apply(asking("too-many", **{"amd.com/gpu": "4"}))
+            says("too-many", "; 4 amd.com/gpu are needed on one node, the largest has 2; waits until template.timeout (1h)")
+            hospital.apply(asking("first", **{"nvidia.com/gpu": "1"}))
+            bound(hospital, "first")
+            hospital.apply(asking("second", **{"nvidia.com/gpu": "1"}))
+            says("second", "; 1 node offers 1 nvidia.com/gpu in all, taken or closed to this pod; waits until template.timeout (1h)")
+            hospital.api.delete(RUNS, hospital.namespace, "second")  # it would take the next test's GPU
+            wait(lambda: not pods_of(hospital, "second"), "its pod is gone")
+    finally:
+        hospital.api.delete(NODES, "", f"amd-{hospital.namespace}")
+
+
 def test_a_gpu_with_too_little_memory_is_not_chosen(hospital: Hospital) -> None:
     """The node says 40 GiB."""
-    def asking(name: str, memory: str) -> Object:
+    def with_memory(name: str, memory: str) -> Object:
         body = a_run(name)
         resources = {"limits": {"nvidia.com/gpu": 1}, "gpuMemory": memory}
         return {**body, "spec": {**body["spec"], "template": {**body["spec"]["template"], "steps": [{**STEP, "resources": resources}]}}}
 
     with hospital.operator():
-        hospital.apply(asking("large", "80Gi"))
+        hospital.apply(with_memory("large", "80Gi"))
         hospital.says("large", "Executed", "False/Unschedulable")
         message = next(c["message"] for c in hospital.status("large")["conditions"] if c["type"] == "Executed")
         assert "of GPUs with 80Gi of memory" in message
         assert "node affinity" in message
-        hospital.apply(asking("fits", "40Gi"))
+        hospital.apply(with_memory("fits", "40Gi"))
         bound(hospital, "fits")
 
 

@@ -48,7 +48,8 @@ QUEUE_PERMISSIONS: tuple[Permission, ...] = (Permission(LOCAL_QUEUES, ("get",)),
 """Beside them where Kueue is used: whether the queue a Run names exists. Without this right the Run waits in the same way, and says less."""
 
 NODE_PERMISSIONS: tuple[Permission, ...] = (Permission(NODES, ("list",)),)
-"""In the whole cluster, when images are compared with the nodes' processors (registries.readNodes of the chart)."""
+"""In the whole cluster, when images are compared with the nodes' processors, and Runs that no node takes say what the nodes offer
+(registries.readNodes of the chart)."""
 
 
 def lease_permissions(name: str) -> tuple[Permission, ...]:

@@ -3,7 +3,7 @@
 It must not call the API server or read a clock.
 """
 
-from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, DeleteRun, Deliver, FindQueue, LookUp, Plan
+from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, DeleteRun, Deliver, FindOffers, FindQueue, LookUp, Plan
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
@@ -15,6 +15,7 @@ from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_j
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
 from .observed import HISTORY, Limits, Observed, Queue
+from .offers import Node
 from .pinning import lacking_command, pinned
 from .plan import finished_due, plan
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
@@ -49,6 +50,7 @@ __all__ = [
     "Deliver",
     "Earlier",
     "FetchReceipt",
+    "FindOffers",
     "FindQueue",
     "Held",
     "Installation",
@@ -56,6 +58,7 @@ __all__ = [
     "Limit",
     "Limits",
     "LookUp",
+    "Node",
     "Observed",
     "Plan",
     "PodView",

@@ -54,6 +54,11 @@ class FindQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class FindOffers:
+    """Look what devices the nodes have, then plan again with `offers`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Send the courier, then plan again with what it came back with."""
 
@@ -64,7 +69,7 @@ class Deliver:
     deadline: datetime
 
 
-Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | Deliver
+Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | FindOffers | Deliver
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Literal
 from gantry.api.run import DeliveryStatus
 
 from .admission import Held
+from .offers import Node
 from .view import BridgeView, JobView, PodView, RunView
 
 HISTORY = timedelta(hours=720)
@@ -71,6 +72,8 @@ class Observed:
     """Why its turn has not come; None: it has."""
     queue: Queue | None = None
     """What is known of the LocalQueue the Run names; None: it was not looked at in this pass."""
+    offers: tuple[Node, ...] | None = None
+    """What the nodes have; none where they may not be read. None: they were not looked at in this pass."""
     refusal: str | None = None
     """What the API server answered when it refused the Job; None when it did not."""
     looked: bool = False

@@ -1,6 +1,7 @@
 """Where a Run's pod may go: on nodes whose GPU has the memory that its steps ask for, and what people read while no node offers it. Pure."""
 
 import copy
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
@@ -9,12 +10,15 @@ from gantry.api.pipeline import RunTemplate
 from gantry.api.quantities import number_of
 
 from . import status as words
-from .actions import Plan
+from .actions import FindOffers, Plan
 from .observed import Observed
+from .offers import devices_of, what_nodes_offer
 
 GPU_MEMORY = "nvidia.com/gpu.memory"
 """Label in MiB of NVIDIA's GPU feature discovery (https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery)."""
 MIB = 2**20
+OFFERS_CHANGE = timedelta(minutes=2)
+"""Until the nodes are looked at again for a Run that waits: no watch tells of them, and the scheduler only writes what changes its words."""
 Object = dict[str, Any]
 
 
@@ -38,12 +42,7 @@ def with_gpu_memory(template: RunTemplate) -> Object:
 
 def asks_for(template: RunTemplate) -> str:
     """What of its needs no node may have: the beginning of a sentence that the scheduler's words end."""
-    devices: dict[str, int] = {}
-    for step in template.steps:
-        for name, number in (step.resources.limits or {}).items():
-            if "/" in name and str(number).isdigit():
-                devices[name] = devices.get(name, 0) + int(number)
-    words = [f"{number} {name}" for name, number in devices.items()]
+    words = [f"{number} {name}" for name, number in devices_of(template).items()]
     if claims := [claim.name for claim in template.scheduling.resource_claims]:
         words.append(f"devices by claim ({', '.join(claims)})")
     memory = [step.resources.gpu_memory for step in template.steps if step.resources.gpu_memory is not None]
@@ -56,5 +55,9 @@ def cannot_be_scheduled(seen: Observed) -> Plan | None:
     if seen.pod is None or not seen.pod.unschedulable:
         return None
     template = seen.run.parsed.template
-    message = f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}; waits until template.timeout ({template.timeout})"
-    return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, message))
+    if seen.offers is None and devices_of(template):
+        return Plan(actions=(FindOffers(),))
+    offered = what_nodes_offer(template, seen.offers or ())
+    told = (f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}", offered, f"waits until template.timeout ({template.timeout})")
+    status = words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, "; ".join(filter(None, told)))
+    return Plan(status=status, again_after=OFFERS_CHANGE if offered else None)

@@ -297,7 +297,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     pod_is_out_of_sight,  # -> LookUp, JobLost
     pod_that_ran_is_out_of_sight,  # -> LookUp
     claim_of_model_is_missing,  # waits a while, then ModelMissing
-    cannot_be_scheduled,  # waits
+    cannot_be_scheduled,  # -> FindOffers, waits
     volume_of_model_is_missing,  # waits, and says so
     running,
     queued,

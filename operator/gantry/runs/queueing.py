@@ -60,7 +60,8 @@ def waits_for_admission(seen: Observed) -> Plan | None:
     if seen.queue is None:
         return Plan(actions=(FindQueue(name),))
     if seen.queue == "Missing":
-        message = f"no LocalQueue {name} in namespace {seen.run.namespace} (scheduling.queueName); the Run waits for it"
+        missing = f"no LocalQueue {name} in namespace {seen.run.namespace} (scheduling.queueName)"
+        message = f"{missing}: make it, and the Run goes on, or name one that is there and make a new Run"
         return Plan(status=words.executing(seen, "Queued", RunReason.QUEUE_MISSING, message), again_after=MISSING)
     if seen.queue == "NoKueue":
         message = f"scheduling.queueName is {name} and the cluster has no Kueue; install it, or make a new Run of a pipeline without queueName"

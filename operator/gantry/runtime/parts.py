@@ -176,6 +176,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         tracing=tracing,
         wake_after=queue.add_after,
         clock=now,
+        read_nodes=settings.read_nodes,
     )
     follow = Follow(kube=kube, store=store, bridges=bridges, pipelines=pipelines, add=lambda key: followers.add(key), clock=now)
     sender = Sender(hosts=settings.notify_hosts, clock=time.time)

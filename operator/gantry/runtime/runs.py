@@ -24,6 +24,7 @@ from gantry.runs import (
     DeletePod,
     DeleteRun,
     Deliver,
+    FindOffers,
     FindQueue,
     Installation,
     JobView,
@@ -39,6 +40,7 @@ from .audit import EVENT, delivery_record
 from .bridges import Bridges
 from .destinations import Destinations
 from .metrics import Metrics
+from .offers import Offers
 from .predecessors import left_by_first, predecessors
 from .queues import Queues
 from .records import Key
@@ -70,11 +72,13 @@ class RunReconciler:
         wake_after: Callable[[Key, float], None],
         clock: Callable[[], datetime],
         tracing: NoTracing = NO_TRACING,
+        read_nodes: bool = False,
     ) -> None:
         self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
         self._installation, self._limits = installation, limits
         self._destinations = Destinations(kube=kube, store=store, clock=clock)
         self._queues = Queues(kube=kube, clock=clock)
+        self._offers = Offers(kube=kube, allowed=read_nodes, clock=clock)
         self._metrics, self._tracing, self._wake_after, self._clock = metrics, tracing, wake_after, clock
 
     async def reconcile(self, key: Key) -> None:
@@ -144,6 +148,8 @@ class RunReconciler:
                 return await self._look_up(key, seen)
             case FindQueue(name):
                 return replace(seen, queue=await self._queues.look(key.namespace, name))
+            case FindOffers():
+                return replace(seen, offers=await self._offers.look())
             case Deliver():
                 return await self._deliver(key, action, seen)
             case DeleteJob(name, uid):

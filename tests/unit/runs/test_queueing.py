@@ -40,7 +40,7 @@ WAITS: dict[str, tuple[RunBuilder, Queue | None, RunReason, str]] = {
     "not admitted, and the queue cannot be read": (a_run().in_queue(), "NotKnown", RunReason.QUEUED, "waits for admission by queue radiology"),
     "no such queue": (
         a_run().in_queue(), "Missing", RunReason.QUEUE_MISSING,
-        "no LocalQueue radiology in namespace default (scheduling.queueName); the Run waits for it",
+        "no LocalQueue radiology in namespace default (scheduling.queueName): make it, and the Run goes on, or name one that is there and make a new Run",
     ),
     "no Kueue": (
         a_run().in_queue(), "NoKueue", RunReason.QUEUE_MISSING,
