@@ -15,6 +15,7 @@ from tests.component.control_plane import ControlPlane
 from tests.component.operator_process import Hospital, Operator, a_hospital, wait
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 from tests.component.otlp_receiver import otlp_receiver
+from tests.component.promtool import promtool, said
 from tests.component.test_operator_journey import a_bridge, a_secret, bridge_says, pipeline_says
 
 from gantry.api.run import Result
@@ -98,6 +99,17 @@ def test_a_scrape_has_every_metric_by_its_definition_and_no_identifier(ward: Hos
         tags = orthanc.rest("GET", f"/studies/{study['orthancID']}")["MainDicomTags"]
         for secret in (PATIENT, name, study["orthancID"], study["orthancID"][:8], *study["seriesIDs"], tags["StudyInstanceUID"], study["fingerprint"][:13]):
             assert secret not in text
+
+
+def test_promtool_has_nothing_to_say_of_a_scrape(ward: Hospital, orthanc: OrthancServer) -> None:
+    """Names, units, types and help texts by Prometheus' own rules, after a study has passed through."""
+    promtool()
+    with ward.operator() as operator:
+        name = a_run_of(ward, orthanc)
+        is_published(ward, orthanc, name)
+        ward.says(name, "Complete", "True/Complete")
+        assert said("check", "metrics", stdin=exposed(operator)) == (0, "")
+
 
 
 def test_an_orthanc_that_goes_away_is_not_reachable(ward: Hospital, orthanc: OrthancServer) -> None:
