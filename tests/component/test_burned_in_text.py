@@ -88,7 +88,10 @@ def test_the_text_is_found_where_it_is_and_nothing_else(truth_and_answer: tuple[
     pairs = matched(texts, answer.places, at_least=OVERLAP)
     recall, precision = len(pairs) / len(texts), len(pairs) / len(answer.places)
     ink = sum(covered(text, answer.places) for text in texts) / len(texts)
-    told = f"recall {recall:.3f}, precision {precision:.3f}, covered {ink:.3f}; missed: {[text for text in texts if text not in {pair[0] for pair in pairs}]}"
+    missed = [text for text in texts if text not in {pair[0] for pair in pairs}]
+    counted = f"{len(pairs)} of {len(texts)} lines found, {len(answer.places) - len(pairs)} boxes too many, {ink:.1%} of the ink inside"
+    told = f"{counted}; missed: {missed}"
+    print(told)  # pytest -s shows it: what the README says comes from here
     assert recall >= RECALL, told
     assert precision >= PRECISION, told
     assert ink >= COVERED, told
