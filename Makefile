@@ -96,7 +96,7 @@ bench: $(BIN)/.installed
 	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.in_cluster
 	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/python -m tests.bench.attacks
 
-## scale: Runs by the thousand on fake nodes, and how their cost grows, build/scale.json; RUNS=10000 takes all of them through to the end; PARTS="life"
+## scale: Runs by the thousand on fake nodes, and how their cost grows, build/scale.json; RUNS=10000 takes all of them through to the end; PARTS="life,gpus"
 scale: $(BIN)/.installed
 	@cluster/prepare component
 	@cluster/tools kwok >/dev/null

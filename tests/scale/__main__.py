@@ -1,4 +1,4 @@
-"""`make scale`: thousands of Runs on fake nodes, and how what they cost grows. `python -m tests.scale [--runs 10000] [--parts life,store,fleet,index]`.
+"""`make scale`: thousands of Runs on fake nodes, and how what they cost grows. `python -m tests.scale [--runs 10000] [--parts life,store,fleet,index,gpus]`.
 
 Prints one line a figure as `make bench` does, one a curve, and what `thresholds.yaml` says of them; build/scale.json has all of it, for
 `python -m tests.scale.pictures`.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Figure
-from tests.scale import fleet, index, store
+from tests.scale import fleet, gpus, index, store
 from tests.scale.curves import Curve
 from tests.scale.life import life
 from tests.scale.plane import a_plane
@@ -55,11 +55,12 @@ def write(figures: list[Figure], curves: list[Curve], before: dict[str, Any]) ->
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=1000, help="finished Runs of the 10,000 that really run; the rest is written down as finished")
-    arguments.add_argument("--parts", default="store,life,fleet,index", help="comma separated")
+    arguments.add_argument("--parts", default="store,gpus,life,fleet,index", help="comma separated")
     chosen = arguments.parse_args()
     parts: dict[str, Callable[[], Found]] = {
         "store": lambda: ([], store.curves()),
         "life": lambda: the_life(chosen.runs),
+        "gpus": lambda: (gpus.gpus(tell=told), []),
         "fleet": lambda: fleet.fleet(tell=told),
         "index": lambda: index.index(tell=told),
     }

@@ -74,9 +74,9 @@ def receipt() -> str:
     ).encode()
 
 
-def _nodes(api: Api) -> None:
-    room = {"cpu": "32", "memory": "256Gi", "pods": "110", GPU: str(GPUS)}
-    for number in range(NODES):
+def _nodes(api: Api, nodes: int, gpus: int) -> None:
+    room = {"cpu": "32", "memory": "256Gi", "pods": "110", GPU: str(gpus)}
+    for number in range(nodes):
         name = f"gpu-{number}"
         metadata = {"name": name, "annotations": {"kwok.x-k8s.io/node": "fake"}, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}}
         api.call("POST", NODE.path(None), {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"allocatable": room, "capacity": room}})
@@ -84,14 +84,14 @@ def _nodes(api: Api) -> None:
         api.call("PATCH", NODE.path(None, name), {"spec": {"taints": None}}, content="application/merge-patch+json")
 
 
-def _ready(api: Api) -> bool:
+def _ready(api: Api, nodes: int) -> bool:
     items = api.call("GET", NODE.path(None))["items"]
-    return sum(any(c["type"] == "Ready" and c["status"] == "True" for c in one["status"].get("conditions", ())) for one in items) == NODES
+    return sum(any(c["type"] == "Ready" and c["status"] == "True" for c in one["status"].get("conditions", ())) for one in items) == nodes
 
 
 @contextlib.contextmanager
-def a_plane(folder: Path) -> Iterator[Plane]:
-    """Started with Gantry's kinds and Ready nodes; ended with the block."""
+def a_plane(folder: Path, *, nodes: int = NODES, gpus: int = GPUS) -> Iterator[Plane]:
+    """Started with Gantry's kinds and Ready nodes, each with so many GPUs; ended with the block."""
     folder.mkdir(parents=True, exist_ok=True)
     player = kwok()
     plane, (etcd, server) = started(folder)
@@ -113,8 +113,8 @@ def a_plane(folder: Path) -> Iterator[Plane]:
         ]  # fmt: skip
         made.processes["kwok"] = begun("kwok", played, folder)
         api = Api(plane)
-        _nodes(api)
-        wait(lambda: _ready(api), f"{NODES} nodes are Ready", limit=60, tell=lambda: (folder / "kwok.log").read_text()[-2000:])
+        _nodes(api, nodes, gpus)
+        wait(lambda: _ready(api, nodes), f"{nodes} nodes are Ready", limit=60, tell=lambda: (folder / "kwok.log").read_text()[-2000:])
         yield made
     finally:
         end(list(made.processes.values()))
