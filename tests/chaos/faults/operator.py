@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 from typing import ClassVar
 
 from tests.chaos.fault import Fault
@@ -9,6 +10,7 @@ from tests.chaos.journal import Stage
 from tests.chaos.proxy import Asked, Spoilt
 from tests.chaos.stream import Study
 from tests.component.operator_process import LEASE, Operator, wait
+from tests.component.waiting import LIMIT
 
 HAND_OVER = 60.0
 """Seconds a standby may take on a busy machine; the Lease holds for 9."""
@@ -48,6 +50,7 @@ class OperatorAwayBeyondLookback(Fault):
     long = True
 
     def prepare(self) -> None:
+        self._killed = threading.Event()
         self.world.hospital.apply(self.world.bridge(lookback="1m"))
         self.world.is_ready()
         self.world.api_proxy.rule = self._asked
@@ -56,11 +59,13 @@ class OperatorAwayBeyondLookback(Fault):
         if asked.method == "POST" and asked.path.endswith("/inferenceruns") and not self.struck:
             self.struck += 1
             self.world.operator.kill()
+            self._killed.set()
             return Spoilt(status=503)  # it is not passed on, and nobody hears the answer
         return None
 
     def strike(self, study: Study) -> None:
-        """At the first Run of the episode, wherever that is."""
+        """At the first Run of the episode, wherever that is: the time it is away counts from there."""
+        self._killed.wait(LIMIT)
 
     def heal(self) -> None:
         self.world.api_proxy.rule = None

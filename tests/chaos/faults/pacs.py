@@ -31,6 +31,7 @@ class Away(Unwell):
 class AwayLong(Away):
     name = "PACS away for 5 min"
     lasts = (300.0, 300.0)
+    limit = 420.0  # the pause between two probes has grown to 5 minutes at most by then
     long = True
 
 
