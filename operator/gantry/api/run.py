@@ -120,6 +120,17 @@ class Stage(Observed):
     """How long it took."""
 
 
+class GpuUse(Observed):
+    """One GPU resource of a Run that has several."""
+
+    resource: Text
+    """Its name, for example nvidia.com/mig-1g.10gb."""
+    gpu_seconds: Annotated[float, Field(ge=0)]
+    """As in usage, of this resource."""
+    reserved_gpu_seconds: Annotated[float, Field(ge=0)]
+    """As in usage, of this resource."""
+
+
 class Usage(Observed):
     """What the Run cost."""
 
@@ -129,6 +140,8 @@ class Usage(Observed):
     """The resource counted, for example nvidia.com/gpu."""
     reserved_gpu_seconds: Annotated[float, Field(ge=0)] | None = None
     """Number of GPUs times seconds that the pod held them: from the scheduler's choice of a node to the end of its last container."""
+    gpus: Annotated[list[GpuUse], Field(max_length=64)] | None = None
+    """Each GPU resource, the first one too, where the steps ask for more than one; the fields above are then of the first."""
     vendor: LabelText | None = None
     """Manufacturer of the application: of report.algorithm, else of its findings."""
     department: LabelText | None = None
@@ -139,6 +152,13 @@ class Usage(Observed):
     """Instances fetched."""
     input_bytes: Int64 | None = None
     """Bytes fetched."""
+
+    @property
+    def by_resource(self) -> tuple[GpuUse, ...]:
+        """Every GPU resource with what was used and reserved of it."""
+        if self.gpus or self.gpu_resource is None:
+            return tuple(self.gpus or ())
+        return (GpuUse(resource=self.gpu_resource, gpu_seconds=self.gpu_seconds or 0, reserved_gpu_seconds=self.reserved_gpu_seconds or 0),)
 
 
 class FindingCounts(Observed):

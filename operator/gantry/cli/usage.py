@@ -49,17 +49,17 @@ class Row:
         return self.used / self.reserved if self.reserved else None
 
 
-def prices(given: Iterable[str], currency: str) -> Prices:
-    """Raises Failure for one that is none."""
+def prices(given: Iterable[str], currency: str, what: str = "--price") -> Prices:
+    """Raises Failure for one that is none; `what` names where it stands."""
     found = {}
     for one in given:
         resource, _, text = one.partition("=")
         try:
             found[resource] = float(text)
         except ValueError as error:
-            raise Failure(f"--price {one}: write for example nvidia.com/gpu=2.50") from error
+            raise Failure(f"{what} {one}: write for example nvidia.com/gpu=2.50") from error
         if not resource or not 0 <= found[resource] < 1e6:
-            raise Failure(f"--price {one}: write for example nvidia.com/gpu=2.50")
+            raise Failure(f"{what} {one}: write for example nvidia.com/gpu=2.50")
     return Prices(currency, found)
 
 
@@ -94,18 +94,27 @@ def ended_since(run: Run, begin: datetime) -> bool:
 
 
 def summed(runs: Iterable[Run], by: By, known: Prices) -> list[Row]:
-    """The largest first. Every GPU-second is in exactly one row; a Run on an unpriced resource makes its row's cost what the others cost."""
+    """The largest first. Every GPU-second is in exactly one row; by resource a Run with several of them counts in each of their rows. An unpriced
+    resource makes its row's cost what the others cost."""
     rows: dict[str, Row] = {}
     for run in runs:
         usage = (run.get("status") or {}).get("usage") or {}
-        reserved, used = float(usage.get("reservedGpuSeconds") or 0), float(usage.get("gpuSeconds") or 0)
-        price = known.per_hour.get(usage.get("gpuResource", ""))
-        cost = None if price is None else reserved / 3600 * price
-        name = _name(run, usage, by)
-        before = rows.get(name, Row(name, 0, 0.0, 0.0, None))
-        total = before.cost if cost is None else (before.cost or 0.0) + cost
-        rows[name] = Row(name, before.runs + 1, before.reserved + reserved, before.used + used, total)
+        shares = _shares(usage)
+        for number, (resource, reserved, used) in enumerate(shares):
+            price = known.per_hour.get(resource)
+            cost = None if price is None else reserved / 3600 * price
+            name = (resource or "none") if by == "resource" else _name(run, usage, by)
+            before = rows.get(name, Row(name, 0, 0.0, 0.0, None))
+            total = before.cost if cost is None else (before.cost or 0.0) + cost
+            counted = 1 if number == 0 or by == "resource" else 0
+            rows[name] = Row(name, before.runs + counted, before.reserved + reserved, before.used + used, total)
     return sorted(rows.values(), key=lambda row: (-row.reserved, -row.runs, row.name))
+
+
+def _shares(usage: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Resource, GPU-seconds reserved and used; of a Run without GPU one of nothing."""
+    several = usage.get("gpus") or [{**usage, "resource": usage.get("gpuResource", "")}]
+    return [(str(one["resource"]), float(one.get("reservedGpuSeconds") or 0), float(one.get("gpuSeconds") or 0)) for one in several]
 
 
 def _name(run: Run, usage: Mapping[str, Any], by: By) -> str:
@@ -113,8 +122,6 @@ def _name(run: Run, usage: Mapping[str, Any], by: By) -> str:
         return str((run["spec"].get("pipelineRef") or {}).get("name") or "by hand")
     if by == "namespace":
         return str(run["metadata"]["namespace"])
-    if by == "resource":
-        return str(usage.get("gpuResource") or "none")
     return str(usage.get(by) or "not known")
 
 

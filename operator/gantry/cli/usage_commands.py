@@ -32,9 +32,9 @@ def usage(
     by: Annotated[Key, typer.Option("--by", help="What a row is.")] = Key.PIPELINE,
     price: Annotated[
         list[str] | None,
-        typer.Option("--price", metavar="RESOURCE=PRICE", help="Price of a GPU-hour, as the chart has them. May be repeated.", show_default=False),
+        typer.Option("--price", metavar="RESOURCE=PRICE", help="Price of a GPU-hour, in place of the chart's. May be repeated.", show_default=False),
     ] = None,
-    currency: Annotated[str, typer.Option("--currency", help="Of the prices.")] = "EUR",
+    currency: Annotated[str | None, typer.Option("--currency", help="Of the prices; EUR, or the chart's.", show_default=False)] = None,
     png: Annotated[
         Path | None,
         typer.Option("--png", metavar="FILE", help="Also draw it. Needs the extra `gantry[pictures]`.", show_default=False),
@@ -50,7 +50,14 @@ def usage(
         from .shadow_picture import require_matplotlib
 
         require_matplotlib()
-    known = prices(price or (), currency)
+    known, unknown = prices(price or (), currency or "EUR"), ""
+    if not price:
+        from .chart_prices import chart_prices
+
+        found, unknown = chart_prices(namespace, everywhere=everywhere)
+        known = found or known
+    if unknown:
+        typer.echo(f"gantry: no prices: {unknown}; give --price", err=True)
     key: By = by.value
     rows = summed(finished_runs(namespace, everywhere=everywhere, since=since), key, known)
     if png is not None:

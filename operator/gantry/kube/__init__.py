@@ -10,12 +10,13 @@ from .connection import CallObserver, Freshness, api_client, configuration, watc
 from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotLeading, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
 from .lease import Lease, LeaseLock
 from .permissions import NODE_PERMISSIONS, PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
-from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, CONFIG_MAPS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
 
 __all__ = [
     "BACKFILLS",
     "BRIDGES",
+    "CONFIG_MAPS",
     "JOBS",
     "LEASES",
     "LOCAL_QUEUES",

@@ -37,6 +37,8 @@ BACKFILLS = Resource(API_VERSION, InferenceBackfill.kind, InferenceBackfill.plur
 JOBS = Resource("batch/v1", "Job", "jobs")
 PODS = Resource("v1", "Pod", "pods")
 SECRETS = Resource("v1", "Secret", "secrets")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+"""Read by the command line alone, with its user's rights."""
 NODES = Resource("v1", "Node", "nodes")
 LOCAL_QUEUES = Resource("kueue.x-k8s.io/v1beta1", "LocalQueue", "localqueues")
 """Of Kueue, where it is installed."""

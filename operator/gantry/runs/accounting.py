@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from gantry.api import parse_timestamp
 from gantry.api.pipeline import RunTemplate
-from gantry.api.run import Stage, Usage
+from gantry.api.run import GpuUse, Stage, Usage
 from gantry.api.step import Step
 
 from .failure import FETCH, PUBLISH
@@ -79,15 +79,17 @@ def usage(seen: Observed) -> Usage | None:
     if not pods:
         return seen.run.status.usage if seen.run.status else None
     template = seen.run.parsed.template
-    resource, seconds = _gpu(template, pods)
+    gpus = _gpus(template, pods)
+    first = gpus[0] if gpus else None
     told = next((found for pod in reversed(pods) if (found := decode_publish(pod.container(PUBLISH).message))), None)
     algorithm = template.report.algorithm
     spans = [_span(pod) for pod in pods]
     fetched = next((receipt for pod in reversed(pods) if (receipt := _fetch_receipt(pod))), None)
     return Usage(
-        gpu_seconds=round(seconds, 3) if resource else None,
-        gpu_resource=resource,
-        reserved_gpu_seconds=round(sum(_reserved(template, resource, pod) for pod in pods), 3) if resource else None,
+        gpu_seconds=first.gpu_seconds if first else None,
+        gpu_resource=first.resource if first else None,
+        reserved_gpu_seconds=first.reserved_gpu_seconds if first else None,
+        gpus=gpus if len(gpus) > 1 else None,
         vendor=algorithm.manufacturer if algorithm else told.vendor if told else None,
         department=told.department if told else None,
         pod_seconds=round(sum(spans), 3),
@@ -96,20 +98,29 @@ def usage(seen: Observed) -> Usage | None:
     )
 
 
-def gpus_of(step: Step) -> tuple[str, int] | None:
-    """The GPU resource of a step and how many: an extended resource named after a GPU (nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu)."""
-    for name, amount in (step.resources.limits or {}).items():
-        if "/" in name and ("gpu" in name or "/mig-" in name) and str(amount).isdigit():
-            return name, int(amount)
-    return None
+def gpus_of(step: Step) -> dict[str, int]:
+    """The GPUs of a step by resource: extended resources named after a GPU (nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu)."""
+    limits = step.resources.limits or {}
+    return {name: int(amount) for name, amount in limits.items() if "/" in name and ("gpu" in name or "/mig-" in name) and str(amount).isdigit()}
 
 
-def _gpu(template: RunTemplate, pods: tuple[PodView, ...]) -> tuple[str | None, float]:
-    per_step = {step.name: found for step in template.steps if (found := gpus_of(step))}
-    if not per_step:
-        return None, 0.0
-    seconds = sum(end.seconds * per_step[end.name][1] for pod in pods for end in _steps(pod) if end.name in per_step)
-    return next(iter(per_step.values()))[0], seconds
+def _gpus(template: RunTemplate, pods: tuple[PodView, ...]) -> list[GpuUse]:
+    """Of each resource what its steps used, and what the pods held of it, in the template's order."""
+    per_step = {step.name: gpus_of(step) for step in template.steps}
+    held: dict[str, int] = {}
+    for gpus in per_step.values():
+        for name, number in gpus.items():
+            held[name] = held.get(name, 0) + number
+    ends = [end for pod in pods for end in _steps(pod)]
+    reserved = sum(_reserved(pod) for pod in pods)
+    return [
+        GpuUse(
+            resource=name,
+            gpu_seconds=round(sum(end.seconds * per_step.get(end.name, {}).get(name, 0) for end in ends), 3),
+            reserved_gpu_seconds=round(number * reserved, 3),
+        )
+        for name, number in held.items()
+    ]
 
 
 def _steps(pod: PodView) -> Iterator[StepEnd]:
@@ -126,12 +137,11 @@ def _steps(pod: PodView) -> Iterator[StepEnd]:
             yield StepEnd(name=container.name, start_time=moment(container.started), seconds=max(0.0, seconds), code=container.exit_code)
 
 
-def _reserved(template: RunTemplate, resource: str, pod: PodView) -> float:
-    """GPU-seconds: the scheduler sets aside the sum of what the containers ask for until all have ended."""
-    number = sum(found[1] for step in template.steps if (found := gpus_of(step)) and found[0] == resource)
+def _reserved(pod: PodView) -> float:
+    """Seconds: the scheduler sets aside the sum of what the containers ask for until all have ended."""
     ends = [c.finished for c in pod.containers if c.finished]
     begun = pod.scheduled or pod.started
-    return number * max(0.0, (max(ends) - begun).total_seconds()) if begun and ends else 0.0
+    return max(0.0, (max(ends) - begun).total_seconds()) if begun and ends else 0.0
 
 
 def _fetch_receipt(pod: PodView) -> FetchReceipt | None:

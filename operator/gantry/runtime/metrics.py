@@ -108,22 +108,23 @@ class Metrics:
         for stage in status.stages or ():
             if stage.seconds is not None:
                 self.stages.labels(name, stage.name).observe(stage.seconds)
-        if status.usage and status.usage.gpu_seconds and status.usage.gpu_resource:
-            self.gpu_seconds.labels(name, status.usage.gpu_resource).inc(status.usage.gpu_seconds)
         self._used(name, status)
         for delivery in status.deliveries or ():
             if delivery.final:
                 self.deliveries.labels(delivery.destination, delivery.state).inc()
 
     def _used(self, pipeline: str, status: RunStatus) -> None:
-        """What its pods held, and what that costs."""
+        """What its applications used, what its pods held, and what that costs."""
         usage = status.usage
-        if usage is None or not usage.reserved_gpu_seconds or not usage.gpu_resource:
-            return
-        labels = pipeline, usage.gpu_resource, usage.vendor or "", self._known_department(usage.department or "")
-        self.gpu_reserved.labels(*labels).inc(usage.reserved_gpu_seconds)
-        if (price := self._prices.per_hour.get(usage.gpu_resource)) is not None:
-            self.cost.labels(*labels, self._prices.currency).inc(usage.reserved_gpu_seconds / 3600 * price)
+        for gpu in usage.by_resource if usage else ():
+            if gpu.gpu_seconds:
+                self.gpu_seconds.labels(pipeline, gpu.resource).inc(gpu.gpu_seconds)
+            if usage is None or not gpu.reserved_gpu_seconds:
+                continue
+            labels = pipeline, gpu.resource, usage.vendor or "", self._known_department(usage.department or "")
+            self.gpu_reserved.labels(*labels).inc(gpu.reserved_gpu_seconds)
+            if (price := self._prices.per_hour.get(gpu.resource)) is not None:
+                self.cost.labels(*labels, self._prices.currency).inc(gpu.reserved_gpu_seconds / 3600 * price)
 
     def _known_department(self, name: str) -> str:
         """Free text of somebody's order entry: a new word each day must not make a new series each day."""

@@ -355,3 +355,16 @@ def test_prices_reach_the_operator(render: Render) -> None:
     variables = environment(render(r"prices.perGpuHour.nvidia\.com/gpu=2.5", r"prices.perGpuHour.nvidia\.com/mig-1g\.10gb=1", "prices.currency=CHF"))
     assert variables["GANTRY_PRICES"] == {"value": "nvidia.com/gpu=2.5,nvidia.com/mig-1g.10gb=1"}
     assert variables["GANTRY_CURRENCY"] == {"value": "CHF"}
+
+
+def test_prices_can_be_read_where_the_runs_are(render: Render) -> None:
+    """By `gantry usage`, with its user's rights: in each served namespace, or in the release's own."""
+    def found(*values: str) -> dict[str, dict[str, str]]:
+        maps = [one for one in of_kind(render(*values), "ConfigMap") if "gantry.health/prices" in one["metadata"]["labels"]]
+        return {one["metadata"]["namespace"]: one["data"] for one in maps}
+
+    price, want = r"prices.perGpuHour.nvidia\.com/gpu=2.5", {"perGpuHour": "nvidia.com/gpu=2.5", "currency": "EUR"}
+    assert found() == {}
+    assert found(price) == {"radiology": want}
+    assert found(price, "watchNamespaces={ct,mr}") == {"ct": want, "mr": want}
+    assert found(price, "clusterWide=true") == {"radiology": want}

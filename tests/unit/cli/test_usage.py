@@ -53,6 +53,17 @@ def test_what_is_reserved_is_what_is_paid() -> None:
     assert (rows["mr"].cost, rows["dose"].share) == (None, None)
 
 
+def test_several_resources_of_one_run_are_each_paid() -> None:
+    gpus = [
+        {"resource": "nvidia.com/gpu", "reservedGpuSeconds": 100, "gpuSeconds": 80},
+        {"resource": "nvidia.com/mig-1g.10gb", "reservedGpuSeconds": 300, "gpuSeconds": 30},
+    ]
+    runs = [a_run("ct", 100, 80, gpus=gpus), a_run("ct", 50, 40)]
+    (row,) = summed(runs, "pipeline", PRICED)
+    assert (row.runs, row.reserved, row.used, row.cost) == (2, 450, 150, pytest.approx(0.15)), "the slice has no price"
+    assert [(row.name, row.runs, row.reserved) for row in summed(runs, "resource", PRICED)] == [("nvidia.com/mig-1g.10gb", 1, 300), ("nvidia.com/gpu", 2, 150)]
+
+
 def test_a_spreadsheet_reads_it_and_runs_nothing() -> None:
     rows = summed([a_run("ct", 100, 80, department="=HYPERLINK(1)")], "department", PRICED)
     (row,) = csv.DictReader(io.StringIO(as_csv(rows, "department", PRICED)))

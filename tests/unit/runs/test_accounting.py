@@ -1,9 +1,11 @@
 """Stages and cost, by the finest time there is."""
 
+from typing import Any
+
 import pytest
 from tests.builders_runs import a_receipt, a_run, an_end, sent
 
-from gantry.api.run import RunStatus
+from gantry.api.run import GpuUse, RunStatus
 from gantry.runs import FetchReceipt, plan
 from gantry.runs.accounting import gpus_of
 
@@ -82,6 +84,22 @@ def test_every_attempt_is_reserved_and_two_steps_hold_what_both_ask_for() -> Non
     assert status.usage.reserved_gpu_seconds == 2 * (6.0 + 6.0)
 
 
+def test_several_gpu_resources_are_each_told() -> None:
+    """Of whole GPUs one, held for 6 s and used by the first step; of slices three, held as long, two of them used by each step."""
+    def step(name: str, **limits: str) -> dict[str, Any]:
+        return {"name": name, "image": "localhost/x:1", "command": ["x"], "resources": {"limits": limits}}
+
+    steps = [step("detect", **{"nvidia.com/gpu": "1", "nvidia.com/mig-1g.10gb": "1"}), step("grade", **{"nvidia.com/mig-1g.10gb": "2"})]
+    status = plan(a_run().delivering_to().with_template(steps=steps).published(steps=("detect", "grade")).observed()).status
+    assert status is not None
+    assert status.usage is not None
+    assert (status.usage.gpu_resource, status.usage.gpu_seconds, status.usage.reserved_gpu_seconds) == ("nvidia.com/gpu", 2.5, 6.0)
+    assert status.usage.by_resource == (
+        GpuUse(resource="nvidia.com/gpu", gpu_seconds=2.5, reserved_gpu_seconds=6.0),
+        GpuUse(resource="nvidia.com/mig-1g.10gb", gpu_seconds=7.5, reserved_gpu_seconds=18.0),
+    )
+
+
 def test_vendor_and_department_are_the_templates_or_what_publish_tells() -> None:
     receipt = a_receipt().model_copy(update={"vendor": "Native Vendor", "department": "Emergency"})
     run = a_run().with_gpu().delivering_to().with_pod(phase="Succeeded", detect=an_end(0), publish=an_end(0, message=receipt.encode(), finished=8))
@@ -122,15 +140,16 @@ def test_a_run_without_gpu_has_no_gpu_seconds() -> None:
 @pytest.mark.parametrize(
     ("limits", "want"),
     [
-        ({"nvidia.com/gpu": "1"}, ("nvidia.com/gpu", 1)),
-        ({"nvidia.com/mig-1g.10gb": 2, "memory": "8Gi"}, ("nvidia.com/mig-1g.10gb", 2)),
-        ({"amd.com/gpu": "4"}, ("amd.com/gpu", 4)),
-        ({"cpu": "4", "hugepages-2Mi": "4Mi"}, None),
-        ({"smarter-devices/fuse": "1"}, None),
+        ({"nvidia.com/gpu": "1"}, {"nvidia.com/gpu": 1}),
+        ({"nvidia.com/mig-1g.10gb": 2, "memory": "8Gi"}, {"nvidia.com/mig-1g.10gb": 2}),
+        ({"amd.com/gpu": "4"}, {"amd.com/gpu": 4}),
+        ({"nvidia.com/gpu": "1", "nvidia.com/mig-1g.10gb": "2"}, {"nvidia.com/gpu": 1, "nvidia.com/mig-1g.10gb": 2}),
+        ({"cpu": "4", "hugepages-2Mi": "4Mi"}, {}),
+        ({"smarter-devices/fuse": "1"}, {}),
     ],
-    ids=["NVIDIA", "a slice of one", "AMD", "none", "another device"],
+    ids=["NVIDIA", "a slice of one", "AMD", "two kinds", "none", "another device"],
 )
-def test_what_counts_as_a_gpu(limits: dict[str, str | int], want: tuple[str, int] | None) -> None:
+def test_what_counts_as_a_gpu(limits: dict[str, str | int], want: dict[str, int]) -> None:
     step = a_run().with_step(resources={"limits": limits}).view().parsed.template.steps[0]
     assert gpus_of(step) == want
 
