@@ -82,11 +82,12 @@ def play(world: World, kind: type[Fault], seed: int, *, studies: int = 0) -> Out
             healed.append(time.monotonic())
         sender.join()
         ends.wait(fault.limit)
+        late = {study.number for study in stream} - ends.seen.keys()
     finally:
         ends.close()
         sender.join()
         fault.clean()
-    _balance(world, fault, stream, outcome)
+    _balance(world, fault, stream, outcome, late)
     outcome.injected = fault.struck
     outcome.slowest_recovery, outcome.seconds = round(_slowest(stream, ends.seen, healed), 1), round(time.monotonic() - began, 1)
     return outcome
@@ -168,9 +169,12 @@ def _accounts(world: World, fault: Fault, stream: list[Study]) -> tuple[Ledger, 
         time.sleep(LOOK)
 
 
-def _balance(world: World, fault: Fault, stream: list[Study], outcome: Outcome) -> None:
+def _balance(world: World, fault: Fault, stream: list[Study], outcome: Outcome, late: set[int]) -> None:
+    """`late`: studies that had not ended when the fault's time was over. What `clean` puts back may find them, which does not count."""
     ledger, accounts = _accounts(world, fault, stream)
     for account in accounts:
+        if account.study.number in late and account.balanced:
+            account.lost.append(f"ended only later than {fault.limit:g} s after the last fault")
         outcome.lost += bool(account.lost)
         outcome.doubled += bool(account.doubled)
         outcome.wrong += bool(account.wrong)
