@@ -78,6 +78,9 @@ func each(flags *flag.FlagSet, name, usage string, values *[]string) {
 }
 
 func main() {
+	if code, done := prepull(os.Args[1:]); done {
+		os.Exit(code)
+	}
 	o, err := parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "launcher:", err)
