@@ -86,6 +86,11 @@ app.kubernetes.io/component: operator
   {{- with .Values.rbac.secretNames }}
   resourceNames: {{ toJson . }}
   {{- end }}
+{{- if .Values.prePull.enabled }}
+- apiGroups: [apps]
+  resources: [daemonsets]
+  verbs: [get, create, update, delete]
+{{- end }}
 {{- if .Values.kueue.enabled }}
 - apiGroups: [kueue.x-k8s.io]
   resources: [localqueues]

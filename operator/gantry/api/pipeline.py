@@ -266,6 +266,9 @@ class PipelineSpec(Part):
     """How long records are kept."""
     notifications: Annotated[list[Notification], Field(max_length=8, json_schema_extra=list_map("url"))] = []
     """Receivers that are told by a webhook when a Run has ended; none hears of Runs in mode Shadow."""
+    pre_pull: bool = False
+    """True: every node that `template.scheduling` lets Runs come to gets the images before a Run needs them, and keeps them. By a DaemonSet that asks
+    for no GPU: choose the nodes with nodeSelector. Needs prePull.enabled of the chart. The condition ImagesReady says how far it is."""
     template: RunTemplate
     """What each Run does."""
 
@@ -289,7 +292,7 @@ class PipelineStatus(Observed):
     observed_generation: Int64 | None = None
     """Generation of the spec this status belongs to."""
     conditions: Conditions | None = None
-    """Ready, Active, ImagesResolved."""
+    """Ready, Active, ImagesResolved, and with spec.prePull ImagesReady."""
     images: Annotated[list[ImageStatus], Field(max_length=72)] | None = None
     """What the registries say of the steps' images."""
     runs: RunCounts | None = None

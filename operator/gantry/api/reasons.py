@@ -43,7 +43,7 @@ class BridgeReason(StrEnum):
 
 
 class PipelineReason(StrEnum):
-    """Reasons on an InferencePipeline's conditions Ready, Active and ImagesResolved."""
+    """Reasons on an InferencePipeline's conditions Ready, Active, ImagesResolved and ImagesReady."""
 
     READY = "Ready"
     """Studies that match start Runs."""
@@ -89,6 +89,18 @@ class PipelineReason(StrEnum):
     """An image's manifest, configuration or, of a MAP, app.json or pkg.json cannot be read. Build and push it again."""
     CONTRACT_UNKNOWN = "ContractUnknown"
     """contract is MAP, and nothing in the image says that it is one. Check image and contract."""
+    IMAGES_PRESENT = "ImagesPresent"
+    """Every node that Runs may come to has all images (spec.prePull)."""
+    PULLING = "Pulling"
+    """Nodes are getting the images. The message says how many have them, and which have not."""
+    PULL_FAILED = "PullFailed"
+    """A node cannot pull an image, or cannot start the container that keeps it there. The message says which node and what its kubelet says."""
+    NO_NODES = "NoNodes"
+    """template.scheduling lets Runs come to no node of this cluster, so no node gets the images. Check nodeSelector, affinity and tolerations."""
+    PRE_PULL_DISABLED = "PrePullDisabled"
+    """spec.prePull is true, and the operator may make no DaemonSets. Set prePull.enabled of the chart; until then the first Run on a node pulls."""
+    PRE_PULL_REFUSED = "PrePullRefused"
+    """The API server does not take the DaemonSet that pulls, or one of its name belongs to somebody else. The message says why."""
     SUSPENDED = "Suspended"
     """spec.suspend is true: no new Runs."""
     RUNNING = "Running"

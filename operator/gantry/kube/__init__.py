@@ -9,14 +9,15 @@ from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
 from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotLeading, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
 from .lease import Lease, LeaseLock
-from .permissions import NODE_PERMISSIONS, PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
-from .resources import BACKFILLS, BRIDGES, CONFIG_MAPS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .permissions import NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
+from .resources import BACKFILLS, BRIDGES, CONFIG_MAPS, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
 
 __all__ = [
     "BACKFILLS",
     "BRIDGES",
     "CONFIG_MAPS",
+    "DAEMON_SETS",
     "JOBS",
     "LEASES",
     "LOCAL_QUEUES",
@@ -25,6 +26,7 @@ __all__ = [
     "PERMISSIONS",
     "PIPELINES",
     "PODS",
+    "PREPULL_PERMISSIONS",
     "QUEUE_PERMISSIONS",
     "RUNS",
     "SECRETS",

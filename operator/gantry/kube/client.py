@@ -121,6 +121,11 @@ class AioKube:
         path = f"{resource.path(namespace, name)}?{query}"
         return await self._call("patch", resource, "PATCH", path, change, content="application/merge-patch+json")
 
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        """PUT of the whole object. Conflict when it is not of metadata.resourceVersion any more."""
+        query = urlencode({"fieldManager": labels.FIELD_MANAGER})
+        return await self._call("update", resource, "PUT", f"{resource.path(namespace, name)}?{query}", body)
+
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> None:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if wanted := {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}:

@@ -6,7 +6,7 @@ granted to every authenticated user by the cluster itself (system:discovery, sys
 
 from dataclasses import dataclass
 
-from .resources import BACKFILLS, BRIDGES, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,9 @@ PERMISSIONS: tuple[Permission, ...] = (
 """In each served namespace."""
 QUEUE_PERMISSIONS: tuple[Permission, ...] = (Permission(LOCAL_QUEUES, ("get",)),)
 """Beside them where Kueue is used: whether the queue a Run names exists. Without this right the Run waits in the same way, and says less."""
+
+PREPULL_PERMISSIONS: tuple[Permission, ...] = (Permission(DAEMON_SETS, ("create", "delete", "get", "update")),)
+"""Beside them where images are brought to nodes before Runs need them (prePull.enabled of the chart)."""
 
 NODE_PERMISSIONS: tuple[Permission, ...] = (Permission(NODES, ("list",)),)
 """In the whole cluster, when images are compared with the nodes' processors, and Runs that no node takes say what the nodes offer

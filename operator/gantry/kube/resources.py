@@ -35,6 +35,7 @@ PIPELINES = Resource(API_VERSION, InferencePipeline.kind, InferencePipeline.plur
 BRIDGES = Resource(API_VERSION, OrthancBridge.kind, OrthancBridge.plural)
 BACKFILLS = Resource(API_VERSION, InferenceBackfill.kind, InferenceBackfill.plural)
 JOBS = Resource("batch/v1", "Job", "jobs")
+DAEMON_SETS = Resource("apps/v1", "DaemonSet", "daemonsets")
 PODS = Resource("v1", "Pod", "pods")
 SECRETS = Resource("v1", "Secret", "secrets")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")

@@ -18,6 +18,7 @@ from .observed import HISTORY, Limits, Observed, Queue
 from .offers import Node
 from .pinning import lacking_command, pinned
 from .plan import finished_due, plan
+from .prepull import OnNodes, Owner, daemon_set, on_each, on_nodes, prepull_name, spec_hash
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .relaxed import relaxed
 from .task import NO_PREDECESSORS, Predecessor, Predecessors, Task
@@ -60,6 +61,8 @@ __all__ = [
     "LookUp",
     "Node",
     "Observed",
+    "OnNodes",
+    "Owner",
     "Plan",
     "PodView",
     "Predecessor",
@@ -76,6 +79,7 @@ __all__ = [
     "age",
     "alternative_role",
     "commands_of_images",
+    "daemon_set",
     "decode_fetch",
     "decode_publish",
     "earlier",
@@ -92,8 +96,11 @@ __all__ = [
     "lacking_command",
     "notice_job",
     "notice_name",
+    "on_each",
+    "on_nodes",
     "pinned",
     "plan",
+    "prepull_name",
     "rank",
     "relaxed",
     "repeat_name",
@@ -101,6 +108,7 @@ __all__ = [
     "result_uid",
     "run_name",
     "spans_of",
+    "spec_hash",
     "step_container",
     "tells_failure",
     "to_be_followed",

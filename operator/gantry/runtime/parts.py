@@ -27,7 +27,7 @@ from gantry.orthanc import CallObserver, Credentials, Orthanc, Trust
 from gantry.registry import Registries
 from gantry.runs import URGENCY, Installation, Limits
 
-from . import images, measures, notifications
+from . import images, measures, notifications, prepull
 from .backfills import Backfills, runs_of, studies_of
 from .beside import beside
 from .bridges import Bridges
@@ -38,6 +38,7 @@ from .logs import whose
 from .metrics import Metrics, Read
 from .notifications import Notifications
 from .pipelines import Pipelines, relaxations
+from .prepull import PrePull
 from .queue import LAST_LINE, LONGEST_PAUSE, WorkQueue
 from .records import Key
 from .runs import RunReconciler
@@ -79,6 +80,8 @@ class Parts:
     tracing: NoTracing
     looks: WorkQueue[Key]
     """Pipelines whose images are looked at."""
+    pulls: WorkQueue[Key]
+    """Pipelines whose images are brought to the nodes."""
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
@@ -102,6 +105,11 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         if key in store.pipelines:
             queue.add_after(key, COUNT_PAUSE)
 
+    def resolved(key: Key) -> None:
+        changed(key)
+        pullers.add(key)
+
+    installation = Installation(settings.installation, settings.worker_image, settings.worker_pull_policy, tracing.on)
     store = Store(changed=changed, counted=counted, clock=now)
     looks = Images(
         kube=kube,
@@ -109,11 +117,20 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         registries=_registries(settings),
         interval=settings.images_interval,
         read_nodes=settings.read_nodes,
-        changed=changed,
+        changed=resolved,
         wake_after=lambda key, seconds: lookers.add_after(key, seconds),
         clock=now,
     )
-    pipelines = Pipelines(kube=kube, store=store, clock=now, images=looks.of)
+    pulls = PrePull(
+        kube=kube,
+        store=store,
+        enabled=settings.pre_pull,
+        installation=installation,
+        images=looks.of,
+        changed=changed,
+        wake_after=lambda key, seconds: pullers.add_after(key, seconds),
+    )
+    pipelines = Pipelines(kube=kube, store=store, clock=now, images=looks.of, on_nodes=pulls.of)
 
     async def work(key: Key) -> None:
         reconcile = {
@@ -170,7 +187,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         store=store,
         bridges=bridges,
         courier=courier,
-        installation=Installation(settings.installation, settings.worker_image, settings.worker_pull_policy, tracing.on),
+        installation=installation,
         limits=Limits(image_pull=timedelta(seconds=settings.image_pull_limit)),
         metrics=metrics,
         tracing=tracing,
@@ -201,8 +218,14 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     followers = beside("follow", follow.reconcile, FOLLOW_WORKERS, expected, longest_pause, metrics, loop, bind)
     tellers = beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop, bind)
     lookers = beside("images", looks.reconcile, images.WORKERS, images.expected, images.pause_of, metrics, loop, bind)
-    store.pipeline_changed = lookers.add
-    queues = {"main": queue, "follow": followers, "notify": tellers, "images": lookers}
+    pullers = beside("prepull", pulls.reconcile, prepull.WORKERS, prepull.expected, lambda _: prepull.LONGEST, metrics, loop, bind)
+
+    def pipeline_changed(key: Key) -> None:
+        lookers.add(key)
+        pullers.add(key)
+
+    store.pipeline_changed = pipeline_changed
+    queues = {"main": queue, "follow": followers, "notify": tellers, "images": lookers, "prepull": pullers}
     gauges: dict[measures.Measure, Read] = {
         measures.RUNS: lambda: dict(store.tallies.states),
         measures.RELAXED: lambda: relaxations(store),
@@ -222,7 +245,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     }
     for measure, read in gauges.items():
         metrics.collect(measure, read)
-    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing, lookers)
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing, lookers, pullers)
 
 
 def _registries(settings: Settings) -> Registries | None:

@@ -14,7 +14,7 @@ from gantry.api.step import Step
 from gantry.bridge import Candidate, asks_series_one_by_one, dated
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
-from gantry.runs import BridgeView, commands_of_images, lacking_command, pinned, relaxed
+from gantry.runs import BridgeView, OnNodes, commands_of_images, lacking_command, pinned, relaxed
 
 from .images import Known
 from .records import Key, PipelineRecord
@@ -161,13 +161,16 @@ def _misplaced(record: PipelineRecord, find: Callable[[str], PipelineRecord | No
     return None
 
 
-def status_of(record: PipelineRecord, judgement: Judgement, tally: Tally, now: datetime, images: Known | None = None) -> PipelineStatus:
+def status_of(
+    record: PipelineRecord, judgement: Judgement, tally: Tally, now: datetime, images: Known | None = None, on_nodes: OnNodes | None = None
+) -> PipelineStatus:
     """The whole owned status."""
     active = tally.active > 0
     told = (
         ("Ready", _truth(judgement.rules is not None), judgement.reason, judgement.message),
         ("Active", _truth(active), PipelineReason.RUNNING if active else PipelineReason.IDLE, ""),
         *((("ImagesResolved", _truth(images.resolved), images.reason, images.message),) if images else ()),
+        *((("ImagesReady", on_nodes.holds, on_nodes.reason, on_nodes.message),) if on_nodes else ()),
     )
     before = record.status.conditions if record.status else None
     conditions = [
@@ -207,10 +210,16 @@ class Pipelines:
     """All pipelines, their compiled rules and their statuses."""
 
     def __init__(
-        self, *, kube: Kube, store: Store, clock: Callable[[], datetime], images: Callable[[Key, PipelineRecord], Known] | None = None
+        self,
+        *,
+        kube: Kube,
+        store: Store,
+        clock: Callable[[], datetime],
+        images: Callable[[Key, PipelineRecord], Known] | None = None,
+        on_nodes: Callable[[Key, PipelineRecord], OnNodes | None] | None = None,
     ) -> None:
-        """`images`: what is known of a pipeline's; None where nobody asks registries."""
-        self._images = images
+        """`images`: what is known of a pipeline's; None where nobody asks registries. `on_nodes`: which nodes have them, if that is asked for."""
+        self._images, self._on_nodes = images, on_nodes
         self._kube, self._store, self._clock = kube, store, clock
         self._compiled: dict[Key, tuple[str, int, Rules | InvalidRules]] = {}
         self._ready: dict[Key, tuple[str, int]] = {}
@@ -262,7 +271,8 @@ class Pipelines:
             return  # looked at again when the Runs are counted
         judgement = self._judged(key, record)
         self._watch_readiness(key, record, ready=judgement.rules is not None)
-        status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock(), self._known(key, record))
+        on_nodes = self._on_nodes(key, record) if self._on_nodes else None
+        status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock(), self._known(key, record), on_nodes)
         if status == record.status:
             return
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)

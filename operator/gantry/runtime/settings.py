@@ -80,6 +80,8 @@ class Settings:
     """GANTRY_INSECURE_REGISTRIES, comma separated: registries that speak plain HTTP, as host:port."""
     images_interval: float = 600.0
     """GANTRY_IMAGES_INTERVAL: seconds between two looks at the tags of a pipeline; a look costs a HEAD request an image."""
+    pre_pull: bool = False
+    """GANTRY_PRE_PULL, yes or no: whether pipelines with spec.prePull get a DaemonSet, which needs rights on these."""
     read_nodes: bool = False
     """GANTRY_READ_NODES, yes or no: whether images are compared with the nodes' processors, which needs a right on nodes."""
 
@@ -106,6 +108,7 @@ class Settings:
             registry_ca=environment.get("GANTRY_REGISTRY_CA", "").strip(),
             insecure_registries=read.names("GANTRY_INSECURE_REGISTRIES"),
             images_interval=read.number("GANTRY_IMAGES_INTERVAL", cls.images_interval, least=1, most=86_400),
+            pre_pull=read.choice("GANTRY_PRE_PULL", YES_NO, "no") == "yes",
             read_nodes=read.choice("GANTRY_READ_NODES", YES_NO, "no") == "yes",
         )
         if read.problems:

@@ -11,7 +11,7 @@ from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, 
 from tests.queries import problems
 
 from gantry.api.crdgen import RESOURCES
-from gantry.kube.permissions import NODE_PERMISSIONS, PERMISSIONS, QUEUE_PERMISSIONS, lease_permissions
+from gantry.kube.permissions import NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, lease_permissions
 from gantry.runtime.measures import LABELS
 from gantry.runtime.settings import Settings
 
@@ -85,6 +85,10 @@ def test_the_role_grants_what_the_operator_uses_and_no_more(render: Render) -> N
     assert verbs(one(render(), "Role")["rules"]) == used
     with_queues = used | {(one.resource.group, one.name): frozenset(one.verbs) for one in QUEUE_PERMISSIONS}
     assert verbs(one(render("kueue.enabled=true"), "Role")["rules"]) == with_queues
+    with_pulls = used | {(one.resource.group, one.name): frozenset(one.verbs) for one in PREPULL_PERMISSIONS}
+    manifests = render("prePull.enabled=true")
+    assert verbs(one(manifests, "Role")["rules"]) == with_pulls
+    assert environment(manifests)["GANTRY_PRE_PULL"] == {"value": "yes"}
 
 
 @pytest.mark.parametrize("mode", ["clusterWide=true", "watchNamespaces={ct,mr}"], ids=["of all namespaces", "of some"])
@@ -164,6 +168,7 @@ def test_the_deployment_hands_over_its_settings_as_environment(render: Render) -
         "GANTRY_REGISTRIES": {"value": "yes"},
         "GANTRY_INSECURE_REGISTRIES": {"value": ""},
         "GANTRY_IMAGES_INTERVAL": {"value": "600"},
+        "GANTRY_PRE_PULL": {"value": "no"},
         "GANTRY_READ_NODES": {"value": "no"},
         "HOME": {"value": "/tmp"},
     }
