@@ -300,7 +300,11 @@ def test_people_and_the_operator_select_runs_by_state(hospital: Hospital) -> Non
         operator.start()
         wait(lambda: operator.metrics().get('gantry_runs{state="Succeeded"}') == 1, "the finished Run is counted")
         operator.settled()
-        assert operator.metrics()['gantry_watch_events_total{resource="inferenceruns"}'] == 1
+        told = 'gantry_watch_events_total{resource="inferenceruns"}'
+        assert operator.metrics()[told] == 0, "the list at the start told of b; the watch goes on from there"
+        hospital.apply(named(A_RUN, "c"))
+        hospital.says("c", "Executed", "False/Pending")
+        wait(lambda: operator.metrics()[told] >= 1, "the watch tells of c")
 
 
 _QUOTAS = type(JOBS)("v1", "ResourceQuota", "resourcequotas")

@@ -7,11 +7,25 @@ from kubernetes.aio.client import Configuration
 
 from .client import AioKube, Kube, Object
 from .connection import CallObserver, Freshness, api_client, configuration, watch_session
-from .errors import AlreadyExists, Conflict, KubeError, NotFound, NotLeading, NotPermitted, Permanent, Rejected, Transient, Unavailable, Unconfigured
+from .errors import (
+    AlreadyExists,
+    Conflict,
+    Expired,
+    KubeError,
+    NotFound,
+    NotLeading,
+    NotPermitted,
+    Permanent,
+    Rejected,
+    Transient,
+    Unavailable,
+    Unconfigured,
+)
 from .lease import Lease, LeaseLock
 from .permissions import NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
 from .resources import BACKFILLS, BRIDGES, CONFIG_MAPS, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
 from .throttle import Throttle
+from .watching import Change, changes
 
 __all__ = [
     "BACKFILLS",
@@ -33,8 +47,10 @@ __all__ = [
     "AioKube",
     "AlreadyExists",
     "CallObserver",
+    "Change",
     "Configuration",
     "Conflict",
+    "Expired",
     "Freshness",
     "Kube",
     "KubeError",
@@ -53,6 +69,7 @@ __all__ = [
     "Unavailable",
     "Unconfigured",
     "api_client",
+    "changes",
     "configuration",
     "lease_permissions",
     "watch_session",

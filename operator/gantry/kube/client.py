@@ -6,7 +6,6 @@ throttle, is counted, and fails with an error of `errors`. Nothing here decides 
 
 import base64
 import binascii
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from pydantic_core import from_json
 
 from gantry.api import labels
 
@@ -38,8 +38,11 @@ class Kube(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """One object."""
 
-    def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[Object]]:
-        """All objects, page by page; without namespace, of the whole cluster. `selector` of labels, `fields` of fields."""
+    def pages(
+        self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "", version: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[list[Object]]:
+        """All objects, page by page; without namespace, of the whole cluster. `selector` of labels, `fields` of fields. `version` is told of which
+        version the list is, with each page: a watch can go on from there."""
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """POST."""
@@ -83,12 +86,15 @@ class AioKube:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return await self._call("get", resource, "GET", resource.path(namespace, name))
 
-    async def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[Object]]:
+    async def pages(
+        self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "", version: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[list[Object]]:
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {}) | ({"fieldSelector": fields} if fields else {})
         more = ""
         while True:
             asked = query | ({"continue": more} if more else {})
             page = await self._call("list", resource, "GET", f"{resource.path(namespace)}?{urlencode(asked)}")
+            version(page["metadata"]["resourceVersion"])
             yield page["items"]
             if not (more := page["metadata"].get("continue", "")):
                 return
@@ -190,7 +196,7 @@ class AioKube:
 def _parsed(data: bytes) -> Object:
     """JSON of the API server; a proxy's error page is no JSON and says nothing."""
     try:
-        answer = json.loads(data)
+        answer = from_json(data)
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -8,11 +8,12 @@
     │   └── Rejected         400, 403 of admission and quota, 413, 422: the object will never be taken as it is
     └── Transient            asking again later may help; `retry_after` is the server's wish in seconds
         ├── Conflict         409, the object changed meanwhile or is another one of the same name
+        ├── Expired          410, the version to go on from is forgotten: list again
         ├── NotLeading       not sent: another process may lead by now
         ├── NotPermitted     401, 403 of RBAC: someone must mend a Role; the work itself is fine
         └── Unavailable      429, 5xx, no connection, no answer in time, 403 of a server that is still starting
 
-The message is the server's own, without the URL. Nothing but `client` raises these, `connection` Unconfigured and `lease` Unavailable.
+The message is the server's own, without the URL. Nothing but `client` and `watching` raises these, `connection` Unconfigured and `lease` Unavailable.
 """
 
 from collections.abc import Mapping
@@ -59,6 +60,10 @@ class Conflict(Transient):
     """The object changed meanwhile, or is another one of the same name."""
 
 
+class Expired(Transient):
+    """The version a watch or a list is to go on from is not known any more: list anew."""
+
+
 class NotLeading(Transient):
     """It was not sent: this process does not lead."""
 
@@ -90,6 +95,8 @@ def error_of(status: int, body: Mapping[str, Any], retry_after: str | None = Non
         case 409:
             kind = AlreadyExists if body.get("reason") == "AlreadyExists" else Conflict
             return kind(message, status=status)
+        case 410:
+            return Expired(message, status=status)
         case 401:
             return NotPermitted(message, status=status)
         case 403:

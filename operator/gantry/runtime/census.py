@@ -1,11 +1,11 @@
 """Reads everything from the API server, page by page: first what is unfinished, then all of it, and all of it again every ten minutes.
 
-kopf tells neither when its first list has been handled nor what was deleted while a watch was away. Jobs and pods come before Runs, so that a
-Run is looked at with what belongs to it. Ten thousand finished Runs must not hold up a new one: they are read last, and no watch carries them.
-It decides nothing.
+No watch tells what was deleted while it was away. Jobs and pods come before Runs, so that a Run is looked at with what belongs to it. Ten thousand
+finished Runs must not hold up a new one: they are read last, and no watch carries them. It decides nothing.
 """
 
 import asyncio
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -36,44 +36,68 @@ class KindIsBack(Exception):
     """A CRD was applied again. kopf watches what there was when it began, so the process ends and is started anew."""
 
 
-async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tuple[str, ...]) -> str:
-    """What is needed to work on every unfinished Run. Gives the field selector for the watch of Runs, empty where the server has none.
+@dataclass
+class Looked:
+    """Where watches go on from."""
+
+    unfinished: str = UNFINISHED
+    """Field selector for the watch of Runs; empty where the server has none."""
+    versions: dict[tuple[Resource, str | None], str] = field(default_factory=dict)
+    """Of each list, by kind and namespace."""
+
+
+async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tuple[str, ...]) -> Looked:
+    """What is needed to work on every unfinished Run.
 
     Raises KubeError when a list fails; what was read until then stays.
     """
+    looked = Looked()
     for resource, selector in ORDER:
         for namespace in namespaces or (None,):
-            await _census_of(kube, store, metrics, resource, selector, namespace, fields=AT_WORK.get(resource, ""))
+            fields = AT_WORK.get(resource, "")
+            looked.versions[resource, namespace] = await census_of(kube, store, metrics, resource, namespace, selector=selector, fields=fields)
     try:
-        await _read_unfinished(kube, store, namespaces, UNFINISHED)
+        await _read_unfinished(kube, store, namespaces, looked)
     except Rejected as error:  # 400: Kubernetes before 1.31, or the CRD of an older Gantry
         log.warning("Runs cannot be selected by state; all of them are watched, which takes more memory", error=str(error))
-        await _read_unfinished(kube, store, namespaces, "")
-        return ""
-    return UNFINISHED
+        looked.unfinished = ""
+        await _read_unfinished(kube, store, namespaces, looked)
+    return looked
 
 
 async def take_census(kube: Kube, store: Store, metrics: Metrics, namespaces: tuple[str, ...]) -> None:
     """One full list of all kinds. Raises KubeError when a list fails."""
     for resource, selector in (*ORDER, (RUNS, "")):
         for namespace in namespaces or (None,):
-            await _census_of(kube, store, metrics, resource, selector, namespace)
+            await census_of(kube, store, metrics, resource, namespace, selector=selector)
 
 
-async def _read_unfinished(kube: Kube, store: Store, namespaces: tuple[str, ...], fields: str) -> None:
+async def _read_unfinished(kube: Kube, store: Store, namespaces: tuple[str, ...], looked: Looked) -> None:
     for namespace in namespaces or (None,):
-        async for page in kube.pages(RUNS, namespace, fields=fields):
+        of: list[str] = []
+        async for page in kube.pages(RUNS, namespace, fields=looked.unfinished, version=of.append):
             for run in page:
                 store.observe(RUNS.plural, run)
             await asyncio.sleep(0)
+        looked.versions[RUNS, namespace] = of[0]
 
 
-async def _census_of(
-    kube: Kube, store: Store, metrics: Metrics, resource: Resource, selector: str, namespace: str | None, *, fields: str = ""
-) -> None:
+async def census_of(
+    kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = ""
+) -> str:
+    """A full list of one kind; what it lacks is dropped. Gives its version, empty of a kind that is not served. One at a time.
+
+    Raises KubeError when the list fails.
+    """
+    async with store.listing:
+        return await _census_of(kube, store, metrics, resource, namespace, selector, fields)
+
+
+async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, selector: str, fields: str) -> str:
+    of: list[str] = []
     store.begin_census(resource.plural, namespace)
     try:
-        async for page in kube.pages(resource, namespace, selector=selector, fields=fields):
+        async for page in kube.pages(resource, namespace, selector=selector, fields=fields, version=of.append):
             for obj in page:
                 store.listed(resource.plural, obj)
             await asyncio.sleep(0)  # a page takes 5 ms; others may go between two
@@ -84,9 +108,10 @@ async def _census_of(
         if resource.plural not in store.unserved:
             log.error("a kind is not served, all others are looked after", resource=resource.plural, error=str(error))
         store.unserved.add(resource.plural)
-        return
+        return ""
     if resource.plural in store.unserved:
         raise KindIsBack(f"{resource.plural} are served again; starting anew to watch them")
     if dropped := store.end_census(resource.plural):
         metrics.ghosts.labels(resource.plural).inc(dropped)
         log.info("objects were deleted while no watch was open", resource=resource.plural, number=dropped)
+    return of[0]

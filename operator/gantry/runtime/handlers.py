@@ -1,24 +1,22 @@
-"""kopf as a feed of watches and nothing else: each object goes to the store as it comes.
+"""kopf as a feed of watches and nothing else, of what people write: each object goes to the store as it comes. Runs, Jobs and pods: `watches.py`.
 
 The only module that imports kopf. None of its habits is wanted here: no finalizers, annotations, Events, peering, CRD scan, diffs or indices (an
 index makes the start quadratic: 10,000 Runs were not through after 104 s of CPU). It runs on an HTTP session of our own.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import aiohttp
 import kopf
 
-from gantry.api import labels
-from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, CallObserver, Configuration, Freshness, Resource, watch_session
+from gantry.kube import BACKFILLS, BRIDGES, PIPELINES, Configuration, Resource
 
 from .metrics import Metrics
 from .store import Store
 
-WATCHED: tuple[Resource, ...] = (RUNS, PIPELINES, BRIDGES, BACKFILLS, JOBS, PODS)
-OURS_BY_LABEL = (JOBS, PODS)
-"""Selected at the server: the cluster's other Jobs and pods never come here."""
+WATCHED: tuple[Resource, ...] = (PIPELINES, BRIDGES, BACKFILLS)
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -34,33 +32,29 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Nothing is kept at the object."""
 
 
-def settings(*, streaming: bool, runs: str) -> kopf.OperatorSettings:
-    """`streaming`: the first list as a stream, from Kubernetes 1.34; it needs the least memory. `runs`: field selector of the Runs to watch."""
+def settings(*, streaming: bool) -> kopf.OperatorSettings:
+    """`streaming`: the first list as a stream, from Kubernetes 1.34; it needs the least memory."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.peering.standalone = True
     made.scanning.disabled = True  # no watch of CRDs and namespaces: rights in the namespaces are enough
     made.persistence.diffbase_storage = NoDiffBase()
-    made.queueing.idle_timeout = 0.1  # seconds a task outlives its object's last event; 5 s by default: 2,062 tasks, 28 MiB at 1,000 Runs
+    made.queueing.idle_timeout = 0.1  # seconds a task outlives its object's last event; 5 s by default, and 14 KiB each
     made.watching.initial_streaming = streaming
-    made.watching.chunk_size = 500  # never None: 10,000 Runs in one answer took 287 MiB and stalled the loop for 1.9 s
+    made.watching.chunk_size = 500
     made.watching.server_timeout = 300
     made.networking.connect_timeout = 5  # else a SYN without an answer waits on the kernel: 17 s late after a cut of 120 s
     made.networking.error_backoffs = (1,) * 8 + (2,) * 60  # the default grows to 21 s, and the API server is back long before
-    for resource in OURS_BY_LABEL:
-        made.watching.label_selectors[resource.plural] = labels.RUN
-    if runs:
-        made.watching.field_selectors[RUNS.plural] = runs
     return made
 
 
-def registry(store: Store, metrics: Metrics, configuration: Configuration, freshness: Freshness, observe: CallObserver) -> kopf.OperatorRegistry:
-    """One handler a resource; its body is one call."""
+def registry(store: Store, metrics: Metrics, configuration: Configuration, session: Callable[[], aiohttp.ClientSession]) -> kopf.OperatorRegistry:
+    """One handler a resource; its body is one call. kopf closes the session."""
     made = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=made)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=configuration.host, aiohttp_session=watch_session(configuration, freshness, observe))
+        return kopf.AiohttpSession(server=configuration.host, aiohttp_session=session())
 
     def feed(resource: Resource) -> None:
         seen = metrics.watch_events.labels(resource.plural)

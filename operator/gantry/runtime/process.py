@@ -10,18 +10,20 @@ import signal
 import time
 from typing import NoReturn
 
+import aiohttp
 import structlog
 
 from gantry import __version__
-from gantry.kube import AioKube, Freshness, KubeError, Throttle, api_client, configuration
+from gantry.kube import AioKube, Freshness, KubeError, Throttle, api_client, configuration, watch_session
 
 from . import handlers, measures
-from .census import INTERVAL, first_look, take_census
+from .census import INTERVAL, Looked, first_look, take_census
 from .election import Leadership, contend
 from .health import Health, serve
 from .metrics import Metrics
 from .parts import Parts, assemble, now
 from .settings import Settings
+from .watches import FOLLOWED, Source, follow_all
 
 __all__ = ["now", "run"]
 
@@ -43,8 +45,8 @@ async def run(settings: Settings) -> None:
     _take_signals(loop, stop)
     metrics = Metrics(version=__version__, prices=settings.prices)
     freshness = Freshness(time.monotonic)
-    watches = len(handlers.WATCHED) * max(1, len(settings.namespaces))
-    health = Health(freshness, watches=watches, clock=time.monotonic)
+    watches = len(handlers.WATCHED) + len(FOLLOWED)
+    health = Health(freshness, watches=watches * max(1, len(settings.namespaces)), clock=time.monotonic)
     metrics.collect(measures.WATCH_SILENCE, freshness.silence)
     _, port = await serve(health, metrics, settings.port)
     log.info("starting", port=port, namespaces=list(settings.namespaces) or "all")
@@ -63,11 +65,18 @@ async def run(settings: Settings) -> None:
 
     async def watch() -> None:
         """Everything a decision needs is read first, then the watches begin."""
-        selector, minor = await _first_look(kube, parts, metrics, settings)
-        health.expect((len(handlers.WATCHED) - len(parts.store.unserved)) * max(1, len(settings.namespaces)))
+        looked, minor = await _first_look(kube, parts, metrics, settings)
+        health.expect((watches - len(parts.store.unserved)) * max(1, len(settings.namespaces)))
         parts.store.turns.open()
-        registry = handlers.registry(parts.store, metrics, made, freshness, metrics.called)
-        await handlers.feed(registry, handlers.settings(streaming=minor >= 34, runs=selector), namespaces=settings.namespaces, ready=ready)
+
+        def session() -> aiohttp.ClientSession:
+            return watch_session(made, freshness, metrics.called)
+
+        registry = handlers.registry(parts.store, metrics, made, session)
+        async with session() as own, asyncio.TaskGroup() as group:
+            group.create_task(follow_all(Source(kube, own, made.host, parts.store, metrics), settings.namespaces, looked))
+            await handlers.feed(registry, handlers.settings(streaming=minor >= 34), namespaces=settings.namespaces, ready=ready)
+            raise RuntimeError("kopf ended by itself")
 
     async def look_after() -> None:
         """What begins once the watches do."""
@@ -119,8 +128,8 @@ async def _comes_to_lead(leadership: Leadership, lease: "asyncio.Task[NoReturn]"
     return not stopping.done()
 
 
-async def _first_look(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> tuple[str, int]:
-    """Until it works. Gives the field selector for Runs and the server's minor version."""
+async def _first_look(kube: AioKube, parts: Parts, metrics: Metrics, settings: Settings) -> tuple[Looked, int]:
+    """Until it works. Gives where watches go on from, and the server's minor version."""
     while True:
         try:
             return await first_look(kube, parts.store, metrics, settings.namespaces), await kube.server_minor()

@@ -4,6 +4,7 @@ Watches, lists and our own writes end here, reconcilers read. It makes no reques
 A watch never tells what was deleted while it was away, so every full list is compared with what was known before it began (a census).
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,8 @@ class Store:
         """Kinds whose CRD is not there."""
         self.complete = False
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
+        self.listing = asyncio.Lock()
+        """Held for a census: one at a time."""
         self._censuses: dict[str, Census] = {}
         self._put: dict[str, Callable[[Key, Object], bool]] = {
             "inferenceruns": self._put_run,

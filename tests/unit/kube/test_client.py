@@ -93,11 +93,13 @@ async def test_a_list_is_read_page_by_page(server: Made) -> None:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         more = {} if "continue" in request.query else {"continue": "next"}
-        return web.json_response({"metadata": more, "items": [{"page": len(made.asked)}]})
+        return web.json_response({"metadata": {"resourceVersion": "42"} | more, "items": [{"page": len(made.asked)}]})
 
     made.answer = answer
-    pages = [page async for page in kube.pages(JOBS, "radiology", selector="gantry.health/run")]
+    versions: list[str] = []
+    pages = [page async for page in kube.pages(JOBS, "radiology", selector="gantry.health/run", version=versions.append)]
     assert pages == [[{"page": 1}], [{"page": 2}]]
+    assert versions == ["42", "42"]
     assert [url for _, url, _ in made.asked] == [
         "/apis/batch/v1/namespaces/radiology/jobs?limit=100&labelSelector=gantry.health/run",
         "/apis/batch/v1/namespaces/radiology/jobs?limit=100&labelSelector=gantry.health/run&continue=next",
@@ -107,7 +109,7 @@ async def test_a_list_is_read_page_by_page(server: Made) -> None:
 
 async def test_all_namespaces_are_one_collection(server: Made) -> None:
     made, kube = server
-    made.answer = says(200, {"metadata": {}, "items": []})
+    made.answer = says(200, {"metadata": {"resourceVersion": "42"}, "items": []})
     assert [page async for page in kube.pages(RUNS, None)] == [[]]
     assert made.asked[0][1] == "/apis/gantry.health/v1alpha1/inferenceruns?limit=100"
 

@@ -1,6 +1,6 @@
 """What is read at the start and every ten minutes, and in which order."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, get_args
 
 import pytest
@@ -24,13 +24,16 @@ class Lists:
         self.selectable, self.breaks_at = selectable, breaks_at
         self.objects: dict[str, list[list[dict[str, Any]]]] = {"orthancbridges": [[SEEN_BRIDGE]], "inferenceruns": [[a_run().run], []]}
 
-    async def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[dict[str, Any]]]:
+    async def pages(
+        self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "", version: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
         self.asked.append((resource.plural, namespace, selector, fields))
         if resource.plural == self.unserved:
             raise NotFound(f"the API server does not serve {resource.plural}; is its CRD applied?", status=404)
         if fields and not self.selectable and resource.plural == "inferenceruns":
             raise Rejected("field label not supported: status.state")
-        for page in self.objects.get(resource.plural, []):
+        for page in self.objects.get(resource.plural, [[]]):
+            version(str(100 + len(self.asked)))
             yield page
         if resource.plural == self.breaks_at:
             raise Unavailable("away")
@@ -61,7 +64,11 @@ METRICS = Metrics(version="1")
 
 async def test_what_belongs_to_runs_is_read_before_them(store: Store) -> None:
     kube = Lists()
-    assert await first_look(kube, store, METRICS, ("a", "b")) == UNFINISHED
+    looked = await first_look(kube, store, METRICS, ("a", "b"))
+    assert looked.unfinished == UNFINISHED
+    assert {(resource.plural, namespace): version for (resource, namespace), version in looked.versions.items()} == {
+        (plural, namespace): str(101 + number) for number, (plural, namespace, _, _) in enumerate(kube.asked)
+    }, "watches go on from the lists"
     assert [(plural, namespace) for plural, namespace, _, _ in kube.asked] == [
         (plural, namespace) for plural in ("orthancbridges", "inferencepipelines", "inferencebackfills", "jobs", "pods", "inferenceruns") for namespace in ("a", "b")
     ]
@@ -73,7 +80,7 @@ async def test_what_belongs_to_runs_is_read_before_them(store: Store) -> None:
 
 async def test_a_server_that_cannot_select_by_state_is_asked_for_all(store: Store) -> None:
     kube = Lists(selectable=False)
-    assert await first_look(kube, store, METRICS, ()) == ""
+    assert (await first_look(kube, store, METRICS, ())).unfinished == ""
     assert kube.asked[-1] == ("inferenceruns", None, "", "")
     assert len(store.runs) == 1
 
