@@ -187,11 +187,13 @@ class RunBuilder:
         admitted = {"type": "Admitted", "status": "True", "reason": "Admitted", "message": "the Job exists", "lastTransitionTime": told(1)}
         return self.with_status({"state": "Queued", "conditions": [admitted], "jobRef": {"name": job_name(self._name), "uid": JOB_UID}})
 
-    def finished(self, state: str, *, ago: timedelta) -> "RunBuilder":
+    def finished(self, state: str, *, ago: timedelta, job: str | None = JOB_UID) -> "RunBuilder":
+        """`job`: uid of the one that its status names."""
         kind = "Complete" if state == "Succeeded" else "Failed"
         done = timestamp(self.now - ago)
         word = {"type": kind, "status": "True", "reason": kind, "message": "", "lastTransitionTime": done}
-        return self.with_status({"state": state, "conditions": [word], "completionTime": done})
+        made = {"jobRef": {"name": job_name(self._name), "uid": job}} if job else {}
+        return self.with_status({"state": state, "conditions": [word], "completionTime": done, **made})
 
     # ---- the Job ----
 

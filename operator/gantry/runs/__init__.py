@@ -12,12 +12,13 @@ from .fetching import ENDLESS, NOTHING, holds_for
 from .fingerprint import fingerprint
 from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_job, step_container
+from .keeping import finished_due
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
 from .observed import HISTORY, Limits, Observed, Queue
 from .offers import Node
 from .pinning import lacking_command, pinned
-from .plan import finished_due, plan
+from .plan import plan
 from .prepull import OnNodes, Owner, daemon_set, on_each, on_nodes, prepull_name, spec_hash
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .relaxed import relaxed

@@ -84,8 +84,7 @@ class Observed:
     @property
     def own_job(self) -> JobView | None:
         """The Job, if it is this Run's and no other's of the same name. One whose owner reference was taken away is known by the status."""
-        job, status = self.job, self.run.status
-        made = status.job_ref.uid if status and status.job_ref else None
+        job, made = self.job, self.run.job
         return job if job is not None and (job.owner_uid == self.run.uid or (made is not None and job.uid == made)) else None
 
     @property
@@ -112,8 +111,7 @@ class Observed:
     @property
     def own_pods(self) -> tuple[PodView, ...]:
         """The pods of this Run's Job, oldest first. A Job that is gone is known by the status."""
-        job = self.own_job
-        uid = job.uid if job else self.run.status.job_ref.uid if self.run.status and self.run.status.job_ref else None
+        uid = self.own_job.uid if self.own_job else self.run.job
         return tuple(sorted((pod for pod in self.pods if pod.job_uid == uid), key=lambda pod: (pod.created, pod.version)))
 
     @property

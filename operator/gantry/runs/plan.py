@@ -6,7 +6,7 @@ clock or log; `runtime` observes before and acts after. The life of a Run is the
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from gantry.api import RunReason, parse_duration, parse_timestamp
 from gantry.api.bridge import RETURN_TO_SENDER
@@ -20,6 +20,7 @@ from .ending import fail as _fail
 from .ending import jobs_end as _end_job
 from .failure import logs, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
+from .keeping import keep
 from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
 from .names import job_name
 from .observed import Observed
@@ -61,7 +62,7 @@ def job_has_had_its_time(seen: Observed) -> Plan | None:
     job, done = seen.own_job, seen.run.completed
     if not seen.run.finished or job is None or job.deleting or done is None:
         return None
-    return Plan(actions=(DeleteJob(job.name, job.uid),)) if seen.now >= done + _keep(seen) else None
+    return Plan(actions=(DeleteJob(job.name, job.uid),)) if seen.now >= done + keep(seen) else None
 
 
 def finished(seen: Observed) -> Plan | None:
@@ -302,21 +303,6 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     running,
     queued,
 )
-
-
-def finished_due(seen: Observed) -> datetime | None:
-    """When a finished Run needs something again: its Job deleted, or itself. None while it is unfinished."""
-    done = seen.run.completed
-    if not seen.run.finished or done is None:
-        return None
-    return min(done + seen.ttl, done + _keep(seen)) if seen.own_job is not None else done + seen.ttl
-
-
-def _keep(seen: Observed) -> timedelta:
-    """One that still works after its Run has ended works for nobody: an operator made it that had not heard of the end."""
-    if seen.run.state in words.ENDED_FROM_OUTSIDE.values() or (seen.own_job is not None and not seen.own_job.ended):
-        return seen.limits.keep_ended_job
-    return seen.limits.keep_job if seen.run.state == "Succeeded" else seen.limits.keep_failed_job
 
 
 def _deliver(seen: Observed, status: RunStatus) -> Plan:

@@ -47,6 +47,8 @@ class RunView:
     state: str | None
     finished: bool
     completed: datetime | None
+    job: str | None
+    """Uid of the Job that its status names; None: it knows of none."""
     cancel: bool
     suspend: bool
     priority: Priority
@@ -94,6 +96,7 @@ class RunView:
             state=intern(state) if state else None,
             finished=finished,
             completed=_moment(status.get("completionTime") or (end or {}).get("lastTransitionTime")),
+            job=(status.get("jobRef") or {}).get("uid"),
             cancel=spec.get("cancel", False),
             suspend=spec.get("suspend", False),
             priority=PRIORITIES[spec.get("priority", "Routine")],

@@ -194,10 +194,11 @@ class Store:
         run = self.runs[key] = RunView.from_object(obj)
         if run.finished:
             self.unfinished.discard(key)
-            self.pods.pop(key, None)  # what they told is in the status
+            for pod in list(self.pods.get(key, {}).values()):
+                self._keep_if_at_work(key, pod)
         else:
             self.unfinished.add(key)
-            if self.complete and key not in self.pods and (run.job_made if before is None else before.finished):
+            if self.complete and (run.job_made and key not in self.pods if before is None else before.finished):
                 self.doubtful.add(key)
         self._run_changed(key, before, run)
         if run.finished and (before is None or not before.finished):
@@ -222,17 +223,27 @@ class Store:
         return self.notices if name == notice_name(key.name) else self.jobs
 
     def _put_pod(self, key: Key, obj: Object) -> bool:
-        if key in self.runs and not self._unfinished(key):
-            return False
-        name = obj["metadata"]["name"]
-        pods = self.pods.setdefault(key, {})
-        before = pods.get(name)
+        pods = self.pods.get(key, {})
+        before = pods.get(obj["metadata"]["name"])
         pod = PodView.from_object(obj, now=self._clock(), before=before)
         if before is not None and before.uid == pod.uid and pod.version <= before.version:
             return False
-        pods[name] = pod
+        if key in self.runs and not self._unfinished(key):
+            self._keep_if_at_work(key, pod)
+            return False
+        self.pods.setdefault(key, {})[pod.name] = pod
         self._work_changed(key)
         return not (before is not None and replace(before, version=pod.version) == pod)
+
+    def _keep_if_at_work(self, key: Key, pod: PodView) -> None:
+        """Of a finished Run: what its pods told is in the status, and only one that works on counts, for its Job is to go then."""
+        pods = self.pods.setdefault(key, {})
+        if pod.over:
+            pods.pop(pod.name, None)
+        else:
+            pods[pod.name] = pod
+        if not pods:
+            del self.pods[key]
 
     def _put_pipeline(self, key: Key, obj: Object) -> bool:
         record, before = PipelineRecord.from_object(obj), self.pipelines.get(key)

@@ -110,17 +110,38 @@ def test_our_own_write_wakes_nobody(seen: Seen) -> None:
     assert RUN in seen.store.runs
 
 
-def test_a_finished_run_is_kept_small_and_its_pods_are_dropped(seen: Seen) -> None:
+def test_a_finished_run_is_kept_small_and_its_pods_are_dropped_when_they_have_ended(seen: Seen) -> None:
     builder = a_run().running()
     seen.take(builder)
     done = version(builder.finished("Succeeded", ago=timedelta(0)).run, 50)
     seen.store.observe("inferenceruns", done)
     run = seen.store.runs[RUN]
     assert (run.spec, run.status, run.finished) == (None, None, True)
-    assert (seen.store.pods, seen.store.unfinished) == ({}, set())
+    assert seen.store.unfinished == set()
     seen.woken.clear()
     seen.store.observe("pods", version(builder.pods[0], 60))
+    assert (seen.woken, list(seen.store.pods)) == ([], [RUN]), "one that works on is remembered: its Job is to go"
+    seen.store.observe("pods", version(a_run().published().pods[0], 61))
     assert (seen.woken, seen.store.pods) == ([], {})
+
+
+def test_the_pods_of_a_run_that_had_ended_when_it_finished_are_dropped_at_once(seen: Seen) -> None:
+    builder = a_run().published()
+    seen.take(builder)
+    seen.store.observe("inferenceruns", version(builder.finished("Succeeded", ago=timedelta(0)).run, 50))
+    assert seen.store.pods == {}
+    seen.store.observe("pods", version(builder.pods[0], 60))
+    assert (seen.store.pods, seen.store.doubtful) == ({}, set())
+
+
+def test_a_run_that_is_not_finished_after_all_is_looked_up_though_a_pod_of_it_works(seen: Seen) -> None:
+    """Those that had ended were dropped."""
+    seen.store.complete = True
+    builder = a_run().running()
+    seen.take(builder)
+    seen.store.observe("inferenceruns", version(builder.finished("Failed", ago=timedelta(0)).run, 50))
+    seen.store.observe("inferenceruns", version(builder.with_job_ref().run, 51))
+    assert (list(seen.store.pods), seen.store.doubtful) == ([RUN], {RUN})
 
 
 def test_when_trouble_began_is_remembered_over_events(seen: Seen) -> None:
