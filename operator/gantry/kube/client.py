@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from kubernetes.aio.client import ApiClient
-from pydantic_core import from_json
 
 from gantry.api import labels
 
@@ -196,7 +196,7 @@ class AioKube:
 def _parsed(data: bytes) -> Object:
     """JSON of the API server; a proxy's error page is no JSON and says nothing."""
     try:
-        answer = from_json(data)
+        answer = orjson.loads(data)
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -12,9 +12,10 @@ from typing import Any
 from urllib.request import getproxies_environment
 
 import aiohttp
+import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
 
 from .errors import Unconfigured
 
@@ -63,7 +64,30 @@ def dead_peer_socket(address: aiohttp.AddrInfoType) -> socket.socket:
 
 
 class _Rest(RESTClientObject):
-    """The client's own session on sockets that notice a dead peer (both methods are meant to be overridden)."""
+    """The client's own session on sockets that notice a dead peer (its methods are meant to be overridden)."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+        post_params: None = None,
+        _request_timeout: float | None = None,
+    ) -> RESTResponse:
+        """JSON and nothing else: the client's own looks for forms, files and patches to guess the kind of, and writes JSON by `json`."""
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        named = {"server_hostname": self.configuration.tls_server_name, "proxy": self.proxy, "proxy_headers": self.proxy_headers}
+        response = await self.pool_manager.request(
+            method,
+            url,
+            headers=headers,
+            data=None if body is None else orjson.dumps(body),
+            timeout=aiohttp.ClientTimeout(total=_request_timeout),
+            **{name: value for name, value in named.items() if value},
+        )
+        return RESTResponse(response)
 
     def _create_connector(self) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=dead_peer_socket)

@@ -6,6 +6,7 @@ Pure values. `runtime` fills an `Observed` from its store before the pass, and a
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from gantry.api.run import DeliveryStatus
@@ -47,7 +48,7 @@ class Limits:
     StableAge (60 s by default) and the bridge for completeness."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is asked for by check after check is kept
 class Observed:
     """One look at a Run and everything that belongs to it."""
 
@@ -81,18 +82,18 @@ class Observed:
     deliveries: tuple[DeliveryStatus, ...] | None = None
     """What the courier came back with in this pass; None: it was not sent."""
 
-    @property
+    @cached_property
     def own_job(self) -> JobView | None:
         """The Job, if it is this Run's and no other's of the same name. One whose owner reference was taken away is known by the status."""
         job, made = self.job, self.run.job
         return job if job is not None and (job.owner_uid == self.run.uid or (made is not None and job.uid == made)) else None
 
-    @property
+    @cached_property
     def own_notice(self) -> JobView | None:
         """The Job that reports the failure, if it is this Run's."""
         return self.notice if self.notice is not None and self.notice.owner_uid == self.run.uid else None
 
-    @property
+    @cached_property
     def notice_pods(self) -> tuple[PodView, ...]:
         """The pods of that Job, oldest first."""
         notice = self.own_notice
@@ -108,13 +109,13 @@ class Observed:
         """Whether there is or was a Job."""
         return self.own_job is not None or self.run.job_made
 
-    @property
+    @cached_property
     def own_pods(self) -> tuple[PodView, ...]:
         """The pods of this Run's Job, oldest first. A Job that is gone is known by the status."""
         uid = self.own_job.uid if self.own_job else self.run.job
         return tuple(sorted((pod for pod in self.pods if pod.job_uid == uid), key=lambda pod: (pod.created, pod.version)))
 
-    @property
+    @cached_property
     def pod(self) -> PodView | None:
         """The newest attempt."""
         return self.own_pods[-1] if self.own_pods else None

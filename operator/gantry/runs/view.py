@@ -76,19 +76,21 @@ class RunView:
     status: RunStatus | None
 
     @classmethod
-    def from_object(cls, obj: Object) -> "RunView":
-        """Reads what the API server sent. Raises ValidationError when the status is none of ours."""
+    def from_object(cls, obj: Object, *, before: "RunView | None" = None) -> "RunView":
+        """Reads what the API server sent; `before` is what was known of the same Run. Raises ValidationError when the status is none of ours."""
         meta, spec = obj["metadata"], obj["spec"]
         status: Object = obj.get("status") or {}
         end = next((c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None)
         finished = end is not None
         state = status.get("state")
+        generation = meta.get("generation", 1)
+        known = before.spec if before is not None and (before.uid, before.generation) == (meta["uid"], generation) else None
         return cls(
             namespace=intern(meta["namespace"]),
             name=meta["name"],
             uid=meta["uid"],
             version=int(meta["resourceVersion"]),
-            generation=meta.get("generation", 1),
+            generation=generation,
             created=parse_timestamp(meta["creationTimestamp"]),
             pipeline=intern(spec["pipelineRef"]["name"]) if spec.get("pipelineRef") else None,
             bridge=intern(spec["bridgeRef"]["name"]),
@@ -114,7 +116,7 @@ class RunView:
             stable=_noted(meta, labels.STABLE, finished),
             decided=_noted(meta, labels.DECIDED, finished),
             commands_of_images=tuple(filter(None, (_noted(meta, labels.COMMANDS, finished) or "").split(","))),
-            spec=None if finished else json.dumps(spec, separators=(",", ":")).encode(),
+            spec=None if finished else known or json.dumps(spec, separators=(",", ":")).encode(),
             status=None if finished else RunStatus.model_validate(status),
         )
 

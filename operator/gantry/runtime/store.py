@@ -191,7 +191,7 @@ class Store:
         before = self.runs.get(key)
         if before is not None and before.uid == obj["metadata"]["uid"] and int(obj["metadata"]["resourceVersion"]) <= before.version:
             return False
-        run = self.runs[key] = RunView.from_object(obj)
+        run = self.runs[key] = RunView.from_object(obj, before=before)
         if run.finished:
             self.unfinished.discard(key)
             for pod in list(self.pods.get(key, {}).values()):

@@ -1,7 +1,9 @@
 """Sockets that notice a dead peer, and the freshness of watches."""
 
 import socket
+from types import SimpleNamespace
 
+import aiohttp
 import pytest
 from kubernetes.aio.client import Configuration
 
@@ -29,6 +31,32 @@ async def test_the_environment_is_asked_only_where_it_names_a_proxy(monkeypatch:
     session = client.rest_client._create_pool_manager()
     assert session.trust_env is asked
     await session.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "want"),
+    [({}, {}), ({"tls_server_name": "api.internal", "proxy": "http://proxy:3128"}, {"server_hostname": "api.internal", "proxy": "http://proxy:3128"})],
+    ids=["nothing named", "a server's name and a proxy"],
+)
+async def test_a_request_is_json_with_what_the_configuration_names(settings: dict[str, str], want: dict[str, str]) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    class Session:
+        async def request(self, method: str, url: str, **more: object) -> SimpleNamespace:
+            asked.append((method, url, more))
+            return SimpleNamespace(status=201, reason="Created")
+
+    made = Configuration(host="https://127.0.0.1:1")
+    for name, value in settings.items():
+        setattr(made, name, value)
+    rest = api_client(made).rest_client
+    rest.pool_manager = Session()
+    answer = await rest.request("PATCH", "https://127.0.0.1:1/x", headers={"A": "b"}, body={"ä": [1, None]}, _request_timeout=15.0)
+    await rest.request("GET", "https://127.0.0.1:1/x")
+    assert answer.status == 201
+    fixed = {"headers": {"A": "b"}, "data": '{"ä":[1,null]}'.encode(), "timeout": aiohttp.ClientTimeout(total=15.0)}
+    assert asked[0] == ("PATCH", "https://127.0.0.1:1/x", {**fixed, **want})
+    assert asked[1] == ("GET", "https://127.0.0.1:1/x", {"headers": None, "data": None, "timeout": aiohttp.ClientTimeout(total=None), **want})
 
 
 def test_a_watch_is_as_old_as_its_last_bytes() -> None:

@@ -110,6 +110,22 @@ def test_our_own_write_wakes_nobody(seen: Seen) -> None:
     assert RUN in seen.store.runs
 
 
+def test_a_spec_is_read_again_when_somebody_has_changed_it(seen: Seen) -> None:
+    """Status writes leave it, and its generation, as it was."""
+    seen.take(a_run())
+    before = seen.store.runs[RUN].spec
+    seen.store.observe("inferenceruns", version(a_run().with_job_ref().run, 50))
+    assert seen.store.runs[RUN].spec is before
+    changed_spec = version(a_run().cancelled().run, 51)
+    changed_spec["metadata"]["generation"] = 2
+    seen.store.observe("inferenceruns", changed_spec)
+    assert seen.store.runs[RUN].parsed.cancel
+    recreated = version(a_run().suspended().run, 52)
+    recreated["metadata"]["uid"] = "another"
+    seen.store.observe("inferenceruns", recreated)
+    assert seen.store.runs[RUN].parsed.suspend
+
+
 def test_a_finished_run_is_kept_small_and_its_pods_are_dropped_when_they_have_ended(seen: Seen) -> None:
     builder = a_run().running()
     seen.take(builder)
