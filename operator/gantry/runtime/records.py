@@ -1,7 +1,7 @@
 """Where the store keeps an object, and what it keeps of pipelines, bridges and backfills: few, so their specs are kept whole. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,6 +27,17 @@ class Place:
 
     key: Key
     name: str
+
+
+@dataclass(slots=True)
+class Census:
+    """A full list of one kind in progress."""
+
+    known: dict[str, Place]
+    """By uid: what was known when it began."""
+    seen: set[str] = field(default_factory=set)
+    """Uids listed, or deleted since: of these the store knows more than the list."""
+    gone: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ A watch never tells what was deleted while it was away, so every full list is co
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,25 +16,15 @@ from pydantic import ValidationError
 
 from gantry.runs import NOTHING, ORPHANS, BridgeView, Held, JobView, Limit, PodView, RunView, holds_for, notice_name
 
+from .gone import Gone
 from .lineage import Lineage
-from .records import BackfillRecord, BridgeRecord, Key, PipelineRecord, Place, place_of
+from .records import BackfillRecord, BridgeRecord, Census, Key, PipelineRecord, Place, place_of
 from .tallies import Tallies
 from .turns import Turns
 
 log = structlog.get_logger(__name__)
 
 Object = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class Census:
-    """A full list of one kind in progress."""
-
-    known: dict[str, Place]
-    """By uid: what was known when it began."""
-    seen: set[str] = field(default_factory=set)
-    """Uids listed, or deleted since: of these the store knows more than the list."""
-    gone: set[str] = field(default_factory=set)
 
 
 class Store:
@@ -69,6 +59,7 @@ class Store:
         """Whether a first full list is done: before, Runs can be worked on, but not counted."""
         self.listing = asyncio.Lock()
         """Held for a census: one at a time."""
+        self._gone = Gone()
         self._censuses: dict[str, Census] = {}
         self._put: dict[str, Callable[[Key, Object], bool]] = {
             "inferenceruns": self._put_run,
@@ -87,12 +78,14 @@ class Store:
         if place is None:
             return
         census = self._censuses.get(plural)
+        version = int(obj["metadata"]["resourceVersion"])
         if deleted:
             if census:
                 census.gone.add(uid)
-            news = self._remove(plural, place, uid, version=int(obj["metadata"]["resourceVersion"]))
+            self._gone.note(uid, version)
+            news = self._remove(plural, place, uid, version=version)
         else:
-            news = self._take(plural, place, obj)
+            news = not self._gone.outlived(uid, version) and self._take(plural, place, obj)
         if news and not quiet:
             self._changed(place.key)
 

@@ -110,6 +110,16 @@ def test_our_own_write_wakes_nobody(seen: Seen) -> None:
     assert RUN in seen.store.runs
 
 
+def test_the_late_answer_to_a_write_does_not_bring_back_what_the_watch_has_told_to_be_gone(seen: Seen) -> None:
+    """A Run that somebody ended right after our write leaves the watch of unfinished ones before our answer is read: it counted as active for ever."""
+    seen.take(a_run())
+    seen.store.observe("inferenceruns", version(a_run().run, 52), deleted=True)
+    seen.store.observe("inferenceruns", version(a_run().with_job_ref().run, 51), quiet=True)
+    assert (seen.store.runs, seen.store.unfinished) == ({}, set())
+    seen.store.observe("inferenceruns", version(a_run().finished("Succeeded", ago=timedelta(0)).run, 52))
+    assert [run.finished for run in seen.store.runs.values()] == [True], "a full list has it as it is"
+
+
 def test_a_spec_is_read_again_when_somebody_has_changed_it(seen: Seen) -> None:
     """Status writes leave it, and its generation, as it was."""
     seen.take(a_run())
