@@ -21,6 +21,8 @@ class Curve:
         """1: as it should be. Of a cost of each: the last by the first. Of a cost of all: what a step of the size has added, by what the step before
         has, as a share of the sizes; a constant part (a process that starts) does not count as growth."""
         (x0, y0), *_, (x1, y1) = self.points
+        if y0 <= 0 and (self.each or len(self.points) < 3):
+            return float("nan")  # too little to be measured: nothing to compare with
         if self.each:
             return y1 / y0
         if len(self.points) < 3:
