@@ -18,6 +18,8 @@ from tests.chaos.world import World
 GAP = (0.0, 1.2)
 """Seconds between two studies."""
 LOOK = 0.25  # seconds between two looks at how far the studies are
+AWAY = (httpx.HTTPError, AssertionError, RuntimeError)
+"""What a look meets while a part is away, or on its way back."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,7 @@ class Ends:
         took = 0.0
         while not self._stop.wait(max(LOOK, IDLE * took)) and not self._all.is_set():
             began = time.monotonic()
-            # a part may be away, or on its way back
-            with contextlib.suppress(httpx.HTTPError, AssertionError, RuntimeError):
+            with contextlib.suppress(*AWAY):
                 self._look()
             took = time.monotonic() - began
 
@@ -162,10 +163,16 @@ def _accounts(world: World, fault: Fault, stream: list[Study]) -> tuple[Ledger, 
     """Of all studies at one moment. A study that had come to an end may be under way again: a scan finds one whose Run was deleted. It is waited for."""
     deadline = time.monotonic() + fault.limit
     while True:
-        ledger = Ledger(world)
-        accounts = [ledger.account(study, fault.ends(study)) for study in stream]
-        if not any(account.lost for account in accounts) or time.monotonic() > deadline:
-            return ledger, accounts
+        over = time.monotonic() > deadline
+        try:
+            ledger = Ledger(world)
+            accounts = [ledger.account(study, fault.ends(study)) for study in stream]
+        except AWAY:  # what was put back last, a moment ago
+            if over:
+                raise
+        else:
+            if over or not any(account.lost for account in accounts):
+                return ledger, accounts
         time.sleep(LOOK)
 
 
