@@ -144,8 +144,7 @@ def _metadata(run: RunView, name: str, marks: dict[str, str]) -> dict[str, Any]:
     return {"name": name, "namespace": run.namespace, "labels": marks, "ownerReferences": [owner]}
 
 
-_POD: dict[str, Any] = {
-    "restartPolicy": "Never",
+UNPRIVILEGED: dict[str, Any] = {
     "automountServiceAccountToken": False,
     "enableServiceLinks": False,
     "terminationGracePeriodSeconds": 5,
@@ -157,6 +156,8 @@ _POD: dict[str, Any] = {
         "seccompProfile": {"type": "RuntimeDefault"},
     },
 }
+"""What every pod of Gantry has in common, as Pod Security `restricted` asks for it."""
+_POD = {"restartPolicy": "Never", **UNPRIVILEGED}
 
 
 def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gantry.api import API_VERSION, InferencePipeline, PipelineReason, labels
 from gantry.api.pipeline import RunTemplate
 
-from .jobspec import USER, Installation
+from .jobspec import UNPRIVILEGED, Installation
 from .placing import with_gpu_memory
 
 Object = dict[str, Any]
@@ -103,16 +103,7 @@ def _pod(template: RunTemplate, installation: Installation) -> Object:
         "imagePullSecrets": [{"name": secret.name} for secret in scheduling.image_pull_secrets],
     }
     return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 5,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        **UNPRIVILEGED,
         "initContainers": [_container("fetch", install, [tools])],
         "containers": [
             _container(
