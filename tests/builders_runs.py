@@ -222,6 +222,13 @@ class RunBuilder:
         assert made.job is not None
         return replace(made, job={**made.job, "spec": {"suspend": True}})
 
+    def job_labelled(self, queue: str) -> "RunBuilder":
+        """Kueue's webhook has put the Job into that queue, which the Run does not name."""
+        made = self if self.job else self.with_job()
+        assert made.job is not None
+        metadata = {**made.job["metadata"], "labels": {**made.job["metadata"].get("labels", {}), "kueue.x-k8s.io/queue-name": queue}}
+        return replace(made, job={**made.job, "metadata": metadata})
+
     def in_queue(self, name: str = "radiology", **classes: str) -> "RunBuilder":
         """scheduling.queueName, and queueClassNames by class."""
         return self.with_template(scheduling={"queueName": name, **({"queueClassNames": classes} if classes else {})})

@@ -1,9 +1,9 @@
 """Who gets the GPU: the real scheduler preempts, and a queue admits and puts out by `suspend`, on the real Job controller.
 
-Kubernetes' own API server, Job controller and scheduler; the test plays the kubelet of one node. Kueue cannot be had where this runs, so `StandIn`
-does what its documentation says of plain Jobs (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/, docs/concepts/workload): a Job with the label
+Kubernetes' own API server, Job controller and scheduler; the test plays the kubelet of one node. Kueue takes minutes to build, so `StandIn`
+does what it does to plain Jobs (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/, docs/concepts/workload): a Job with the label
 stays suspended until there is quota, then gets the flavour's node labels and loses `suspend`; eviction is `suspend` again, which takes the labels
-back (KEP-2232: the template of a suspended Job that has not begun may be changed). `make e2e-kueue` runs against the real one.
+back (KEP-2232: the template of a suspended Job that has not begun may be changed). `make test-kueue` walks the same way with the real one.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from tests.component.control_plane import begun, binaries, end
 from tests.component.operator_process import Hospital, Object, a_hospital, ended, named, wait
 
 from gantry.api import timestamp
-from gantry.kube import JOBS, NODE_PERMISSIONS, PODS, QUEUE_PERMISSIONS, RUNS, Resource
+from gantry.kube import JOBS, LOCAL_QUEUES, NODE_PERMISSIONS, PODS, QUEUE_PERMISSIONS, RUNS, WORKLOADS, Resource
 from gantry.runs import FetchReceipt, job_name
 from gantry.runtime.process import now
 
@@ -232,24 +232,31 @@ class StandIn:
 
 
 def kueue_is_installed(hospital: Hospital) -> None:
-    """The kind LocalQueue, as far as anybody here looks at it."""
-    names = {"kind": "LocalQueue", "plural": "localqueues", "singular": "localqueue", "listKind": "LocalQueueList"}
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": "v1beta1", "served": True, "storage": True, "schema": schema}
-    spec = {"group": "kueue.x-k8s.io", "names": names, "scope": "Namespaced", "versions": [version]}
-    body = {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "localqueues.kueue.x-k8s.io", "annotations": {"api-approved.kubernetes.io": "unapproved, a test's"}}, "spec": spec,
-    }  # fmt: skip
-    hospital.api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
-    kind = QUEUE_PERMISSIONS[0].resource
-    wait(lambda: hospital.api.http.get(kind.path(hospital.namespace)).is_success, "LocalQueue is served")
+    """The kinds LocalQueue and Workload, as far as anybody here looks at them."""
+    for kind in (LOCAL_QUEUES, WORKLOADS):
+        names = {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower(), "listKind": f"{kind.kind}List"}
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        version = {"name": kind.version, "served": True, "storage": True, "schema": schema}
+        spec = {"group": kind.group, "names": names, "scope": "Namespaced", "versions": [version]}
+        marks = {"name": f"{kind.plural}.{kind.group}", "annotations": {"api-approved.kubernetes.io": "unapproved, a test's"}}
+        body = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": marks, "spec": spec}
+        hospital.api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    for kind in (LOCAL_QUEUES, WORKLOADS):
+        wait(lambda one=kind: hospital.api.http.get(one.path(hospital.namespace)).is_success, f"{kind.kind} is served")
 
 
-def local_queue(hospital: Hospital) -> None:
-    kind = QUEUE_PERMISSIONS[0].resource
-    body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "radiology"}, "spec": {"clusterQueue": "gpus"}}
-    hospital.api.create(kind, hospital.namespace, body)
+def local_queue(hospital: Hospital, **active: str) -> None:
+    """`active`: what Kueue says of it."""
+    status = {"conditions": [{"type": "Active", **active}]}
+    body = {"apiVersion": LOCAL_QUEUES.api_version, "kind": LOCAL_QUEUES.kind, "metadata": {"name": "radiology"}, "spec": {"clusterQueue": "gpus"}, "status": status}
+    hospital.api.create(LOCAL_QUEUES, hospital.namespace, body)
+
+
+def says_of(hospital: Hospital, run: str, words: str) -> None:
+    """Kueue's object for the Job, and why it is not admitted."""
+    name = {"name": f"job-{run}", "labels": {"kueue.x-k8s.io/job-uid": hospital.has_job(run)["metadata"]["uid"]}}
+    status = {"conditions": [{"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": words}]}
+    hospital.api.create(WORKLOADS, hospital.namespace, {"apiVersion": WORKLOADS.api_version, "kind": WORKLOADS.kind, "metadata": name, "status": status})
 
 
 def may_read_queues(hospital: Hospital) -> None:
@@ -311,8 +318,8 @@ def test_with_a_queue_a_run_fails_after_its_own_retries(hospital: Hospital) -> N
         wait(lambda: "completionTime" in hospital.status("fails"), "it is over")
 
 
-def test_a_queue_that_is_missing_is_named(hospital: Hospital) -> None:
-    """Without the right to look the Run only waits; with it, it says what to do; once the queue is there, it says so."""
+def test_a_queue_that_is_missing_or_stopped_is_named(hospital: Hospital) -> None:
+    """Without the right to look the Run only waits; with it, it says what to do; once the queue is there and open, what Kueue says of it."""
     run = a_run("stuck", "Routine", IN_QUEUE)
     with hospital.operator():
         hospital.apply(run)
@@ -324,7 +331,15 @@ def test_a_queue_that_is_missing_is_named(hospital: Hospital) -> None:
     kueue_is_installed(hospital)
     with hospital.operator():
         wait(lambda: message_of(hospital, "stuck").startswith("no LocalQueue radiology in namespace"), "it names the queue", tell=lambda: hospital.status("stuck"))
-    local_queue(hospital)
+    local_queue(hospital, status="False", reason="ClusterQueueIsInactive")
+    with hospital.operator():
+        hospital.says("stuck", "Executed", "False/QueueStopped")
+        assert message_of(hospital, "stuck").startswith("ClusterQueue gpus of queue radiology admits nothing: ")
+    open_again = {"status": {"conditions": [{"type": "Active", "status": "True", "reason": "Ready"}]}}
+    hospital.api.patch(LOCAL_QUEUES, hospital.namespace, "radiology", open_again)
+    says_of(hospital, "stuck", "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu in flavor a100, 1 more needed")
     with hospital.operator():
         hospital.says("stuck", "Executed", "False/Queued")
+        assert message_of(hospital, "stuck").endswith("queue radiology: couldn't assign flavors to pod set main: insufficient unused quota for "
+                                                      "nvidia.com/gpu in flavor a100, 1 more needed")  # fmt: skip
         hospital.api.delete(RUNS, hospital.namespace, "stuck")

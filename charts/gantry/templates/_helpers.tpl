@@ -95,5 +95,8 @@ app.kubernetes.io/component: operator
 - apiGroups: [kueue.x-k8s.io]
   resources: [localqueues]
   verbs: [get]
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
 {{- end }}
 {{- end }}

@@ -131,6 +131,9 @@ class RunReason(StrEnum):
     QUEUE_MISSING = "QueueMissing"
     """scheduling.queueName names no LocalQueue of the namespace, or the cluster has no Kueue. The Run waits: make the queue, or correct the
     pipeline and start a new Run."""
+    QUEUE_STOPPED = "QueueStopped"
+    """The queue (scheduling.queueName) exists and admits nothing: it or its ClusterQueue is stopped, or its ClusterQueue, or a flavor of that, is
+    missing. The Run waits and goes on when the queue is active; the message says what to mend."""
     FOLLOWED = "Followed"
     """Pipelines that start after this one were asked; the message names the Runs they made."""
     NOTIFIED = "Notified"

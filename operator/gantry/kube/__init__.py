@@ -23,7 +23,24 @@ from .errors import (
 )
 from .lease import Lease, LeaseLock
 from .permissions import NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
-from .resources import BACKFILLS, BRIDGES, CONFIG_MAPS, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import (
+    BACKFILLS,
+    BRIDGES,
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    JOBS,
+    LEASES,
+    LOCAL_QUEUES,
+    NODES,
+    OLDER_LOCAL_QUEUES,
+    OLDER_WORKLOADS,
+    PIPELINES,
+    PODS,
+    RUNS,
+    SECRETS,
+    WORKLOADS,
+    Resource,
+)
 from .throttle import Throttle
 from .watching import Change, changes
 
@@ -37,6 +54,8 @@ __all__ = [
     "LOCAL_QUEUES",
     "NODES",
     "NODE_PERMISSIONS",
+    "OLDER_LOCAL_QUEUES",
+    "OLDER_WORKLOADS",
     "PERMISSIONS",
     "PIPELINES",
     "PODS",
@@ -44,6 +63,7 @@ __all__ = [
     "QUEUE_PERMISSIONS",
     "RUNS",
     "SECRETS",
+    "WORKLOADS",
     "AioKube",
     "AlreadyExists",
     "CallObserver",

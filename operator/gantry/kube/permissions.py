@@ -6,7 +6,7 @@ granted to every authenticated user by the cluster itself (system:discovery, sys
 
 from dataclasses import dataclass
 
-from .resources import BACKFILLS, BRIDGES, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, Resource
+from .resources import BACKFILLS, BRIDGES, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, WORKLOADS, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(SECRETS, ("get",)),  # by name only: credentials of a bridge, keys of receivers
 )
 """In each served namespace."""
-QUEUE_PERMISSIONS: tuple[Permission, ...] = (Permission(LOCAL_QUEUES, ("get",)),)
-"""Beside them where Kueue is used: whether the queue a Run names exists. Without this right the Run waits in the same way, and says less."""
+QUEUE_PERMISSIONS: tuple[Permission, ...] = (Permission(LOCAL_QUEUES, ("get",)), Permission(WORKLOADS, ("list",)))
+"""Beside them where Kueue is used: whether the queue a Run names exists and admits, and what Kueue says of its Job. Without these rights the Run
+waits in the same way, and says less."""
 
 PREPULL_PERMISSIONS: tuple[Permission, ...] = (Permission(DAEMON_SETS, ("create", "delete", "get", "update")),)
 """Beside them where images are brought to nodes before Runs need them (prePull.enabled of the chart)."""

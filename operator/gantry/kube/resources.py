@@ -41,6 +41,10 @@ SECRETS = Resource("v1", "Secret", "secrets")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 """Read by the command line alone, with its user's rights."""
 NODES = Resource("v1", "Node", "nodes")
-LOCAL_QUEUES = Resource("kueue.x-k8s.io/v1beta1", "LocalQueue", "localqueues")
-"""Of Kueue, where it is installed."""
+LOCAL_QUEUES = Resource("kueue.x-k8s.io/v1beta2", "LocalQueue", "localqueues")
+WORKLOADS = Resource("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
+"""Of Kueue, where it is installed: 0.15 and newer serve this version, which is the one they store, so that reading it needs no webhook of theirs."""
+OLDER_LOCAL_QUEUES = Resource("kueue.x-k8s.io/v1beta1", "LocalQueue", "localqueues")
+OLDER_WORKLOADS = Resource("kueue.x-k8s.io/v1beta1", "Workload", "workloads")
+"""All that Kueue before 0.15 serves."""
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")

@@ -15,7 +15,7 @@ from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_j
 from .keeping import finished_due
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
-from .observed import HISTORY, Limits, Observed, Queue
+from .observed import HISTORY, Limits, Observed, Queue, QueueState
 from .offers import Node
 from .pinning import lacking_command, pinned
 from .plan import plan
@@ -70,6 +70,7 @@ __all__ = [
     "Predecessors",
     "PublishReceipt",
     "Queue",
+    "QueueState",
     "RunView",
     "Span",
     "StepEnd",

@@ -48,9 +48,11 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class FindQueue:
-    """Look whether the Run's LocalQueue exists, then plan again with `queue`."""
+    """Look at the LocalQueue and at what Kueue says of the Job, then plan again with `queue`."""
 
     name: str
+    job: str
+    """The Job's uid."""
 
 
 @dataclass(frozen=True, slots=True)

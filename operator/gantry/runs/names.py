@@ -18,6 +18,10 @@ RUN_NAME_LIMIT = 60
 FINGERPRINT_LENGTH = 13
 """65 bits of the fingerprint: a collision within one pipeline is less likely than a wrong bit in memory."""
 
+QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE_CLASS = "kueue.x-k8s.io/priority-class"
+"""Labels of Kueue on a Job: the LocalQueue and the WorkloadPriorityClass."""
+
 
 def run_name(pipeline: str, fingerprint: str) -> str:
     """`<pipeline, at most 40>-<13 of the fingerprint>`. Creating it twice is impossible: the exactly-once guarantee."""

@@ -19,8 +19,20 @@ HISTORY = timedelta(hours=720)
 """How long a Run is kept whose pipeline is gone: the default of history.ttl."""
 
 
-Queue = Literal["Found", "Missing", "NoKueue", "NotKnown"]
-"""A LocalQueue. NoKueue: the cluster does not have the kind. NotKnown: the operator may not read it."""
+QueueState = Literal["Found", "Missing", "NoKueue", "NotKnown", "Stopped", "NoClusterQueue", "Inactive"]
+"""Of a LocalQueue. NoKueue: the cluster does not have the kind. NotKnown: the operator may not read it. Stopped: its own spec.stopPolicy.
+NoClusterQueue, Inactive: its ClusterQueue is not there, or admits nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A LocalQueue, and what Kueue says of the Run in it."""
+
+    state: QueueState
+    cluster_queue: str = ""
+    """The ClusterQueue it names."""
+    says: str = ""
+    """Why the Job is not admitted, in Kueue's words (the condition QuotaReserved of its Workload); empty: nothing yet, or it may not be read."""
 
 
 @dataclass(frozen=True, slots=True)

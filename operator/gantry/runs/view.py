@@ -21,6 +21,8 @@ from gantry.api.bridge import BridgeSpec, DestinationStatus
 from gantry.api.matching import Priority
 from gantry.api.run import RunSpec, RunStatus
 
+from .names import QUEUE
+
 Object = Mapping[str, Any]
 PRIORITIES: dict[str, Priority] = {name: name for name in get_args(Priority)}
 """One object a class, whatever the number of Runs."""
@@ -187,6 +189,8 @@ class JobView:
     deleting: bool
     suspended: bool
     """spec.suspend: a queue has not admitted it, or has put it out."""
+    queue: str
+    """The LocalQueue of Kueue that it is in: by the Run's wish, or because Kueue put it there. Empty: none."""
     pods: int
     """Pods made so far, counted by the Job controller."""
     failed: int
@@ -217,6 +221,7 @@ class JobView:
             created=parse_timestamp(meta["creationTimestamp"]),
             deleting="deletionTimestamp" in meta,
             suspended=(obj.get("spec") or {}).get("suspend", False),
+            queue=intern((meta.get("labels") or {}).get(QUEUE, "")),
             pods=status.get("active", 0) + status.get("succeeded", 0) + status.get("failed", 0),
             failed=status.get("failed", 0),
             ended=words[end["type"]] if end else "",

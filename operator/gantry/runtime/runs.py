@@ -146,8 +146,8 @@ class RunReconciler:
                 return await self._create_notice(key, reason, seen)
             case LookUp():
                 return await self._look_up(key, seen)
-            case FindQueue(name):
-                return replace(seen, queue=await self._queues.look(key.namespace, name))
+            case FindQueue(name, job):
+                return replace(seen, queue=await self._queues.look(key.namespace, name, job))
             case FindOffers():
                 return replace(seen, offers=await self._offers.look())
             case Deliver():

@@ -429,7 +429,7 @@ def test_every_reason_a_run_can_fail_with_is_in_the_table() -> None:
     not_a_failure = {
         RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
         RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.SHADOW, RunReason.NOTIFIED, RunReason.NOTIFICATION_FAILED, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
-        RunReason.WAITING, RunReason.SUSPENDED, RunReason.QUEUED, RunReason.QUEUE_MISSING, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SENT, RunReason.COMMITTED, RunReason.FIELDS_UNKNOWN,
+        RunReason.WAITING, RunReason.SUSPENDED, RunReason.QUEUED, RunReason.QUEUE_MISSING, RunReason.QUEUE_STOPPED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SENT, RunReason.COMMITTED, RunReason.FIELDS_UNKNOWN,
     }  # fmt: skip
     assert {case.want_reason for case in CASES.values()} == set(RunReason) - not_a_failure
 

@@ -1,5 +1,6 @@
 """A Run in a queue of Kueue: what its Job carries, what people read while it waits, and that being put out is no failure of its own."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,23 +36,39 @@ def test_a_plain_job_knows_nothing_of_queues() -> None:
     assert not [name for name in body["metadata"]["labels"] if "kueue" in name]
 
 
+FULL = "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu in flavor a100, 1 more needed"
 WAITS: dict[str, tuple[RunBuilder, Queue | None, RunReason, str]] = {
-    "not admitted yet": (a_run().in_queue(), "Found", RunReason.QUEUED, "waits for admission by queue radiology"),
-    "not admitted, and the queue cannot be read": (a_run().in_queue(), "NotKnown", RunReason.QUEUED, "waits for admission by queue radiology"),
+    "not admitted yet": (a_run().in_queue(), Queue("Found"), RunReason.QUEUED, "waits for admission by queue radiology"),
+    "not admitted, and Kueue says why": (a_run().in_queue(), Queue("Found", says=FULL), RunReason.QUEUED, f"waits for admission by queue radiology: {FULL}"),
+    "not admitted, and the queue cannot be read": (a_run().in_queue(), Queue("NotKnown"), RunReason.QUEUED, "waits for admission by queue radiology"),
+    "put into a queue by Kueue": (a_run().job_labelled("default"), Queue("Found"), RunReason.QUEUED, "waits for admission by queue default"),
+    "the queue is stopped": (
+        a_run().in_queue(), Queue("Stopped", "gpus"), RunReason.QUEUE_STOPPED,
+        "LocalQueue radiology is stopped; it admits Runs again when its spec.stopPolicy is None",
+    ),
+    "the queue leads nowhere": (
+        a_run().in_queue(), Queue("NoClusterQueue", "gpus"), RunReason.QUEUE_STOPPED,
+        "LocalQueue radiology belongs to ClusterQueue gpus, which does not exist: make it, and the Run goes on",
+    ),
+    "put out because the whole quota is closed": (
+        a_run().in_queue().running().pod_deleting(), Queue("Inactive", "gpus"), RunReason.QUEUE_STOPPED,
+        "put out by queue radiology; ClusterQueue gpus of queue radiology admits nothing: it is stopped, or a flavor or check it names is missing; "
+        "`kubectl describe clusterqueue gpus` says which",
+    ),
     "no such queue": (
-        a_run().in_queue(), "Missing", RunReason.QUEUE_MISSING,
+        a_run().in_queue(), Queue("Missing"), RunReason.QUEUE_MISSING,
         "no LocalQueue radiology in namespace default (scheduling.queueName): make it, and the Run goes on, or name one that is there and make a new Run",
     ),
     "no Kueue": (
-        a_run().in_queue(), "NoKueue", RunReason.QUEUE_MISSING,
+        a_run().in_queue(), Queue("NoKueue"), RunReason.QUEUE_MISSING,
         "scheduling.queueName is radiology and the cluster has no Kueue; install it, or make a new Run of a pipeline without queueName",
     ),
     "put out while it worked": (
-        a_run().in_queue().running().pod_deleting(), "Found", RunReason.QUEUED,
+        a_run().in_queue().running().pod_deleting(), Queue("Found"), RunReason.QUEUED,
         "put out by queue radiology; waits for admission by queue radiology again",
     ),
     "put out, and its containers ended by the signal": (
-        a_run().in_queue().failed(143).pod_deleting(), "Found", RunReason.QUEUED,
+        a_run().in_queue().failed(143).pod_deleting(), Queue("Found"), RunReason.QUEUED,
         "put out by queue radiology; waits for admission by queue radiology again",
     ),
     "suspended by somebody without a queue": (
@@ -66,7 +83,9 @@ def test_while_it_is_suspended_it_is_queued_and_says_why(name: str) -> None:
     run, queue, reason, message = WAITS[name]
     run = run.job_suspended()
     if queue is not None:
-        assert plan(run.observed()).actions == (FindQueue("radiology"),)
+        (look,) = plan(run.observed()).actions
+        assert isinstance(look, FindQueue)
+        assert (look.name in message, look.job) == (True, (run.job or {})["metadata"]["uid"])
         run = run.with_queue(queue)
     answer = plan(run.observed())
     assert answer.status is not None
@@ -74,7 +93,10 @@ def test_while_it_is_suspended_it_is_queued_and_says_why(name: str) -> None:
     executed = next(c for c in answer.status.conditions or () if c.type == "Executed")
     job_name = made(run)["metadata"]["name"]
     assert (executed.reason, executed.message) == (reason, message.replace("chest-ct-nodules-abcdefghijklm-1", job_name))
-    assert answer.again_after == (timedelta(minutes=1) if reason == RunReason.QUEUE_MISSING else None)
+    if queue is None or queue.state == "NotKnown":
+        assert answer.again_after is None, "there is nothing to look at"
+    else:
+        assert answer.again_after == (timedelta(seconds=15) if queue.state == "Found" else timedelta(minutes=1))
     assert plan(run.with_status(answer.status).observed()).status is None, "what is said already is not written again"
 
 
@@ -83,9 +105,28 @@ def test_it_may_be_put_out_more_often_than_it_may_fail() -> None:
     run = a_run().in_queue()
     for _ in range(6):
         run = run.failed(143).pod_deleting()
-    answer = plan(run.job_suspended().with_queue("Found").observed())
+    answer = plan(run.job_suspended().with_queue(Queue("Found")).observed())
     assert answer.status is not None
     assert answer.status.failure is None
+    back = plan(run.observed())
+    assert back.status is not None
+    assert (back.status.state, back.status.failure) == ("Queued", None)
+
+
+@pytest.mark.parametrize(("waited", "again"), [(20, 15), (240, 120), (7200, 600)], ids=["soon", "seldom", "never more seldom than that"])
+def test_the_longer_it_waits_the_seldomer_kueue_is_asked(waited: float, again: float) -> None:
+    run = a_run().in_queue().job_suspended().with_queue(Queue("Found", says=FULL))
+    created = run.observed().own_job
+    assert created is not None
+    answer = plan(replace(run, now=created.created + timedelta(seconds=waited)).observed())
+    assert answer.again_after == timedelta(seconds=again)
+
+
+def test_what_is_put_out_of_a_queue_it_did_not_name_has_not_failed() -> None:
+    """A LocalQueue called `default` takes every Job of its namespace."""
+    run = a_run().job_labelled("default")
+    for _ in range(6):
+        run = run.failed(143).pod_deleting()
     back = plan(run.observed())
     assert back.status is not None
     assert (back.status.state, back.status.failure) == ("Queued", None)
