@@ -18,6 +18,7 @@ from gantry.runs import (
     FetchReceipt,
     Held,
     JobView,
+    Kept,
     Limit,
     Limits,
     Node,
@@ -103,6 +104,7 @@ class RunBuilder:
     offers: tuple[Node, ...] | None = None
     refusal: str | None = None
     looked: bool = False
+    kept: Kept | None = None
     deliveries: tuple[DeliveryStatus, ...] | None = None
     troubled_since: datetime | None = None
 
@@ -355,6 +357,10 @@ class RunBuilder:
     def looked_up(self) -> "RunBuilder":
         return replace(self, looked=True)
 
+    def kept_in_orthanc(self, kept: Kept) -> "RunBuilder":
+        """What Orthanc was asked for has come."""
+        return replace(self, kept=kept)
+
     def delivered(self, *deliveries: DeliveryStatus) -> "RunBuilder":
         """The courier came back with that."""
         return replace(self, deliveries=deliveries)
@@ -390,6 +396,7 @@ class RunBuilder:
             offers=self.offers,
             refusal=self.refusal,
             looked=self.looked,
+            kept=self.kept,
             deliveries=self.deliveries,
         )
 

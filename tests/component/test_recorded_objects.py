@@ -51,7 +51,7 @@ def source_of(file: str) -> Sequence[Dataset]:
 
 def taken(file: str, conformance: str) -> Accepted:
     spec = RunSpec.model_validate(RUN["spec"] | {"template": RUN["spec"]["template"] | {"report": {"conformance": conformance}}})
-    task = Task(installation="here", namespace="ns", run="run-1", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
+    task = Task(installation="here", namespace="ns", run="run-1", uid="run-uid", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
     content = (RECORDED / file).read_bytes()
     (one,) = accept([("x.dcm", content)], task=task, step="detect", source=source_of(file), findings=parsed(negative()), context=a_context())
     return one

@@ -44,7 +44,7 @@ def a_task(server: OrthancServer, *, url: str = "", series: list[str] | None = N
     for path, value in changes.items():
         spec = changed(spec, path.replace("__", "."), value)
     return Task(
-        installation="test", namespace="default", run="chest-ct-nodules-abcdefghijklm", created=CREATED,
+        installation="test", namespace="default", run="chest-ct-nodules-abcdefghijklm", uid="run-uid", created=CREATED,
         orthanc_url=url or server.url, connections=4, spec=RunSpec.model_validate(spec),
     )  # fmt: skip
 

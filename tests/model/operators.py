@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 
 from tests.builders_runs import at
 from tests.model.api_server import ApiServer, Object, Pause, Requests
+from tests.model.orthanc import ASKED, Orthanc
 
 from gantry.api.run import DeliveryStatus
 from gantry.delivery import Errand, Progress
 from gantry.kube import KubeError, Unavailable
+from gantry.orthanc import Unreachable
 from gantry.runs import Installation, Limits
 from gantry.runtime.metrics import Metrics
 from gantry.runtime.records import Key
@@ -42,8 +44,11 @@ class Courier:
 class Connected:
     """In place of the bridges' clients."""
 
-    def orthanc(self, bridge: Key) -> object:
-        return self
+    def __init__(self, orthanc: Orthanc) -> None:
+        self._orthanc = orthanc
+
+    def orthanc(self, bridge: Key) -> Orthanc:
+        return self._orthanc
 
     def logins(self, bridge: Key) -> dict[str, Any]:
         return {}
@@ -56,9 +61,15 @@ class Operator:
     LIMITS: ClassVar = Limits()
 
     def __init__(
-        self, server: ApiServer, *, seconds: Callable[[], float], wrote: Callable[[str, str, Object], None], courier: Callable[[], str]
+        self,
+        server: ApiServer,
+        orthanc: Orthanc,
+        *,
+        seconds: Callable[[], float],
+        wrote: Callable[[str, str, Object], None],
+        courier: Callable[[], str],
     ) -> None:
-        self._server, self._seconds = server, seconds
+        self._server, self._orthanc, self._seconds = server, orthanc, seconds
         self.dirty: dict[Key, None] = {}
         self.passes: dict[Key, tuple[Coroutine[Any, None, None], Pause]] = {}
         self.timers: dict[Key, float] = {}
@@ -66,7 +77,7 @@ class Operator:
         self.runs = RunReconciler(
             kube=Requests(server, seconds=seconds, wrote=wrote),
             store=self.store,
-            bridges=Connected(),  # type: ignore[arg-type]
+            bridges=Connected(orthanc),  # type: ignore[arg-type]
             courier=Courier(courier),  # type: ignore[arg-type]
             installation=Installation("model", "worker:1"),
             limits=self.LIMITS,
@@ -151,7 +162,9 @@ class Operator:
     def fail(self, key: Key) -> None:
         """The request, or its answer, is lost."""
         made, pause = self.passes.pop(key)
-        self._advance(key, made, lambda: made.throw(Unavailable(f"no answer to {pause.what}")))
+        of_orthanc = pause.what == ASKED
+        self._orthanc.silent |= of_orthanc
+        self._advance(key, made, lambda: made.throw((Unreachable if of_orthanc else Unavailable)(f"no answer to {pause.what}")))
 
     def _advance(self, key: Key, made: Coroutine[Any, None, None], step: Callable[[], Any]) -> None:
         try:

@@ -4,6 +4,7 @@ from collections import Counter
 
 from tests.model.api_server import ApiServer, Object
 from tests.model.operators import Operator
+from tests.model.orthanc import Orthanc
 from tests.model.reading import ends, going, is_dead, is_notice, over, owner_uid, uid
 
 RETRIES = 1
@@ -20,7 +21,11 @@ class Promises:
     operators: list[Operator]
 
     def __init__(self, *, limit: int | None) -> None:
-        self.server, self.limit = ApiServer(), limit
+        self.server, self.orthanc, self.limit = ApiServer(), Orthanc(), limit
+        self.kept: set[str] = set()
+        """Runs by their uid, whose pod has kept its receipt in Orthanc."""
+        self.hours = 0
+        """That have passed without anything happening."""
         self.reported: dict[str, list[str]] = {}
         """By the Run's uid: what its pods have put into Orthanc, in order."""
         self.ended: dict[str, tuple[str, str]] = {}
@@ -92,6 +97,9 @@ class Promises:
             raise Broken(f"{name} succeeded without publish's receipt")
         if end[1] == "JobLost" and uid(run) not in self.touched:
             raise Broken(f"{name} ended as JobLost and nobody took its Job")
+        given_up = self.orthanc.silent and self.hours  # it is asked for an hour
+        if end[1] in ("JobLost", "PublishFailed") and uid(run) in self.kept and not given_up:
+            raise Broken(f"{name} ended as {end[1]} and its report is in Orthanc")
 
     def check_reports(self, run: str) -> None:
         kinds = self.reported[run]

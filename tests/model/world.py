@@ -34,6 +34,8 @@ class World(Promises):
         """What destinations answer; the code with which every step ends."""
         self.deaths = 0
         """How many steps will die before their launcher has the barrier."""
+        self.unseen = False
+        """Pods are gone before anybody has read how they ended."""
         self.history: list[str] = []
         pipeline = changed(PIPELINE, "spec.concurrency", {"maxActive": limit} if limit else {})
         self.server.create("orthancbridges", A_BRIDGE, seconds=0)
@@ -46,7 +48,7 @@ class World(Promises):
         self.operators = [self._operator() for _ in range(operators)]
 
     def _operator(self) -> Operator:
-        return Operator(self.server, seconds=lambda: self.now, wrote=self.check_write, courier=lambda: self.answer)
+        return Operator(self.server, self.orthanc, seconds=lambda: self.now, wrote=self.check_write, courier=lambda: self.answer)
 
     # ---- people ----
 
@@ -134,18 +136,32 @@ class World(Promises):
         self.server.remove("pods", pod["metadata"]["name"])
         self.job_is(job, gone=1)
 
-    def publishes(self, pod: Object, *, message: bool = True) -> None:
-        """The results are in Orthanc; `message` False: the kubelet lost what publish told of them. The step of a dead launcher may have said that it
-        ended well before it was killed."""
+    def publishes(self, pod: Object, *, message: bool = True, keeps: bool = True) -> None:
+        """The results are in Orthanc; `message` False: the kubelet lost what publish told of them, `keeps` False: Orthanc did not take the receipt. The
+        step of a dead launcher may have said that it ended well before it was killed."""
         run = pod["metadata"]["labels"]["gantry.health/run"]
         notice = pod["metadata"]["name"].startswith(notice_name(run))
         belongs_to = self.run_of[owner_uid(pod)]
         self.reported.setdefault(belongs_to, []).append("notice" if notice else "report")
         if not message:
             self.touched.add(belongs_to)
+        if keeps and not notice:
+            self.kept.add(belongs_to)
+            self.orthanc.keep(run, belongs_to)
         receipt = a_receipt().encode() if message else ""
         code = code_of(pod)
         self.pod_is(pod, "Failed" if code else "Succeeded", fetch=an_end(0), detect=an_end(code), publish=an_end(0, message=receipt))
+        self.check_reports(belongs_to)
+
+    def publishes_unseen(self, pod: Object, job: Object) -> None:
+        """And is gone at once, while no watch works: a node is drained, or somebody tidies up."""
+        name, belongs_to = pod["metadata"]["labels"]["gantry.health/run"], self.run_of[owner_uid(pod)]
+        self.reported.setdefault(belongs_to, []).append("report")
+        self.touched.add(belongs_to)
+        self.kept.add(belongs_to)
+        self.orthanc.keep(name, belongs_to)
+        self.server.remove("pods", pod["metadata"]["name"])
+        self.job_is(job, "Complete", reason="CompletionsReached")
         self.check_reports(belongs_to)
 
     def fails(self, pod: Object, code: int) -> None:
@@ -257,6 +273,8 @@ class World(Promises):
             return late + ([("publishes after all", lambda: self.publishes(pod))] if faults else [])
         if self.deaths and not is_notice(job):
             return [("loses its step", lambda: self.dies_unnoticed(pod))]
+        if self.unseen and not is_notice(job):
+            return [("publishes and is gone at once", lambda: self.publishes_unseen(pod, job))]
         if self.fate and not is_notice(job):
             return [(f"fails with {self.fate}", lambda: self.fails(pod, self.fate))]
         made: list[tuple[str, Event]] = [("publishes", lambda: self.publishes(pod))]
@@ -264,6 +282,8 @@ class World(Promises):
             made += [(f"fails with {code}", lambda c=code: self.fails(pod, c)) for code in (1, 65)]  # type: ignore[misc]
             made += [
                 ("publishes and its message is lost", lambda: self.publishes(pod, message=False)),
+                ("publishes, its message is lost and nothing is kept", lambda: self.publishes(pod, message=False, keeps=False)),
+                *([] if is_notice(job) else [("publishes and is gone at once", lambda: self.publishes_unseen(pod, job))]),
                 ("is evicted", lambda: self.pod_is(pod, "Failed", reason="Evicted", fetch=an_end(0), detect=an_end(137), publish=an_end(137))),
                 ("is lost", lambda: self.lost_pod(pod, job)),
                 *([] if is_notice(job) else [("loses its step", lambda: self.dies_unnoticed(pod))]),
@@ -297,6 +317,7 @@ class World(Promises):
         self.operators[number] = self._operator()
 
     def time_passes(self, seconds: float) -> None:
+        self.hours += seconds >= DEADLINE
         self.now += seconds
 
     def happen(self, words: str, event: Event) -> None:

@@ -209,8 +209,11 @@ class RunReason(StrEnum):
     """A destination did not take the results before delivery.deadline."""
     CANCELLED = "Cancelled"
     """spec.cancel was set."""
+    ORTHANC_AWAY = "OrthancAway"
+    """The Run's Job or pod was gone before its end was read, and Orthanc, which knows whether results are there, does not answer. It is asked
+    again for an hour."""
     JOB_LOST = "JobLost"
-    """The Run's Job was deleted from outside before its result was known. Start a new Run."""
+    """The Run's Job or pod was gone before its end was read, and no receipt of its results is in Orthanc. Start a new Run."""
     JOB_REFUSED = "JobRefused"
     """The API server refuses the Job: a quota, a policy or an invalid field. The message is its answer."""
     PUBLISH_FAILED = "PublishFailed"

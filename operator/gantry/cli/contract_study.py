@@ -57,8 +57,8 @@ def lay_study(folder: Path, template: RunTemplate, workspace: Workspace, launche
         "template": template.model_dump(by_alias=True, exclude_none=True),
     }
     task = Task(
-        installation="gantry contract check", namespace="check", run="check", created=CREATED, orthanc_url="http://nowhere", connections=1,
-        spec=RunSpec.model_validate(spec),
+        installation="gantry contract check", namespace="check", run="check", uid="", created=CREATED, orthanc_url="http://nowhere",
+        connections=1, spec=RunSpec.model_validate(spec),
     )  # fmt: skip
     sizes: dict[str, int] = {}
     for series in layout.series:
@@ -94,9 +94,7 @@ def _layout(found: Sequence[Header]) -> tuple[Layout, dict[str, Path]]:
     series = []
     for uid, instances in by_series.items():
         tags = _texts(first[uid], SERIES)
-        resource = SeriesResource(
-            id=_orthanc_id(_ids(study_tags, tags)), study=study.id, tags=tags, instances=(), last_update=None, is_stable=True
-        )
+        resource = SeriesResource(id=_orthanc_id(_ids(study_tags, tags)), study=study.id, tags=tags, instances=(), last_update=None, is_stable=True)
         series.append((resource, [one for one, _ in instances]))
     return lay_out(study, series), {one.id: path for instances in by_series.values() for one, path in instances}
 

@@ -39,9 +39,7 @@ class Orthanc(Places):
         self._dicom_web: str | None = None
         self.features: frozenset[str] = frozenset()
         """What the server said it can do when it was last asked by `system`; nothing before."""
-        self._http = Connection(
-            url, credentials=credentials, trust=trust, connections=connections, transport=transport, sleep=sleep, observe=observe
-        )
+        self._http = Connection(url, credentials=credentials, trust=trust, connections=connections, transport=transport, sleep=sleep, observe=observe)
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,7 +185,15 @@ class Orthanc(Places):
 
     async def holds(self, uid: str) -> bool:
         """Whether anything of that UID is stored."""
-        return bool(models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", uid)))
+        return bool(await self._lookup(uid))
+
+    async def instance_of(self, uid: str) -> str | None:
+        """Orthanc's id of the instance with that SOP Instance UID; None: it has none. Of several (in two studies) the first."""
+        found = [models.parse_texts("/tools/lookup", one) for one in await self._lookup(uid)]
+        return next((one["ID"] for one in found if one.get("Type") == "Instance" and "ID" in one), None)
+
+    async def _lookup(self, uid: str) -> list[object]:
+        return models.parse_list("/tools/lookup", await self._http.ask_json("/tools/lookup", uid))
 
     # -- bytes ---------------------------------------------------------------------------------------------------------
 

@@ -3,19 +3,20 @@
 It must not call the API server or read a clock.
 """
 
-from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, DeleteRun, Deliver, FindOffers, FindQueue, LookUp, Plan
+from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, DeleteRun, Deliver, FindOffers, FindQueue, FindReceipt, LookUp, Plan
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
-from .alternatives import MOST_REPORTS, NOT_PERFORMED, alternative_role, known_to_take, replaced_by_alternatives
+from .alternatives import MOST_REPORTS, NOT_PERFORMED, PASSED_REPORTS, alternative_role, known_to_take, replaced_by_alternatives
 from .commands import commands_of_images
 from .fetching import ENDLESS, NOTHING, holds_for
 from .fingerprint import fingerprint
 from .following import Answer, followed, to_be_followed, within_reach
 from .jobspec import NOTICE_SECONDS, USER, Installation, UnfitRun, job, notice_job, step_container
 from .keeping import finished_due
+from .kept import RECEIPT_ATTACHMENT, decode_kept, places, to_be_kept
 from .names import is_result_uid, job_name, notice_name, repeat_name, result_uid, run_name
 from .notice import under_way as tells_failure
-from .observed import HISTORY, Limits, Observed, Queue, QueueState
+from .observed import HISTORY, Kept, Limits, Observed, Queue, QueueState
 from .offers import Node
 from .pinning import lacking_command, pinned
 from .plan import plan
@@ -38,6 +39,8 @@ __all__ = [
     "NOT_PERFORMED",
     "NO_PREDECESSORS",
     "ORPHANS",
+    "PASSED_REPORTS",
+    "RECEIPT_ATTACHMENT",
     "URGENCY",
     "USER",
     "Action",
@@ -54,9 +57,11 @@ __all__ = [
     "FetchReceipt",
     "FindOffers",
     "FindQueue",
+    "FindReceipt",
     "Held",
     "Installation",
     "JobView",
+    "Kept",
     "Limit",
     "Limits",
     "LookUp",
@@ -83,6 +88,7 @@ __all__ = [
     "commands_of_images",
     "daemon_set",
     "decode_fetch",
+    "decode_kept",
     "decode_publish",
     "earlier",
     "failed",
@@ -101,6 +107,7 @@ __all__ = [
     "on_each",
     "on_nodes",
     "pinned",
+    "places",
     "plan",
     "prepull_name",
     "rank",
@@ -114,6 +121,7 @@ __all__ = [
     "step_container",
     "tells_failure",
     "to_be_followed",
+    "to_be_kept",
     "to_be_told",
     "told",
     "trace_id",

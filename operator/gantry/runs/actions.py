@@ -61,6 +61,11 @@ class FindOffers:
 
 
 @dataclass(frozen=True, slots=True)
+class FindReceipt:
+    """Look into Orthanc for the receipt that the Run's pod may have kept there (`kept`), then plan again with `kept`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Send the courier, then plan again with what it came back with."""
 
@@ -71,7 +76,7 @@ class Deliver:
     deadline: datetime
 
 
-Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | FindOffers | Deliver
+Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | FindOffers | FindReceipt | Deliver
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from .names import result_uid
 
 KEY_OBJECTS = "ko"
 REPORTS, NOT_PERFORMED = "sr", "not-performed"
+PASSED_REPORTS = "passed-sr"
+"""An application's own."""
 MOST_REPORTS = 4
 """SRs of one Run at most: findings drawn on images, in space, with segments, with none of these (report/build.py)."""
 COMPREHENSIVE_3D = "Comprehensive3DSR"

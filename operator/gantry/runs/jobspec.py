@@ -125,9 +125,7 @@ def notice_job(run: RunView, bridge: BridgeView, installation: Installation, rea
             "podReplacementPolicy": "Failed",
             "activeDeadlineSeconds": NOTICE_SECONDS,
             "ttlSecondsAfterFinished": KEEP_NOTICE,
-            "podFailurePolicy": {
-                "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": PERMANENT_CODES}}]
-            },
+            "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": PERMANENT_CODES}}]},
             "template": {"metadata": {"labels": marks}, "spec": pod},
         },
     }
@@ -257,6 +255,7 @@ def _worker_environment(
         installation=installation.identity,
         namespace=run.namespace,
         run=run.name,
+        uid=run.uid,
         created=run.created,
         orthanc_url=bridge.spec.url,
         connections=bridge.spec.limits.connections_per_fetch,
@@ -274,8 +273,7 @@ def _worker_environment(
     made: list[dict[str, Any]] = [{"name": VARIABLE, "value": task.replace("$", "$$")}]
     if secret := bridge.spec.credentials_secret_ref:
         made += [
-            {"name": f"ORTHANC_{key.upper()}", "valueFrom": {"secretKeyRef": {"name": secret.name, "key": key}}}
-            for key in ("username", "password")
+            {"name": f"ORTHANC_{key.upper()}", "valueFrom": {"secretKeyRef": {"name": secret.name, "key": key}}} for key in ("username", "password")
         ]
     return made
 
@@ -353,4 +351,3 @@ def _read_only_root(step: Step, contract: Contract) -> bool:
 
 def _seconds(duration: str) -> int:
     return max(1, round(parse_duration(duration).total_seconds()))
-

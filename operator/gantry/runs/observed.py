@@ -13,12 +13,15 @@ from gantry.api.run import DeliveryStatus
 
 from .admission import Held
 from .offers import Node
+from .receipt import PublishReceipt
 from .view import BridgeView, JobView, PodView, RunView
 
 HISTORY = timedelta(hours=720)
 """How long a Run is kept whose pipeline is gone: the default of history.ttl."""
 
 
+Kept = PublishReceipt | Literal["Nothing", "NotKnown"]
+"""What the Run's pod kept in Orthanc. NotKnown: Orthanc does not answer."""
 QueueState = Literal["Found", "Missing", "NoKueue", "NotKnown", "Stopped", "NoClusterQueue", "Inactive"]
 """Of a LocalQueue. NoKueue: the cluster does not have the kind. NotKnown: the operator may not read it. Stopped: its own spec.stopPolicy.
 NoClusterQueue, Inactive: its ClusterQueue is not there, or admits nothing."""
@@ -55,6 +58,8 @@ class Limits:
     """A pod that is being ended may still publish (5 s of grace); on a node that does not answer it never ends."""
     notice: timedelta = timedelta(minutes=35)
     """The report that a Run failed (`notice_job`): a little longer than its Job may take; then the Run ends without it."""
+    orthanc: timedelta = timedelta(hours=1)
+    """Orthanc does not answer, and only it knows whether a Run whose pod is gone left results: longer than an upgrade of it takes."""
     newer_run: timedelta = timedelta(minutes=10)
     """The Run for late images, before a failure that such images may have caused is reported: they must come to an end, and Orthanc waits for
     StableAge (60 s by default) and the bridge for completeness."""
@@ -91,6 +96,8 @@ class Observed:
     """What the API server answered when it refused the Job; None when it did not."""
     looked: bool = False
     """Job and pods were asked for at the API server itself: what is missing is gone, not late."""
+    kept: Kept | None = None
+    """publish's receipt in Orthanc; None: it was not looked for in this pass."""
     deliveries: tuple[DeliveryStatus, ...] | None = None
     """What the courier came back with in this pass; None: it was not sent."""
 

@@ -8,21 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from gantry.api import RunReason, parse_duration, parse_timestamp
-from gantry.api.bridge import RETURN_TO_SENDER
-from gantry.api.run import DeliveryStatus, Failure, RunStatus
+from gantry.api import RunReason
+from gantry.api.run import Failure
 
 from . import notice
 from . import status as words
-from .actions import CreateJob, DeleteJob, DeleteRun, Deliver, LookUp, Plan
+from .actions import CreateJob, DeleteJob, DeleteRun, Plan
 from .attempts import attempt_failed
+from .delivering import deliver
 from .ending import fail as _fail
 from .ending import jobs_end as _end_job
 from .failure import logs, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
 from .keeping import keep
+from .losing import job_is_lost, pod_is_out_of_sight, pod_that_ran_is_out_of_sight, receipt_is_lost
 from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
-from .names import job_name
 from .observed import Observed
 from .placing import cannot_be_scheduled
 from .queueing import waits_for_admission
@@ -98,13 +98,13 @@ def superseded(seen: Observed) -> Plan | None:
 
 def delivery(seen: Observed) -> Plan | None:
     """Reported in an earlier pass; the pod may be gone by now."""
-    return _deliver(seen, seen.run.status) if seen.run.status and words.holds(seen.run.status, "Reported") else None
+    return deliver(seen, seen.run.status) if seen.run.status and words.holds(seen.run.status, "Reported") else None
 
 
 def published(seen: Observed) -> Plan | None:
     """publish's receipt of success, in whatever state pod and Job are."""
     receipt = _receipt(seen)
-    return _deliver(seen, words.reported(seen, receipt)) if receipt else None
+    return deliver(seen, words.reported(seen, receipt)) if receipt else None
 
 
 def failure_is_told(seen: Observed) -> Plan | None:
@@ -114,7 +114,7 @@ def failure_is_told(seen: Observed) -> Plan | None:
     told = notice.told(seen)
     if told is None and seen.own_notice is None and _receipt(seen):
         return None  # the pod had its results in Orthanc after all, and nobody has been told anything else
-    return _deliver(seen, told) if told else notice.next_step(seen)
+    return deliver(seen, told) if told else notice.next_step(seen)
 
 
 # ---- no Job ----
@@ -184,16 +184,6 @@ def job_was_never_made(seen: Observed) -> Plan | None:
     return Plan(actions=(CreateJob(),)) if seen.own_job is None and not seen.run.job_made else None
 
 
-def job_is_lost(seen: Observed) -> Plan | None:
-    """Made once and gone, or going: never made twice."""
-    job = seen.own_job
-    if job is not None and not job.deleting:
-        return None
-    if job is None and not seen.looked:
-        return Plan(actions=(LookUp(),))
-    return _fail(seen, failed(RunReason.JOB_LOST, f"Job {job_name(seen.run.name)} was deleted before its result was known; make a new Run"))
-
-
 # ---- the Job's pod ----
 
 
@@ -234,26 +224,6 @@ def deadline_exceeded(seen: Observed) -> Plan | None:
     return _fail(seen, failed(RunReason.DEADLINE_EXCEEDED, message, step=at_work))
 
 
-def pod_is_out_of_sight(seen: Observed) -> Plan | None:
-    """The Job has ended and no pod is there to say how: late, or collected before it was read."""
-    job = seen.own_job
-    if job is None or not job.ended:
-        return None
-    if not seen.looked:
-        return Plan(actions=(LookUp(),))
-    if seen.pod is not None and not seen.pod.over:
-        return None  # it is still ending
-    end = f"{job.ended}: {job.reason}" if job.reason else job.ended
-    message = f"Job {job.name} ended ({end}) and its pod is gone, so its result is not known; make a new Run"
-    return _fail(seen, failed(RunReason.JOB_LOST, message))
-
-
-def pod_that_ran_is_out_of_sight(seen: Observed) -> Plan | None:
-    """It may have ended well while the operator was away: what has is not read at its start. Else the Job makes another."""
-    ran = seen.run.state == "Running" and seen.pod is None
-    return Plan(actions=(LookUp(),)) if ran and not seen.looked else None
-
-
 def running(seen: Observed) -> Plan | None:
     """A container has started."""
     pod = seen.pod
@@ -288,14 +258,15 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     predecessor_ends_first,  # waits
     turn_has_not_come,  # waits
     job_was_never_made,  # -> CreateJob
-    job_is_lost,  # -> LookUp, JobLost
+    job_is_lost,  # -> LookUp, FindReceipt, JobLost
     waits_for_admission,  # -> FindQueue, waits
     image_cannot_be_pulled,  # waits a while, then ImagePullFailed
     container_cannot_be_made,  # waits a while, then ContainerConfigInvalid
     deadline_exceeded,  # before the pod's own words: those only tell that it was killed
     step_ended_unnoticed,  # waits a while, then DeletePod, or the step's reason when no retries are left
+    receipt_is_lost,  # -> FindReceipt
     attempt_failed,  # the pod's reason, or goes on while retries are left
-    pod_is_out_of_sight,  # -> LookUp, JobLost
+    pod_is_out_of_sight,  # -> LookUp, FindReceipt, JobLost
     pod_that_ran_is_out_of_sight,  # -> LookUp
     claim_of_model_is_missing,  # waits a while, then ModelMissing
     cannot_be_scheduled,  # -> FindOffers, waits
@@ -305,44 +276,9 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
 )
 
 
-def _deliver(seen: Observed, status: RunStatus) -> Plan:
-    """From the report to the destinations. Without any, and in shadow, the Run is complete; with some the courier goes first, once a pass."""
-    chosen = seen.run.parsed.template.delivery
-    places = () if seen.run.shadow else (*chosen.destinations, *([RETURN_TO_SENDER] if chosen.return_to_sender else []))
-    known = {d.destination: d for d in (status.deliveries if seen.deliveries is None else seen.deliveries) or ()}
-    deliveries = tuple(known.get(name) or DeliveryStatus(destination=name, state="Pending") for name in places)
-    if deliveries:
-        status = words.delivering(seen, status, deliveries, _on_the_way(seen, deliveries))
-    begun = words.condition(status, "Reported")
-    deadline = (parse_timestamp(begun.last_transition_time) if begun else seen.now) + parse_duration(chosen.deadline)
-    if all(d.final and d.state != "Failed" for d in deliveries):
-        return Plan(status=words.failed_and_told(seen, status) if status.failure else words.complete(seen, status))
-    if all(d.final for d in deliveries):
-        lost = [f"{d.destination} ({d.message or 'no answer'})" for d in deliveries if d.state == "Failed"]
-        within = f" within template.delivery.deadline ({chosen.deadline})" if seen.now >= deadline else ""
-        message = f"not delivered{within}: {', '.join(lost)}; the results are in Orthanc"
-        if status.failure:
-            return Plan(status=words.failed_and_told(seen, status, lost=message))
-        return Plan(status=words.unsuccessful(seen, failed(RunReason.DELIVERY_FAILED, message), status=status))
-    if seen.deliveries is not None or seen.bridge is None:
-        return Plan(status=status)
-    return Plan((Deliver(places, tuple(status.results or ()), tuple(status.alternatives or ()), deliveries, deadline),), status)
-
-
 def _receipt(seen: Observed) -> PublishReceipt | None:
     """Of the newest attempt that succeeded."""
     return next((receipt for pod in reversed(seen.own_pods) if (receipt := success_of(pod))), None)
-
-
-def _on_the_way(seen: Observed, deliveries: tuple[DeliveryStatus, ...]) -> tuple[RunReason, str]:
-    """Why delivery is not done."""
-    waiting = [d.destination for d in deliveries if d.state not in ("Sent", "Committed")]
-    if seen.bridge is None:
-        return RunReason.BRIDGE_MISSING, f"no OrthancBridge {seen.run.bridge} in namespace {seen.run.namespace}; delivery waits for it"
-    if not waiting:
-        open_ = ", ".join(d.destination for d in deliveries if not d.final)
-        return RunReason.SENT, f"sent; {open_} did not confirm yet; status.deliveries says what is waited for"
-    return RunReason.DELIVERING, f"{', '.join(waiting)} did not take the results yet; status.deliveries says why"
 
 
 def _troubled(seen: Observed, pod: PodView, failure: Failure, limit: timedelta) -> Plan:

@@ -47,6 +47,8 @@ class Task(BaseModel):
     """Identity of this installation of Gantry: part of every result's UID."""
     namespace: str
     run: str
+    uid: str
+    """Its uid, by which its receipt in Orthanc is told from that of another Run of its name."""
     created: datetime
     """When the Run was made: the content date of its results, so that a second attempt builds the same bytes."""
     orthanc_url: str

@@ -26,6 +26,7 @@ from gantry.runs import (
     Deliver,
     FindOffers,
     FindQueue,
+    FindReceipt,
     Installation,
     JobView,
     Limits,
@@ -43,6 +44,7 @@ from .metrics import Metrics
 from .offers import Offers
 from .predecessors import left_by_first, predecessors
 from .queues import Queues
+from .receipts import find_receipt
 from .records import Key
 from .store import Store
 from .targets import targets_of
@@ -50,8 +52,8 @@ from .tracing import NO_TRACING, NoTracing
 
 log = structlog.get_logger(__name__)
 
-PASSES = 4
-"""Plans in one pass: the first, after a look-up, after a refusal, after the courier. More would be a circle."""
+PASSES = 5
+"""Plans in one pass: the first, after a look-up, after Orthanc was asked, after a refusal, after the courier. More would be a circle."""
 NO_ORTHANC_PAUSE = 10.0
 """Seconds until delivery is tried again whose bridge has no client (its secret is missing)."""
 
@@ -150,6 +152,11 @@ class RunReconciler:
                 return replace(seen, queue=await self._queues.look(key.namespace, name, job))
             case FindOffers():
                 return replace(seen, offers=await self._offers.look())
+            case FindReceipt():
+                orthanc = self._bridges.orthanc(Key("bridge", key.namespace, seen.run.bridge))
+                kept = await find_receipt(orthanc, seen.run, installation=self._installation.identity)
+                log.info("looked for a receipt in Orthanc", namespace=key.namespace, run=key.name, found=not isinstance(kept, str))
+                return replace(seen, kept=kept)
             case Deliver():
                 return await self._deliver(key, action, seen)
             case DeleteJob(name, uid):

@@ -16,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gantry.api import RunReason
 from gantry.report import Findings, ReportContext, check_object, conform, credited, origin, reidentify
-from gantry.runs import Task, result_uid
+from gantry.runs import PASSED_REPORTS, Task, result_uid
 
 from .outcome import Stop
 
@@ -110,7 +110,7 @@ def _identities(objects: Sequence[tuple[str, str]], task: Task) -> list[tuple[st
     places: dict[str, int] = {}
     series: dict[str, dict[str, int]] = {}
     for kind, old_series in objects:
-        role = "passed-sr" if kind == "SR" else kind.lower()  # role sr is the report that Gantry builds
+        role = PASSED_REPORTS if kind == "SR" else kind.lower()
         places[role] = places.get(role, -1) + 1
         known = series.setdefault(role, {})
         made.append((uid(role, places[role]), uid(f"{role}-series", known.setdefault(old_series, len(known)))))

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gantry.api import RunReason
-from gantry.api.run import Failure, Result
+from gantry.api.run import Failure
 from gantry.orthanc import Credentials, Orthanc, Trust
-from gantry.runs import PublishReceipt, Task
+from gantry.runs import PublishReceipt, Task, to_be_kept
 from gantry.runs.receipt import StepEnd
 
 from .log import peak_memory, tell
@@ -26,7 +26,7 @@ from .marking import mark_results
 from .outcome import Stop, unexpected
 from .patience import Patience
 from .steps import judge, step_end, wait_for_end
-from .upload import keep_findings, store
+from .upload import keep_findings, keep_receipt, store
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,24 +66,15 @@ def publish(task: Task, workspace: Workspace, sink: Sink) -> PublishReceipt:
             tell("step ended", {"step": step.name, "code": end.code, "seconds": end.seconds})
             if stop := judge(step, record, of_image=step.name in task.commands_of_images):
                 raise stop
-        results, alternatives, made = _publish_outputs(task, workspace, sink, prepared)
+        receipt = _publish_outputs(task, workspace, sink, prepared, tuple(ends), begin)
     except Stop as stop:
         return PublishReceipt(steps=tuple(ends), failure=_discreet(stop.failure, prepared), seconds=_since(begin))
     except Exception as error:  # noqa: BLE001 - the steps' times must reach the operator also when Gantry itself fails
         return PublishReceipt(steps=tuple(ends), failure=unexpected(RunReason.PUBLISH_FAILED, "publish", error), seconds=_since(begin))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-    tell("published", {"results": len(results), "seconds": _since(begin), "peakBytes": peak_memory()})
-    return PublishReceipt(
-        results=results,
-        alternatives=alternatives,
-        steps=tuple(ends),
-        findings=made.counts,
-        warnings=tuple(_without_identifiers(warning, prepared) for warning in (*made.said, *made.warnings)),
-        vendor=_vendor(made.findings),
-        department=_department(prepared),
-        seconds=_since(begin),
-    )
+    tell("published", {"results": len(receipt.results), "seconds": _since(begin), "peakBytes": peak_memory()})
+    return receipt.model_copy(update={"seconds": _since(begin)})
 
 
 def _prepare(workspace: Workspace) -> _Prepared:
@@ -98,13 +89,19 @@ def _prepare(workspace: Workspace) -> _Prepared:
 
 
 def _publish_outputs(
-    task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared]
-) -> tuple[tuple[Result, ...], tuple[Result, ...], Made]:
+    task: Task, workspace: Workspace, sink: Sink, prepared: Future[_Prepared], ends: tuple[StepEnd, ...], begin: float
+) -> PublishReceipt:
     made = make(task, workspace, prepared.result().source)
     for warning in made.warnings:
         tell("fault against the standard", {"fault": _without_identifiers(warning, prepared)})
-    results, alternatives = asyncio.run(_store_all(sink, made, shadow=task.spec.mode == "Shadow"))
-    return results, alternatives, made
+    told = PublishReceipt(
+        steps=ends,
+        findings=made.counts,
+        warnings=tuple(_without_identifiers(warning, prepared) for warning in (*made.said, *made.warnings)),
+        vendor=_vendor(made.findings),
+        department=_department(prepared),
+    )
+    return asyncio.run(_store_all(sink, made, task, told, begin))
 
 
 def _vendor(findings: bytes | None) -> str | None:
@@ -121,16 +118,20 @@ def _department(prepared: Future[_Prepared]) -> str | None:
     return found if found and _without_identifiers(found, prepared) == found else None
 
 
-async def _store_all(sink: Sink, made: Made, *, shadow: bool) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
-    """Results first: findings.json is kept with one of them, for Runs that follow, and Orthanc is told which are shadow."""
+async def _store_all(sink: Sink, made: Made, task: Task, told: PublishReceipt, begin: float) -> PublishReceipt:
+    """Results first: findings.json is kept with one of them, for Runs that follow, and Orthanc is told which are shadow. The receipt, which is `told`
+    with the results, comes last: where it is, everything is."""
     async with Orthanc(sink.url, credentials=sink.credentials, trust=sink.trust, connections=1) as orthanc:
         username = sink.credentials.username if sink.credentials else None
         results = await store(orthanc, made.objects, sink.patience, username=username)
         if made.findings is not None:
             await keep_findings(orthanc, results, made.findings, sink.patience)
-        if shadow:
+        if task.spec.mode == "Shadow":
             await mark_results(orthanc, results, sink.patience)
-        return results, await store(orthanc, made.alternatives, sink.patience, username=username)
+        alternatives = await store(orthanc, made.alternatives, sink.patience, username=username)
+        receipt = told.model_copy(update={"results": results, "alternatives": alternatives, "seconds": _since(begin)})
+        await keep_receipt(orthanc, results, to_be_kept(task.uid, receipt))
+        return receipt
 
 
 _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")

@@ -14,7 +14,7 @@ from typing import Literal, cast
 from gantry.api import RunReason
 from gantry.api.run import Result
 from gantry.orthanc import NotFound, Orthanc, OrthancError, Permanent, Stored, Transient, Unreachable
-from gantry.runs import FINDINGS_ATTACHMENT, keeper
+from gantry.runs import FINDINGS_ATTACHMENT, RECEIPT_ATTACHMENT, keeper
 
 from .log import complain, tell
 from .outcome import Stop
@@ -56,7 +56,7 @@ async def keep_findings(orthanc: Orthanc, results: Sequence[Result], findings: b
     if home is None:
         return
     try:
-        kept = await persistently(lambda: _keep(orthanc, home.orthanc_id, findings), patience)
+        kept = await persistently(lambda: _keep(orthanc, home.orthanc_id, FINDINGS_ATTACHMENT, findings), patience)
     except Transient as error:
         raise Stop(RunReason.UPLOAD_FAILED, str(error), step="publish") from error
     except Permanent as error:
@@ -65,17 +65,29 @@ async def keep_findings(orthanc: Orthanc, results: Sequence[Result], findings: b
         tell("findings kept", {"instance": home.orthanc_id, "bytes": len(findings), "written": kept})
 
 
-async def _keep(orthanc: Orthanc, instance: str, findings: bytes) -> bool:
+async def keep_receipt(orthanc: Orthanc, results: Sequence[Result], receipt: bytes) -> None:
+    """The receipt as an attachment of the first report, for an operator that finds no pod any more. It is a second copy: whoever has the first needs
+    none, so it is tried once and its absence is no failure."""
+    home = keeper(results)
+    if home is None:
+        return
+    try:
+        await _keep(orthanc, home.orthanc_id, RECEIPT_ATTACHMENT, receipt)
+    except OrthancError as error:
+        complain("the receipt is not kept in Orthanc", {"error": type(error).__name__})
+
+
+async def _keep(orthanc: Orthanc, instance: str, number: int, content: bytes) -> bool:
     """Whether it had to be written. As a whole it can be repeated; what counts is what is read back, for Orthanc answers 200 whatever it did."""
     try:
-        before = await orthanc.attachment(instance, FINDINGS_ATTACHMENT)
+        before = await orthanc.attachment(instance, number)
     except NotFound:
         before = None
-    if before is not None and before.content == findings:
+    if before is not None and before.content == content:
         return False
-    await orthanc.put_attachment(instance, FINDINGS_ATTACHMENT, findings, replacing=before)
-    if (await orthanc.attachment(instance, FINDINGS_ATTACHMENT)).content != findings:
-        raise Unreachable(f"instance {instance}: findings.json was read back with other bytes")
+    await orthanc.put_attachment(instance, number, content, replacing=before)
+    if (await orthanc.attachment(instance, number)).content != content:
+        raise Unreachable(f"instance {instance}: attachment {number} was read back with other bytes")
     return True
 
 

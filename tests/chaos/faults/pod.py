@@ -2,15 +2,19 @@
 
 import signal
 import threading
+from functools import partial
 
 from tests.chaos.fault import Fault
 from tests.chaos.journal import Stage
 from tests.chaos.kubelet import Slot
 from tests.chaos.proxy import Asked
 from tests.chaos.stream import Study
+from tests.component.operator_process import wait
 from tests.component.waiting import LIMIT
 
-from gantry.kube import PODS
+from gantry.api import labels
+from gantry.kube import JOBS, PODS
+from gantry.runs import job_name
 
 
 class ContainerKilled(Fault):
@@ -133,6 +137,35 @@ class DiskFull(Fault):
         for slot in self.world.kubelet.working()[:1]:
             self.world.kubelet.evict(slot, 'Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi". ')
             self.struck += 1
+
+
+class PodGoneUnread(Fault):
+    """Its Job is complete and it is taken away, a drained node's, while the operator is away: only Orthanc knows what came of it."""
+
+    name = "pod gone before anybody has read its receipt"
+    stages = (Stage.STEP, Stage.PUBLISH)
+    times = 2
+
+    def strike(self, study: Study) -> None:
+        self.world.operator.kill()
+        for run in self.world.journal.runs.get(study.orthanc_id, []):
+            name = str(run["metadata"]["name"])
+            wait(partial(self._has_succeeded, job_name(name)), "its Job is complete", limit=LIMIT)
+            self._take_pods(name)
+
+    def _take_pods(self, run: str) -> None:
+        namespace = self.world.hospital.namespace
+        for pod in self.world.api.list(PODS, namespace):
+            if pod["metadata"]["labels"].get(labels.RUN) == run:
+                self.world.api.call("DELETE", PODS.path(namespace, pod["metadata"]["name"]), {"gracePeriodSeconds": 0}, ok=False)
+                self.struck += 1
+
+    def _has_succeeded(self, job: str) -> bool:
+        found = self.world.api.get(JOBS, self.world.hospital.namespace, job)
+        return found is not None and found.get("status", {}).get("succeeded", 0) == 1
+
+    def heal(self) -> None:
+        self.world.operator.start(ready=False)
 
 
 class PodDeleted(Fault):

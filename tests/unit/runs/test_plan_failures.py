@@ -97,17 +97,17 @@ CASES = {
         f"Job {job_name(NAME)} exists and is not this Run's; delete or rename it and make a new Run",
     ),
     "the Job was deleted by hand": Case(
-        a_run().with_job_ref().looked_up(),
+        a_run().with_job_ref().looked_up().kept_in_orthanc("Nothing"),
         RunReason.JOB_LOST,
         f"Job {job_name(NAME)} was deleted before its result was known; make a new Run",
     ),
     "the Job is being deleted by hand": Case(
-        a_run().with_job_ref().with_job(deleting=True),
+        a_run().with_job_ref().with_job(deleting=True).looked_up().kept_in_orthanc("Nothing"),
         RunReason.JOB_LOST,
         f"Job {job_name(NAME)} was deleted before its result was known; make a new Run",
     ),
     "the Job is complete and its pod was collected unread": Case(
-        a_run().job_ended("Complete", "CompletionsReached").looked_up(),
+        a_run().job_ended("Complete", "CompletionsReached").looked_up().kept_in_orthanc("Nothing"),
         RunReason.JOB_LOST,
         f"Job {job_name(NAME)} ended (Complete: CompletionsReached) and its pod is gone, so its result is not known; make a new Run",
     ),
@@ -333,7 +333,7 @@ CASES = {
         want_code=1,
     ),
     "publish ends with 0 and says nothing: the Job is complete and makes no other pod": Case(
-        a_run().with_template(retries=3).with_pod(phase="Succeeded", fetch=an_end(0), detect=an_end(0), publish=an_end(0)),
+        a_run().with_template(retries=3).with_pod(phase="Succeeded", fetch=an_end(0), detect=an_end(0), publish=an_end(0)).kept_in_orthanc("Nothing"),
         RunReason.PUBLISH_FAILED,
         f"publish ended with exit code 0 and without a receipt; {logs('publish')}",
         want_step="publish",
@@ -430,6 +430,7 @@ def test_every_reason_a_run_can_fail_with_is_in_the_table() -> None:
         RunReason.ADMITTED, RunReason.BRIDGE_MISSING, RunReason.PENDING, RunReason.RUNNING, RunReason.EXECUTED, RunReason.REPORTED,
         RunReason.DELIVERED, RunReason.DELIVERING, RunReason.NO_DESTINATIONS, RunReason.SHADOW, RunReason.NOTIFIED, RunReason.NOTIFICATION_FAILED, RunReason.COMPLETE, RunReason.UNSCHEDULABLE,
         RunReason.WAITING, RunReason.SUSPENDED, RunReason.QUEUED, RunReason.QUEUE_MISSING, RunReason.QUEUE_STOPPED, RunReason.FOLLOWED, RunReason.NOT_PERFORMED, RunReason.SENT, RunReason.COMMITTED, RunReason.FIELDS_UNKNOWN,
+        RunReason.ORTHANC_AWAY,
     }  # fmt: skip
     assert {case.want_reason for case in CASES.values()} == set(RunReason) - not_a_failure
 

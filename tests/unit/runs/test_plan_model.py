@@ -18,7 +18,7 @@ import pytest
 import structlog
 from tests.builders_runs import a_run
 from tests.model.api_server import Requests
-from tests.model.operators import Operator
+from tests.model.operators import KINDS, Operator
 from tests.model.promises import Broken
 from tests.model.world import Event, World
 
@@ -78,6 +78,7 @@ LIVES: dict[str, Callable[[World], None]] = {
     "it fails and a second Job reports that": lambda world: setattr(world, "fate", 65),
     "a newer Run takes its place": lambda world: world.make_run("c", a_run().delivering_to().superseding("a")),
     "its step dies before the launcher has the barrier": lambda world: setattr(world, "deaths", 1),
+    "its pod is gone before anybody has read how it ended": lambda world: setattr(world, "unseen", True),
     "it is cancelled": lambda world: world.respec(world.runs()[0], cancel=True),
 }
 
@@ -159,6 +160,72 @@ def test_without_waiting_for_it_there_would_be_two(monkeypatch: pytest.MonkeyPat
         the_deadline_passes_while_publish_is_at_its_last_request()
 
 
+def a_pass(operator: Operator) -> None:
+    """Over Run a, undisturbed."""
+    key = Key("run", "default", "a")
+    operator.begin(key)
+    while key in operator.passes:
+        operator.go_on(key)
+
+
+def another_operator_hears_of_the_run_and_not_yet_of_its_job() -> None:
+    world = World(operators=2, alone=True)
+    first, second = world.operators
+    a_pass(first)
+    a_pass(first)
+    second.hear("inferenceruns")
+    a_pass(second)
+    world.settle()
+
+
+def test_a_job_that_is_not_seen_is_looked_for() -> None:
+    another_operator_hears_of_the_run_and_not_yet_of_its_job()
+
+
+def test_without_looking_it_would_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PLAN, "CHECKS", instead("job_is_lost", lambda seen: PLAN.job_is_lost(replace(seen, looked=True))))
+    with pytest.raises(Broken, match="nobody took its Job"):
+        another_operator_hears_of_the_run_and_not_yet_of_its_job()
+
+
+def does_all_it_can(operator: Operator) -> None:
+    """While the cluster stands still."""
+    while operator.passes or operator.ready() or any(operator.behind(kind) for kind in KINDS):
+        for kind in KINDS:
+            while operator.behind(kind):
+                operator.hear(kind)
+        for key in list(operator.passes):
+            operator.go_on(key)
+        for key in operator.ready():
+            operator.begin(key)
+
+
+def end_of_a_run_whose_job_is_deleted_while_publish_is_at_work() -> str:
+    world = World(alone=True)
+    (operator,) = world.operators
+    world.until("pod1-0004 starts")
+    does_all_it_can(operator)
+    world.deleted_by_hand(world.server.all("jobs")[0])
+    does_all_it_can(operator)
+    (pod,) = world.server.all("pods")
+    world.happen("publishes in its grace", lambda: world.publishes(pod))
+    world.settle()
+    return str(world.runs()[0]["status"]["state"])
+
+
+def test_what_a_pod_of_a_deleted_job_publishes_is_the_result() -> None:
+    assert end_of_a_run_whose_job_is_deleted_while_publish_is_at_work() == "Succeeded"
+
+
+def test_without_waiting_for_it_nobody_would_deliver_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PLAN, "CHECKS", instead("job_is_lost", unawaited))
+    assert end_of_a_run_whose_job_is_deleted_while_publish_is_at_work() == "Failed"
+
+
+def unawaited(seen: Observed) -> Plan | None:
+    return PLAN.job_is_lost(replace(seen, pods=tuple(pod for pod in seen.pods if pod.over)))
+
+
 # ---- at random ----
 
 
@@ -222,13 +289,15 @@ def begins_unnoticed(turns: Turns, key: Key, lines: Lines) -> None:
     turns._called.add(key)
 
 
+def unasked(seen: Observed) -> Plan | None:
+    return PLAN.pod_is_out_of_sight(replace(seen, kept="Nothing"))
+
+
 MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "a Job of the name is taken for the Run's own, whoever owns it": (Observed, "own_job", property(lambda seen: seen.job), "somebody else's|nobody will look|nobody took"),
     "that a Job was made is forgotten": (RunView, "job_made", property(lambda run: False), "made twice"),
     "a Job that is complete is success": (PLAN, "CHECKS", instead("attempt_failed", job_complete_is_success), "without publish's receipt"),
-    "a Job not seen is taken for lost": (
-        PLAN, "CHECKS", instead("job_is_lost", lambda seen: PLAN.job_is_lost(replace(seen, looked=True))), "nobody took its Job",
-    ),
+    "Orthanc is not asked": (PLAN, "CHECKS", instead("pod_is_out_of_sight", unasked), "its report is in Orthanc"),
     "a status is written onto whatever is there": (Requests, "apply_status", unguarded(Requests.apply_status), "had ended as"),
     "a place is free until the Job is seen": (Turns, "_begin", begins_unnoticed, "are under way"),
     "the full list is skipped": (Operator, "resync", lambda operator: None, "nobody will look|not over"),

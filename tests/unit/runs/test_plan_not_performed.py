@@ -284,7 +284,7 @@ def test_a_retry_that_is_left_is_tried_first() -> None:
 
 @pytest.mark.parametrize(
     "seen",
-    [TELLS.waiting("ErrImagePull", "no such host", since=3).at(303), TELLS.refused("quota"), TELLS.with_job_ref().looked_up()],
+    [TELLS.waiting("ErrImagePull", "no such host", since=3).at(303), TELLS.refused("quota"), TELLS.with_job_ref().looked_up().kept_in_orthanc("Nothing")],
     ids=["an image that cannot be pulled", "a Job that is refused", "a Job that is lost"],
 )
 def test_a_run_whose_pod_never_reached_publish_is_told_of_too(seen: RunBuilder) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.builders_runs import a_run, at
 
 from gantry.api import RunReason
-from gantry.runs import DeleteJob, LookUp, Observed, PodView, plan
+from gantry.runs import DeleteJob, FindReceipt, LookUp, Observed, PodView, plan
 
 PODS = Path(__file__).parent / "pods"
 LATE = 400.0
@@ -88,10 +88,10 @@ ALL = ENDS | {f"recorded/{name}": RECORDED.get(name) or ENDS[name] for name in R
 
 
 def seen(name: str, *, seconds: float = LATE) -> Observed:
-    """The pod of a Run without retries; its trouble began when it did."""
+    """The pod of a Run without retries; its trouble began when it did. Orthanc has no receipt of it."""
     pod = json.loads((PODS / f"{name}.json").read_text())["pod"]
     run = a_run().delivering_to().with_template(retries=0).with_job().at(seconds).observed()
-    return replace(run, pods=(PodView.from_object(pod, now=at(2)),))
+    return replace(run, pods=(PodView.from_object(pod, now=at(2)),), kept="Nothing")
 
 
 def test_every_file_is_in_the_table_and_says_where_it_is_from() -> None:
@@ -146,10 +146,11 @@ def test_what_may_mend_itself_is_waited_for_by_its_own_limit(name: str, limit: f
 
 
 def test_the_last_pod_is_gone_unread() -> None:
-    """Deleted by hand with its Job's last attempt: asked for once more, then it is lost."""
+    """Deleted by hand with its Job's last attempt: asked for once more, at Orthanc too, then it is lost."""
     ended = a_run().job_ended("FailureTarget", "BackoffLimitExceeded")
     assert plan(ended.observed()).actions == (LookUp(),)
-    status = plan(ended.looked_up().observed()).status
+    assert plan(ended.looked_up().observed()).actions == (FindReceipt(),)
+    status = plan(ended.looked_up().kept_in_orthanc("Nothing").observed()).status
     assert status is not None
     assert status.failure is not None
     assert status.failure.reason == RunReason.JOB_LOST

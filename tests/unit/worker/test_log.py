@@ -29,7 +29,7 @@ def lines() -> Iterator[io.StringIO]:
 
 def a_task(spec: object) -> Task:
     return Task(
-        installation="test", namespace="radiology", run="chest-abc", created="2026-03-01T12:00:00Z",  # type: ignore[arg-type]
+        installation="test", namespace="radiology", run="chest-abc", uid="run-uid", created="2026-03-01T12:00:00Z",  # type: ignore[arg-type]
         orthanc_url="http://orthanc", connections=4, spec=RunSpec.model_validate(spec),
     )  # fmt: skip
 

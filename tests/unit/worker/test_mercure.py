@@ -23,7 +23,7 @@ MODULE = {"name": "nodule", "image": "localhost/nodule:1", "contract": "Mercure"
 
 def a_task(*steps: dict[str, Any]) -> Task:
     spec = RunSpec.model_validate(changed(RUN["spec"], "template.steps", list(steps)))
-    return Task(installation="test", namespace="radiology", run="r", created=datetime(2026, 11, 24, 12, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
+    return Task(installation="test", namespace="radiology", run="r", uid="run-uid", created=datetime(2026, 11, 24, 12, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
 
 
 def a_layout(uid: str) -> Layout:

@@ -17,7 +17,7 @@ from gantry.worker.objects import accept, encoder
 from gantry.worker.outcome import Stop
 
 TASK = Task(
-    installation="here", namespace="ns", run="run-1", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1,
+    installation="here", namespace="ns", run="run-1", uid="run-uid", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1,
     spec=RunSpec.model_validate(RUN["spec"]),
 )  # fmt: skip
 FINDINGS, CONTEXT = parsed(negative()), a_context()

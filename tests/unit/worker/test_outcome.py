@@ -51,7 +51,7 @@ def test_each_container_knows_how_much_the_kubelet_hands_on(role: str, steps: in
     step = RUN["spec"]["template"]["steps"][0]
     template = RUN["spec"]["template"] | {"steps": [{**step, "name": f"step-{number}"} for number in range(steps)]}
     spec = RunSpec.model_validate(RUN["spec"] | {"template": template})
-    task = Task(installation="here", namespace="ns", run="run-1", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
+    task = Task(installation="here", namespace="ns", run="run-1", uid="run-uid", created=datetime(2026, 1, 1, tzinfo=UTC), orthanc_url="http://orthanc", connections=1, spec=spec)
     monkeypatch.setenv(VARIABLE, task.model_dump_json(by_alias=True, exclude_none=True))
     assert receipt_limit(role) == limit
 
