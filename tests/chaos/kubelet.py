@@ -1,7 +1,7 @@
-"""Plays the node: binds the pods of Jobs, runs their containers as processes, and tells the API server what the kubelet would tell.
+"""Plays the nodes: binds the pods of Jobs, runs their containers as processes, and tells the API server what the kubelet would tell.
 
-The Job controller and the garbage collector are Kubernetes' own; only scheduler and kubelet are played. Faults reach in by `observers`
-(told of each container's start and end) and by `evict`.
+The Job controller, the garbage collectors and the controllers of nodes are Kubernetes' own; only scheduler and kubelet are played. Faults reach in
+by `observers` (told of each container's start and end), `evict`, `full` and `lose`.
 """
 
 import base64
@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 from tests.chaos.containers import Application, Container, Zygote
+from tests.chaos.two_nodes import TwoNodes
 from tests.component.operator_process import Api
 
 from gantry.api import labels, timestamp
@@ -34,7 +35,6 @@ Observer = Callable[[str, "Slot", str], None]
 PERIOD = 0.05  # seconds between two looks; a kubelet learns of a pod by its watch as fast
 AT_ONCE = 3  # pods
 GRACE = 1.0  # seconds from SIGTERM to SIGKILL; 30 in a cluster
-NODE = "node-1"
 
 
 @dataclass
@@ -44,12 +44,14 @@ class Slot:
     name: str
     uid: str
     run: str
+    node: str
     spec: Object
     root: Path
     containers: dict[str, Container] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
     evicted: str = ""
+    disrupted: bool = False
     ended: bool = False
     told: Object = field(default_factory=dict)
     terminating_since: float = 0.0
@@ -71,12 +73,14 @@ class Kubelet:
 
     def __init__(self, api: Api, namespace: str, folder: Path, launcher: Path) -> None:
         self.api, self.namespace, self.folder, self.launcher = api, namespace, folder, launcher
-        self.zygote = Zygote()
+        self.zygote, self.nodes = Zygote(), TwoNodes(api)
         self.slots: dict[str, Slot] = {}
         self.observers: list[Observer] = []
         self.errors: list[str] = []
         self.stillborn = 0
         """How many of the next steps are killed before their launcher has the barrier."""
+        self.full = False
+        """No pod gets a node (its disk is full)."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
 
@@ -90,19 +94,36 @@ class Kubelet:
             self._signal(slot, signal.SIGKILL)
         self.zygote.close()
 
-    def evict(self, slot: Slot, words: str) -> None:
-        """As the kubelet does it by itself: the pod ends as Evicted."""
-        slot.evicted = words
+    def evict(self, slot: Slot, words: str, *, disrupted: bool) -> None:
+        """As the kubelet does it by itself: the pod ends as Evicted. `disrupted`: for want of something on the node, for which the pod is not to blame."""
+        slot.disrupted, slot.evicted = disrupted, words
         self._signal(slot, signal.SIGKILL)
 
     def working(self) -> list[Slot]:
-        return [slot for slot in list(self.slots.values()) if not slot.ended and slot.containers]
+        """On nodes that live."""
+        return [slot for slot in list(self.slots.values()) if not slot.ended and slot.containers and slot.node not in self.nodes.lost]
+
+    def lose(self, *, power: bool) -> tuple[str, int]:
+        """The node that has the pods: no word of it any more, and what happens to pods does not reach it. Its name, and how many pods were at work.
+
+        Without `power` its processes end; else only the kubelet is lost, and they go on and reach Orthanc.
+        """
+        name, victims = self.nodes.first, self.working()
+        self.nodes.lose(name)
+        for slot in victims if not power else ():
+            self._signal(slot, signal.SIGKILL)
+        return name, len(victims)
+
+    def find(self, node: str) -> None:
+        """A lost one is back, and learns what has become of its pods."""
+        self.nodes.find(node)
 
     # ---- the loop ----
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
             try:
+                self.nodes.beat()
                 self._look(self.api.list(PODS, self.namespace))
             except (httpx.HTTPError, AssertionError, KeyError, ValueError):
                 continue  # the API server is away or refuses: the next look asks again, as a kubelet does
@@ -111,29 +132,33 @@ class Kubelet:
 
     def _look(self, pods: list[Object]) -> None:
         seen = {pod["metadata"]["uid"]: pod for pod in pods if labels.RUN in pod["metadata"].get("labels", {})}
-        for uid in [uid for uid in self.slots if uid not in seen]:
+        lost = set(self.nodes.lost)
+        for uid in [uid for uid, slot in self.slots.items() if uid not in seen and slot.node not in lost]:
             self._signal(self.slots.pop(uid), signal.SIGKILL)
         for uid, pod in seen.items():
             slot = self.slots.get(uid)
             if slot is None and self._may_take(pod):
                 slot = self._take(pod)
             if slot is not None:
-                self._sync(slot, pod)
+                if slot.node not in lost:
+                    self._sync(slot, pod)
             elif pod["metadata"].get("deletionTimestamp"):
                 self._remove(pod)
 
     def _may_take(self, pod: Object) -> bool:
-        busy = sum(not slot.ended for slot in self.slots.values())
+        if self.full:
+            return False
+        busy = sum(not slot.ended and slot.node not in self.nodes.lost for slot in self.slots.values())
         return not pod["metadata"].get("deletionTimestamp") and pod["status"].get("phase") == "Pending" and busy < AT_ONCE
 
     def _take(self, pod: Object) -> Slot:
-        meta = pod["metadata"]
+        meta, node = pod["metadata"], self.nodes.first
         if not pod["spec"].get("nodeName"):
-            body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": meta["name"]}, "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}}
+            body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": meta["name"]}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
             self.api.call("POST", PODS.path(self.namespace, meta["name"], "binding"), body)
         root = self.folder / meta["uid"]
         root.mkdir(parents=True)
-        slot = Slot(meta["name"], meta["uid"], meta["labels"][labels.RUN], pod["spec"], root)
+        slot = Slot(meta["name"], meta["uid"], meta["labels"][labels.RUN], node, pod["spec"], root)
         self.slots[meta["uid"]] = slot
         return slot
 
@@ -245,9 +270,11 @@ class Kubelet:
             "containerStatuses": [self._container(slot, name) for name in slot.names],
         }
         if slot.evicted and slot.ended:
+            status |= {"reason": "Evicted", "message": slot.evicted}
+        if slot.evicted and slot.ended and slot.disrupted:
             moment = slot.times.setdefault("evicted", timestamp(now()))
             condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": slot.evicted, "lastTransitionTime": moment}
-            status |= {"reason": "Evicted", "message": slot.evicted, "conditions": [condition]}
+            status["conditions"] = [condition]
         return status
 
     def _container(self, slot: Slot, name: str) -> Object:

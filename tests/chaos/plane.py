@@ -1,4 +1,4 @@
-"""The control plane's processes, each to be killed and started again: etcd, the API server, and the controllers of Jobs and garbage."""
+"""The control plane's processes, each to be killed and started again: etcd, the API server, and the controllers of Jobs, garbage and nodes."""
 
 import contextlib
 import subprocess
@@ -8,7 +8,12 @@ from pathlib import Path
 from tests.component.conftest import CRDS
 from tests.component.control_plane import ControlPlane, begun, binaries, end, started, wait_ready
 
-CONTROLLERS = "job-controller,garbage-collector-controller,ttl-after-finished-controller"
+CONTROLLERS = (
+    "job-controller", "garbage-collector-controller", "ttl-after-finished-controller",
+    "node-lifecycle-controller", "taint-eviction-controller", "pod-garbage-collector-controller",
+)  # fmt: skip
+NODE_GRACE = 10
+"""Seconds without a word until a node counts as lost; 50 in a cluster."""
 KINDS = ("orthancbridges", "inferencepipelines", "inferenceruns", "inferencebackfills")
 
 
@@ -52,7 +57,8 @@ def whole_plane(folder: Path) -> Iterator[Plane]:
             plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{kind}.gantry.health" for kind in KINDS))
         command = [
             str(binaries() / "kube-controller-manager"), "--kubeconfig", str(plane.kubeconfig), "--leader-elect=false", "--bind-address", "127.0.0.1",
-            "--secure-port", "0", "--controllers", CONTROLLERS, "--kube-api-qps", "200", "--kube-api-burst", "400",
+            "--secure-port", "0", "--controllers", ",".join(CONTROLLERS), "--kube-api-qps", "200", "--kube-api-burst", "400",
+            "--node-monitor-period", "1s", "--node-monitor-grace-period", f"{NODE_GRACE}s",
         ]  # fmt: skip
         controllers.append(begun("kube-controller-manager", command, folder))
         yield whole

@@ -51,15 +51,15 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", 
 
 
 class Proxy:
-    """`rule` and `silent` may be changed at any time."""
+    """`rule` may be changed at any time."""
 
     def __init__(self, upstream: str, *, context: ssl.SSLContext | None = None) -> None:
         self.upstream, self.context = upstream, context
         self.rule: Rule | None = None
-        self.silent = False
-        """Watches are held: the connections stay and say nothing."""
-        self.away = False
-        """Connections are taken and ended at once."""
+        self._away = False
+        self._open: dict[asyncio.Transport, Asked] = {}
+        """By connection: there is one request on each at a time."""
+        self._deaf: set[asyncio.Transport] = set()
         self.observers: list[Callable[[Asked], None]] = []
         self.spoilt = 0
         self.port = free_port()
@@ -78,6 +78,21 @@ class Proxy:
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join()
+
+    def leave(self) -> None:
+        """Connections that are open end, watches too; new ones are taken and ended at once."""
+        self._away = True
+        for connection in list(self._open):
+            self._loop.call_soon_threadsafe(connection.abort)
+
+    def come_back(self) -> None:
+        self._away = False
+
+    def silence(self) -> int:
+        """The watches that are open stay connected and never say anything more; new ones work. How many there were."""
+        watches = [connection for connection, asked in list(self._open.items()) if asked.watches]
+        self._deaf.update(watches)
+        return len(watches)
 
     @contextlib.contextmanager
     def spoiling(self, rule: Rule) -> Iterator[None]:
@@ -118,14 +133,21 @@ class Proxy:
             self.spoilt += 1
         if spoilt.seconds:
             await asyncio.sleep(spoilt.seconds)
-        if self.away:
+        if self._away:
             return self._cut(request)
         if spoilt.status:
             return _refusal(spoilt)
+        connection = request.transport
+        if connection is None:
+            return self._cut(request)
+        self._open[connection] = asked
         try:
             return await self._forward(request, asked, body, spoilt)
         except (aiohttp.ClientError, ConnectionError, OSError):
             return self._cut(request)
+        finally:
+            del self._open[connection]
+            self._deaf.discard(connection)
 
     async def _forward(self, request: web.Request, asked: Asked, body: bytes, spoilt: Spoilt) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
@@ -145,11 +167,16 @@ class Proxy:
             made = web.StreamResponse(status=answer.status, headers=kept)
             await made.prepare(request)
             async for chunk in answer.content.iter_any():
-                while self.silent and asked.watches:  # noqa: ASYNC110 - it is set from another thread
-                    await asyncio.sleep(0.1)
+                await self._heard(request)
                 await made.write(chunk)
+            await self._heard(request)
             await made.write_eof()
             return made
+
+    async def _heard(self, request: web.Request) -> None:
+        """At once, or once the client has hung up."""
+        while request.transport in self._deaf:  # noqa: ASYNC110 - aiohttp tells of a hung-up client by nothing else
+            await asyncio.sleep(0.1)
 
     def _cut(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:

@@ -6,7 +6,6 @@ those of the written pods, moments keep their distances. About ten minutes; at t
 """
 
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from pathlib import Path
 import httpx
 from examples.demo.hospital import run
 from tests.builders_runs import JOB_UID, NAME, at
-from tests.chaos.cluster_world import NAMESPACE, ClusterApi, ClusterWorld
+from tests.chaos.cluster_world import NAMESPACE, ClusterApi, ClusterWorld, kubelet
 from tests.record_pods.looks import Object, at_work
 from tests.record_pods.ways import BESIDE, Way, ways
 
@@ -94,7 +93,7 @@ class Recorder:
         deadline = time.monotonic() + LIMIT
         while not all(any(at_work(pods[-1]) for pods in self.versions.pods(name)) for name in chosen) and time.monotonic() < deadline:
             time.sleep(0.2)
-        os.kill(_kubelet(), signal.SIGSTOP)
+        os.kill(kubelet(), signal.SIGSTOP)
         left = self._follow({name: way for name, way in chosen.items() if name != "node-gone"})
         run("kubectl", "delete", "nodes", "--all", "--wait=false")
         left |= self._follow({name: way for name, way in chosen.items() if name == "node-gone"})
@@ -191,15 +190,6 @@ def _moved(text: str, shift: timedelta) -> str:
         return f"{moment:%Y-%m-%dT%H:%M:%S}{found[2] or ''}Z"
 
     return re.sub(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z", moved, text)
-
-
-def _kubelet() -> int:
-    """Its pid."""
-    for one in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if one.name.isdigit() and (one / "cmdline").read_bytes().split(b"\0")[0].endswith(b"kubelet"):
-                return int(one.name)
-    raise RuntimeError("no kubelet runs here: is this inside cluster/sandbox?")
 
 
 def _versions_of_the_cluster() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from examples.demo.hospital import images, run
 from tests.chaos.cluster_world import NAMESPACE, ClusterWorld
+from tests.chaos.two_nodes import ON_A_LOST_NODE
 from tests.e2e.pipelines import pipeline, python
 from tests.record_pods.looks import Look, Object, at_work, being_deleted, both, bound, disrupted, ended, has, over, unschedulable
 
@@ -23,10 +24,6 @@ EATS = python("x = bytearray(2 << 30)\nfor i in range(0, len(x), 4096): x[i] = 1
 FILLS = python("(OUT / 'x.bin').write_bytes(bytes(64 << 20)); import time; time.sleep(900)")
 SECURE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 ALL_GPUS = {"limits": {"nvidia.com/gpu": "4", "memory": "512Mi"}}
-ON_A_LOST_NODE = [
-    {"key": f"node.kubernetes.io/{word}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 2} for word in ("unreachable", "not-ready")
-]
-"""Two seconds instead of the five minutes that the API server gives to pods."""
 SECRET = [{"name": "LICENCE", "valueFrom": {"secretKeyRef": {"name": "licence", "key": "key"}}}]
 Act = Callable[[ClusterWorld, Object], None]
 

@@ -1,6 +1,7 @@
 """The API server and etcd: killed, away, silent, refusing, slow."""
 
 import random
+import time
 
 from tests.chaos.fault import Fault
 from tests.chaos.proxy import Asked, Rule, Spoilt
@@ -34,18 +35,32 @@ class EtcdKilled(Fault):
 
 
 class ApiServerAway(Fault):
-    """For the operator; containers, Job controller and garbage collector go on."""
+    """For the operator; containers, Job controller and garbage collector go on. Told is how long after its return the operator works again."""
 
     name = "API server away for 15 s"
     times = 1
     lasts = (15.0, 15.0)
 
+    def prepare(self) -> None:
+        self.back: float | None = None
+        self.again: dict[str, float] = {}
+        self.world.api_proxy.observers.append(self._asked)
+
+    def _asked(self, asked: Asked) -> None:
+        if self.back is not None:
+            self.again.setdefault("watches" if asked.watches else "writes" if asked.method in WRITES else "reads", time.monotonic() - self.back)
+
     def strike(self, study: Study) -> None:
-        self.world.api_proxy.away = True
+        self.world.api_proxy.leave()
         self.struck += 1
 
     def heal(self) -> None:
-        self.world.api_proxy.away = False
+        self.back = time.monotonic()
+        self.world.api_proxy.come_back()
+
+    def clean(self) -> None:
+        self.world.api_proxy.observers.remove(self._asked)
+        print("    after its return the operator " + ", ".join(f"{what} in {seconds:.1f} s" for what, seconds in self.again.items()), flush=True)
 
 
 class ApiServerAwayLong(ApiServerAway):
@@ -55,18 +70,17 @@ class ApiServerAwayLong(ApiServerAway):
 
 
 class WatchSilent(Fault):
-    """Every open watch stays connected and says nothing more; new ones work. The worst case of a cut: the peer's kernel still answers."""
+    """Every open watch stays connected and says nothing more; new ones work. The worst case of a cut: the peer's kernel still answers.
+
+    It mends itself once the operator gives them up: bookmarks come once a minute, and 70 s without a word are too long.
+    """
 
     name = "watches silently cut"
     times = 1
-    lasts = (20.0, 25.0)
+    lasts = (0.0, 0.0)
 
     def strike(self, study: Study) -> None:
-        self.world.api_proxy.silent = True
-        self.struck += 1
-
-    def heal(self) -> None:
-        self.world.api_proxy.silent = False
+        self.struck += self.world.api_proxy.silence()
 
 
 class Spoiling(Fault):

@@ -1,11 +1,14 @@
 """Faults that need a real kubelet and containers; played in the one-node cluster (`make chaos CLUSTER=yes`)."""
 
+import os
+import signal
 from typing import cast
 
-from tests.chaos.cluster_world import NAMESPACE, PIPELINE_NAME, WORK, ClusterWorld
+from tests.chaos.cluster_world import NAMESPACE, PIPELINE_NAME, WORK, ClusterWorld, kubelet
 from tests.chaos.fault import WELL, End, Fault, failed
 from tests.chaos.journal import Stage
 from tests.chaos.stream import Study
+from tests.chaos.two_nodes import ON_A_LOST_NODE
 from tests.e2e.pipelines import pipeline, python
 
 from gantry.kube import PODS
@@ -100,6 +103,28 @@ class Drained(InCluster):
 
     def heal(self) -> None:
         self.cluster.place.kubectl("uncordon", self._node())
+
+
+class KubeletStopped(InCluster):
+    """No word of the node for so long that its pods are deleted; containers go on. Once it is back, it ends them, and their Jobs make others."""
+
+    name = "cluster: kubelet stopped for 80 s"
+    stages = (Stage.FETCH, Stage.STEP)
+    times = 1
+    lasts = (80.0, 80.0)
+
+    def prepare(self) -> None:
+        self.cluster.apply(pipeline(PIPELINE_NAME, WORK, retries=3, timeout="10m", scheduling={"tolerations": ON_A_LOST_NODE}))
+
+    def strike(self, study: Study) -> None:
+        os.kill(kubelet(), signal.SIGSTOP)
+        self.struck += 1
+
+    def heal(self) -> None:
+        os.kill(kubelet(), signal.SIGCONT)
+
+    def clean(self) -> None:
+        self.cluster.apply(pipeline(PIPELINE_NAME, WORK, retries=3, timeout="10m"))
 
 
 class EmptyDirFull(InCluster):

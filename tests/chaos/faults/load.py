@@ -54,7 +54,7 @@ class ADay(Fault):
     studies = 1500
     times = 6
     long = True
-    limit = 900.0
+    limit = 2400.0
     GROWTH = 1.25
     """Of the memory that an operator needs which has just begun with the same objects: room for what an allocator keeps."""
 

@@ -9,6 +9,8 @@ from tests.chaos.journal import Stage
 from tests.chaos.kubelet import Slot
 from tests.chaos.proxy import Asked
 from tests.chaos.stream import Study
+from tests.chaos.two_nodes import ON_A_LOST_NODE
+from tests.chaos.world import pipeline
 from tests.component.operator_process import wait
 from tests.component.waiting import LIMIT
 
@@ -135,7 +137,7 @@ class DiskFull(Fault):
 
     def strike(self, study: Study) -> None:
         for slot in self.world.kubelet.working()[:1]:
-            self.world.kubelet.evict(slot, 'Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi". ')
+            self.world.kubelet.evict(slot, 'Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi". ', disrupted=False)
             self.struck += 1
 
 
@@ -168,6 +170,25 @@ class PodGoneUnread(Fault):
         self.world.operator.start(ready=False)
 
 
+class NodeDiskFull(Fault):
+    """The kubelet evicts every pod of the node, and no pod gets one until there is room again. Not the pods' fault: no attempt is counted."""
+
+    name = "disk of the node full"
+    stages = (Stage.FETCH, Stage.STEP)
+    times = 2
+    lasts = (3.0, 6.0)
+    words = "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi, available: 9Gi. "
+
+    def strike(self, study: Study) -> None:
+        self.world.kubelet.full = True
+        for slot in self.world.kubelet.working():
+            self.world.kubelet.evict(slot, self.words, disrupted=True)
+            self.struck += 1
+
+    def heal(self) -> None:
+        self.world.kubelet.full = False
+
+
 class PodDeleted(Fault):
     """`kubectl delete pod`, half of them with --force. It does not count as an attempt."""
 
@@ -180,3 +201,44 @@ class PodDeleted(Fault):
             grace = {"gracePeriodSeconds": 0} if self.rng.random() < 0.5 else {}
             self.world.api.call("DELETE", PODS.path(self.world.hospital.namespace, slot.name), grace, ok=False)
             self.struck += 1
+
+
+class NodeLost(Fault):
+    """No word of a node any more, by its power or by its kubelet alone; with the kubelet lost, its containers go on and may still bring reports.
+
+    Its pods are being deleted for as long as it is away, and only once it is back is it known that they have ended: until then no Job makes another.
+    """
+
+    name = "node lost for half a minute"
+    stages = (Stage.FETCH, Stage.STEP, Stage.PUBLISH)
+    times = 2
+    lasts = (25.0, 30.0)
+
+    def prepare(self) -> None:
+        self.world.hospital.apply(pipeline(tolerations=ON_A_LOST_NODE))
+
+    def strike(self, study: Study) -> None:
+        wait(self.world.kubelet.working, "a pod is at work", limit=LIMIT)
+        self.node, pods = self.world.kubelet.lose(power=self.rng.random() < 0.5)
+        self.struck += pods
+
+    def heal(self) -> None:
+        self.world.kubelet.find(self.node)
+
+    def clean(self) -> None:
+        self.world.hospital.apply(pipeline())
+
+
+class NodeGone(NodeLost):
+    """Its Node object is deleted, pod garbage collection removes the pods 40 to 60 s later, and their Jobs make others, which come to the second node."""
+
+    name = "node lost for good"
+    times = 1
+    lasts = (15.0, 15.0)
+
+    def heal(self) -> None:
+        self.world.kubelet.nodes.delete(self.node)
+
+    def clean(self) -> None:
+        self.world.kubelet.find(self.node)
+        super().clean()
