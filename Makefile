@@ -10,7 +10,7 @@ GO = . cluster/lib/go.sh; need_go;
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e e2e-kueue check chaos bench scale cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e test-kueue check chaos bench scale cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -73,12 +73,11 @@ check: $(BIN)/.installed
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-## e2e-kueue: queues of the real Kueue in a kind cluster; needs Docker, kind and the network; not part of `make test`
-e2e-kueue: $(BIN)/.installed
-	@CLUSTER=kind cluster/images
-	@CLUSTER=kind cluster/up
-	@KUBECONFIG=build/kubeconfig cluster/kueue
-	@$(TOOLS) KUBECONFIG=build/kubeconfig $(BIN)/pytest -q tests/kueue
+## test-kueue: queues of a real Kueue in a cluster of its own; minutes, and 4 more once to build Kueue; not part of `make test`
+test-kueue: $(BIN)/.installed
+	@cluster/prepare e2e
+	@CLUSTER=onenode cluster/images kueue
+	@$(GO) GANTRY_PREPARED=yes cluster/sandbox bash -c 'cluster/kueue && $(BIN)/pytest -q tests/kueue'
 
 ## bench: the figures beside their goals, build/bench.json
 bench: $(BIN)/.installed

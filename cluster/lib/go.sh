@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Go for the scripts that build from modules. GOFLAGS, GOPROXY and the rest of the environment are the user's own.
 
-GO_NEEDED=1.24 # the oldest go directive of the modules built here
+GO_NEEDED=1.24 # the oldest go directive that serves all modules built here but Kueue
 GO_FETCHES=1.21 # the first that fetches another toolchain, as it fetches modules: https://go.dev/doc/toolchain
 GO_FETCHED=go1.27.3
 
@@ -12,15 +12,15 @@ go_is_at_least() { # VERSION COMMAND
   [ "$(printf '%s\n%s\n' "$1" "${have%%[-+ ]*}" | sort -V | head -1)" = "$1" ]
 }
 
-# need_go: leaves a new enough `go` first on PATH. Debian installs versioned toolchains beside each other under /usr/lib, and tells
+# need_go [VERSION]: leaves a new enough `go` first on PATH. Debian installs versioned toolchains beside each other under /usr/lib, and tells
 # them not to fetch newer ones; here one that is too old is told to.
 need_go() {
-  local wanted folder
-  for wanted in "$GO_NEEDED" "$GO_FETCHES"; do
+  local needed=${1:-$GO_NEEDED} wanted folder
+  for wanted in "$needed" "$GO_FETCHES"; do
     for folder in "$(dirname "$(command -v go || echo /nowhere/go)")" $(printf '%s\n' /usr/local/go/bin /usr/lib/go-*/bin | sort -rV); do
       { [ -x "$folder/go" ] && go_is_at_least "$wanted" "$folder/go"; } || continue
       [[ ":$PATH" == ":$folder:"* ]] || PATH=$folder:$PATH
-      [ "$wanted" = "$GO_NEEDED" ] || export GOTOOLCHAIN=$GO_FETCHED
+      [ "$wanted" = "$needed" ] || export GOTOOLCHAIN=$GO_FETCHED
       return
     done
   done

@@ -25,6 +25,17 @@ recipe_coredns() {
   publish coredns "$key" "localhost/gantry/coredns:$key"
 }
 
+recipe_kueue() { # as its own Dockerfile has it; only tests use it
+  local key folder
+  folder=$("$SCRIPTS/tools" kueue)
+  key=$(basename "$folder")
+  up_to_date kueue "$key" && return
+  mkdir -p "$work/kueue"
+  cp "$folder/kueue" "$work/kueue/manager"
+  from_folder "localhost/gantry/kueue:$key" "$work/kueue" --entrypoint '["/manager"]' --user 65532:65532
+  publish kueue "$key" "localhost/gantry/kueue:$key"
+}
+
 # The Python base: the distribution's own CPython, in the place that python:3.12-slim has for people with Docker.
 python_base() { # leaves the image's name in BASE
   local packages="python3 libstdc++6 media-types tzdata ca-certificates netbase base-files busybox-static" key root version

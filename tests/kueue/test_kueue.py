@@ -1,71 +1,161 @@
-"""Runs in a queue of the real Kueue: one GPU's quota, one waits, and an emergency puts a night's study out. `make e2e-kueue`; needs kind.
+"""Runs in queues of a real Kueue: its webhooks, its admission, its quotas, its evictions; real pods on the real Job controller. `make test-kueue`.
 
-What the stand-in of tests/component/test_operator_scheduling.py plays is here Kueue's own. Not run where Gantry is developed.
+tests/component/test_operator_scheduling.py walks the same rows with a stand-in for Kueue, whose words and order of writes come from here.
 """
 
 import json
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from examples.demo.hospital import Hospital, run
-from examples.phantom.make_ct import Options, make_series
-from tests.e2e.conftest import crds, hospital  # noqa: F401 - fixtures
-from tests.e2e.pipelines import apply, pipeline, python
-
-LIMIT = 300.0
-KUEUE = "kueue.x-k8s.io/v1beta1"
+from tests.e2e.pipelines import apply
+from tests.e2e.test_not_performed import REPORT
+from tests.kueue.conftest import NODE, Queues
 
 
-def queue(hospital: Hospital) -> None:  # noqa: F811 - the fixture's value
-    """A quota of one GPU, of which the more urgent takes the less urgent's."""
-    resources = [{"name": "cpu", "nominalQuota": 32}, {"name": "memory", "nominalQuota": "64Gi"}, {"name": "nvidia.com/gpu", "nominalQuota": 1}]
-    group = {"coveredResources": [one["name"] for one in resources], "flavors": [{"name": "any", "resources": resources}]}
-    cluster = {"namespaceSelector": {}, "resourceGroups": [group], "preemption": {"withinClusterQueue": "LowerPriority"}}
-    objects: list[dict[str, Any]] = [
-        {"apiVersion": KUEUE, "kind": "ResourceFlavor", "metadata": {"name": "any"}},
-        {"apiVersion": KUEUE, "kind": "ClusterQueue", "metadata": {"name": "gpus"}, "spec": cluster},
-        {"apiVersion": KUEUE, "kind": "WorkloadPriorityClass", "metadata": {"name": "emergency"}, "value": 1000},
-        {"apiVersion": KUEUE, "kind": "LocalQueue", "metadata": {"name": "radiology", "namespace": hospital.namespace}, "spec": {"clusterQueue": "gpus"}},
-    ]
-    run("kubectl", "apply", "--server-side", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+def test_a_flavor_is_chosen_by_its_memory_and_the_next_waits_for_its_quota(queues: Queues) -> None:
+    """Two flavors: the first has too little memory for `gpuMemory`. The second Run waits for longer than its own timeout and is none the worse."""
+    queues.quota("small", "large")
+    queues.local_queue()
+    memory = {"gpuMemory": "20Gi"}
+    apply(queues.hospital, queues.a_pipeline("first", resources=memory), queues.a_pipeline("second", resources=memory, timeout="60s"))
+    queues.send("first")
+    queues.until_it_works("first")
+    assert queues.job("first")["spec"]["template"]["spec"]["nodeSelector"] == NODE
+    (assigned,) = queues.workload("first")["status"]["admission"]["podSetAssignments"]
+    assert assigned["flavors"]["nvidia.com/gpu"] == "large"
+
+    queues.send("second")
+    queues.until_says("second", "Queued: waits for admission by queue radiology: couldn't assign flavors to pod set main: ")
+    assert "insufficient unused quota for nvidia.com/gpu in flavor large, 1 more needed" in queues.says("second")
+    assert queues.job("second")["spec"]["suspend"] is True
+    assert queues.pods("second") == []
+    queues.until(lambda: queues.waited("second") > 65, "it has waited longer than its timeout", "second")
+    assert queues.state("second") == "Queued"
+
+    queues.go("first")
+    queues.ends_well("first")
+    queues.until_it_works("second")
+    queues.go("second")
+    queues.ends_well("second")
 
 
-def a_pipeline(name: str, accession: str, seconds: int, rule: str = "") -> dict[str, Any]:
-    made = pipeline(name, python(f"import time; time.sleep({seconds}); negative()"), step={"resources": {"limits": {"nvidia.com/gpu": 1, "memory": "512Mi"}}})
-    made["spec"]["match"]["study"].append({"tag": "AccessionNumber", "operator": "In", "values": [accession]})
-    made["spec"]["template"]["scheduling"] = {"queueName": "radiology", "queueClassNames": {"Stat": "emergency"}}
-    if rule:
-        made["spec"]["priority"] = {"rules": [{"study": [{"tag": "AccessionNumber", "operator": "In", "values": [accession]}], "class": rule}]}
-    return made
+def test_an_emergency_puts_a_nights_study_out_and_both_end_well(queues: Queues) -> None:
+    """Without retries: being put out is no attempt."""
+    queues.quota("any")
+    queues.local_queue()
+    stroke = queues.a_pipeline("stroke", scheduling={"queueName": "radiology", "queueClassNames": {"Stat": "emergency"}})
+    stroke["spec"]["priority"] = {"rules": [{"study": [{"tag": "AccessionNumber", "operator": "In", "values": ["STROKE"]}], "class": "Stat"}]}
+    apply(queues.hospital, queues.a_pipeline("night"), stroke)
+    queues.send("night")
+    queues.until_it_works("night")
+    queues.send("stroke")
+    queues.until_says("night", "Queued: put out by queue radiology; waits for admission by queue radiology again")
+    evicted = next(one for one in queues.workload("night")["status"]["conditions"] if one["type"] == "Evicted")
+    assert evicted["reason"] == "Preempted"
+    queues.until_it_works("stroke")
+    assert queues.workload("stroke")["spec"]["priority"] == 1000
+    assert queues.pods("night") == [], "the GPU is given to the emergency when the other's pod has gone"
+    queues.go("stroke")
+    queues.ends_well("stroke")
+    queues.until_it_works("night")
+    queues.go("night")
+    queues.ends_well("night")
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(1)
+def test_a_queue_that_is_missing_leads_nowhere_or_is_stopped_is_told(queues: Queues) -> None:
+    """Each is mended in turn, and the Run goes on by itself; then the whole quota is closed under it."""
+    apply(queues.hospital, queues.a_pipeline("stuck"))
+    queues.send("stuck")
+    queues.until_says("stuck", f"QueueMissing: no LocalQueue radiology in namespace {queues.hospital.namespace} (scheduling.queueName): make it")
+    queues.local_queue()
+    gone = f"LocalQueue radiology belongs to ClusterQueue {queues.cluster_queue}, which does not exist"
+    queues.until_says("stuck", f"QueueStopped: {gone}")
+    queues.quota("any", stopPolicy="Hold")
+    closed = f"ClusterQueue {queues.cluster_queue} of queue radiology admits nothing: it is stopped"
+    queues.until_says("stuck", f"QueueStopped: {closed}")
+    queues.quota("any")
+    queues.until_it_works("stuck")
+    queues.quota("any", stopPolicy="HoldAndDrain")
+    queues.until_says("stuck", f"QueueStopped: put out by queue radiology; {closed}")
+    queues.quota("any")
+    queues.until_it_works("stuck")
+    queues.go("stuck")
+    queues.ends_well("stuck")
 
 
-def test_an_emergency_puts_a_nights_study_out_and_both_end_well(hospital: Hospital, tmp_path: Path) -> None:  # noqa: F811
-    def runs(name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(hospital.kubectl("get", "irun", "-l", f"gantry.health/pipeline={name}", "-o", "json"))["items"]
-        return found
+def test_what_no_quota_will_ever_hold_says_so_and_can_be_deleted(queues: Queues) -> None:
+    queues.quota("any")
+    queues.local_queue()
+    apply(queues.hospital, queues.a_pipeline("greedy", gpus=2))
+    queues.send("greedy")
+    queues.until_says("greedy", "Queued: waits for admission by queue radiology: ")
+    assert "insufficient quota for nvidia.com/gpu in flavor any, previously considered podsets requests (0) + current podset request (2) > maximum capacity (1)" in queues.says("greedy")
+    name = queues.workload("greedy")["metadata"]["name"]
+    queues.hospital.kubectl("delete", "irun", "-l", "gantry.health/pipeline=greedy")
 
-    def says(name: str, words: str) -> bool:
-        return any(words in c.get("message", "") for one in runs(name) for c in one.get("status", {}).get("conditions", ()))
+    def left() -> str:
+        jobs = queues.hospital.kubectl("get", "jobs", "-l", "gantry.health/pipeline=greedy", "-o", "name")
+        return jobs + queues.hospital.kubectl("get", "workloads", name, "--ignore-not-found", "-o", "name")
 
-    def state(name: str) -> str:
-        return next((str(one.get("status", {}).get("state")) for one in runs(name)), "")
+    queues.until(lambda: not left(), "nothing of it is left")
 
-    queue(hospital)
-    apply(hospital, a_pipeline("night", "NIGHT", 60), a_pipeline("stroke", "STROKE", 1, "Stat"))
-    for accession in ("NIGHT", "STROKE"):
-        make_series(tmp_path / accession, Options(slices=4, matrix=64, spheres=0, accession=accession))
-    hospital.send(sorted((tmp_path / "NIGHT").glob("*.dcm")))
-    until(lambda: state("night") == "Running", "the night's study is admitted")
-    hospital.send(sorted((tmp_path / "STROKE").glob("*.dcm")))
-    until(lambda: says("night", "put out by queue radiology"), "it is put out for the emergency")
-    until(lambda: state("stroke") == "Succeeded", "the emergency is analysed")
-    until(lambda: state("night") == "Succeeded", "the night's study runs again")
+
+def test_a_run_that_fails_gives_its_quota_back_and_its_notice_needs_none(queues: Queues) -> None:
+    """The Job that reports the failure names no queue: the next Run has the GPU by then."""
+    queues.quota("any")
+    queues.local_queue()
+    apply(queues.hospital, queues.a_pipeline("fails", "raise SystemExit(3)", report=REPORT), queues.a_pipeline("next"))
+    queues.send("next")
+    queues.until_it_works("next")
+    queues.send("fails")
+    queues.until_says("fails", "Queued: waits for admission by queue radiology")
+    queues.go("next")
+    queues.ends_well("next")
+    queues.until_state("fails", "Failed")
+    assert (queues.run("fails") or {})["status"]["failure"]["reason"] == "StepFailed"
+    assert len(queues.hospital.pacs.instances(queues.studies["fails"], "SR")) == 1
+    assert queues.hospital.get("localqueues.v1beta2.kueue.x-k8s.io", "radiology")["status"]["admittedWorkloads"] == 0
+
+
+def test_a_job_that_kueue_puts_into_the_default_queue_by_itself(queues: Queues) -> None:
+    """A LocalQueue called `default` takes every Job of its namespace: a pipeline that names no queue waits and is put out like any other."""
+    queues.quota("any")
+    queues.local_queue("default")
+    applied = queues.a_pipeline("first", scheduling={}), queues.a_pipeline("second", scheduling={})
+    apply(queues.hospital, *applied)
+    queues.send("first")
+    queues.until_it_works("first")
+    queues.send("second")
+    queues.until_says("second", "Queued: waits for admission by queue default: couldn't assign flavors to pod set main")
+    queues.quota("any", stopPolicy="HoldAndDrain")
+    queues.until_put_out("first", "default")
+    queues.quota("any", gpus=2)
+    for name in ("first", "second"):
+        queues.until_it_works(name)
+        queues.go(name)
+        queues.ends_well(name)
+
+
+def test_while_kueue_is_away_no_job_is_made_and_no_run_fails(queues: Queues) -> None:
+    """Its webhooks are asked for every Job of the cluster, and refuse by their absence."""
+    queues.quota("any")
+    queues.local_queue()
+    apply(queues.hospital, queues.a_pipeline("patient"))
+    manager = ("deployment/kueue-controller-manager", "-n", "kueue-system")
+    run("kubectl", "scale", *manager, "--replicas=0")
+    run("kubectl", "wait", "--for=delete", "pod", "-n", "kueue-system", "-l", "control-plane=controller-manager", "--timeout=60s")
+    try:
+        queues.send("patient")
+        queues.until(lambda: refused(queues.hospital), "the API server refuses its Job", "patient")
+        assert queues.state("patient") in ("", "Waiting")
+    finally:
+        run("kubectl", "scale", *manager, "--replicas=1")
+        run("kubectl", "rollout", "status", *manager, "--timeout=120s")
+    queues.until_it_works("patient")
+    queues.go("patient")
+    queues.ends_well("patient")
+
+
+def refused(hospital: Hospital) -> bool:
+    """In the words that the operator logs."""
+    lines = hospital.kubectl("logs", "-l", "app.kubernetes.io/name=gantry", "--tail=-1").splitlines()
+    return any("mjob.kb.io" in json.dumps(json.loads(line)) for line in lines if line.startswith("{"))
