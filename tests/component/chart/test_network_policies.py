@@ -4,7 +4,7 @@ import pytest
 from tests.builders_runs import A_BRIDGE, a_run
 from tests.component.chart.conftest import CHART, IMAGES, Helm, Render, of_kind
 
-from gantry.runs import BridgeView, Installation, job
+from gantry.runs import BridgeView, Installation, Owner, daemon_set, job
 
 ORTHANC = "networkPolicy.orthanc.to[0].podSelector.matchLabels.app=orthanc"
 INSTALLATION = Installation(identity="hospital-a", worker_image="gantry/worker:1")
@@ -36,6 +36,17 @@ def test_the_policy_selects_the_pods_that_gantry_makes(render: Render) -> None:
     (policy, _) = of_kind(render("networkPolicy.enabled=true", ORTHANC), "NetworkPolicy")
     selector = policy["spec"]["podSelector"]
     labels = job(a_run().view(), BridgeView.from_object(A_BRIDGE), INSTALLATION)["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() >= selector["matchLabels"].items()
+    assert [(one["key"] in labels, one["operator"]) for one in selector["matchExpressions"]] == [(True, "Exists")]
+
+
+def test_pods_that_bring_images_talk_to_nobody(render: Render) -> None:
+    (_, policy, _) = of_kind(render("networkPolicy.enabled=true", ORTHANC, "prePull.enabled=true"), "NetworkPolicy")
+    assert (policy["metadata"]["name"], policy["spec"]["ingress"], policy["spec"]["egress"]) == ("gantry-prepull", [], [])
+    owner = Owner("ct", "nodules", "uid-1")
+    made = daemon_set(owner, a_run().view().parsed.template, INSTALLATION)
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    selector = policy["spec"]["podSelector"]
     assert labels.items() >= selector["matchLabels"].items()
     assert [(one["key"] in labels, one["operator"]) for one in selector["matchExpressions"]] == [(True, "Exists")]
 
