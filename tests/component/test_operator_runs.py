@@ -10,6 +10,7 @@ from tests.builders import BRIDGE, PIPELINE, RUN, changed
 from tests.builders_runs import a_receipt
 from tests.component.control_plane import ControlPlane
 from tests.component.operator_process import Hospital, a_hospital, named, wait
+from tests.component.orthanc_server import orthanc_server
 
 from gantry.kube import JOBS, PIPELINES, PODS, RUNS
 from gantry.runs import job_name
@@ -103,11 +104,16 @@ def test_cancelling_deletes_the_job(hospital: Hospital) -> None:
         assert wait(lambda: hospital.job("a") is None, "the Job is gone")
 
 
-def test_a_job_deleted_by_hand_is_lost_and_not_made_again(hospital: Hospital) -> None:
-    with hospital.operator() as operator:
+def test_a_job_deleted_by_hand_is_lost_and_not_made_again(hospital: Hospital, tmp_path: Path) -> None:
+    """Unless its results are in Orthanc, which is not there at first."""
+    without_accounts = {"AuthenticationEnabled": False, "RegisteredUsers": None}
+    with hospital.operator() as operator, orthanc_server(tmp_path / "orthanc", config=without_accounts) as orthanc:
         hospital.apply(named(A_RUN, "a"))
         hospital.says("a", "Executed", "False/Pending")
         hospital.api.delete(JOBS, hospital.namespace, job_name("a"))
+        hospital.says("a", "Executed", "False/OrthancAway")
+        assert hospital.job("a") is None
+        hospital.apply(changed(A_BRIDGE, "spec.url", orthanc.url))
         hospital.says("a", "Failed", "True/JobLost")
         operator.settled()
         assert hospital.job("a") is None

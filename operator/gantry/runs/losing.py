@@ -69,7 +69,8 @@ def _found_in_orthanc(seen: Observed) -> Plan | None:
         return deliver(seen, words.reported(seen, seen.kept))
     if seen.kept == "Nothing" or seen.now >= _latest_end(seen) + seen.limits.orthanc:
         return None
-    message = f"its pod is gone unread; Orthanc, which may hold its results, does not answer and is asked for {seen.limits.orthanc} at most"
+    hours = seen.limits.orthanc.total_seconds() / 3600
+    message = f"its pod is gone unread; Orthanc, which may hold its results, does not answer and is asked for {hours:g} h at most"
     return Plan(status=words.executing(seen, "Running", RunReason.ORTHANC_AWAY, message), again_after=ASK_AGAIN)
 
 
