@@ -124,7 +124,10 @@ class Proxy:
             await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionResetError:  # the client was killed in the midst of its request
+            return self._cut(request)
         asked = Asked(request.method, request.path, request.query_string)
         for observer in list(self.observers):
             await asyncio.to_thread(observer, asked)

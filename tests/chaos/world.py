@@ -40,13 +40,15 @@ STEP_SECONDS = 0.4
 ORTHANC_SETTINGS = {"DicomModalitiesInDatabase": True, "OrthancPeersInDatabase": True}
 
 
-def pipeline(name: str = PIPELINE_NAME, *, retries: int = 3, tolerations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def pipeline(name: str = PIPELINE_NAME, *, retries: int = 3, tolerations: Sequence[dict[str, Any]] = (), at_once: int = 0) -> dict[str, Any]:
     """An application that finds nothing, and takes a moment for it."""
     script = f"sleep {STEP_SECONDS}; printf %s '{json.dumps(FINDINGS)}' > \"$GANTRY_OUTPUT/findings.json\""
     step = {"name": "detect", "image": "localhost/looker:1", "command": ["sh", "-c", script]}
     made = changed(changed(PIPELINE, "metadata.name", name), "spec.template.steps", [step])
     if tolerations:
         made = changed(made, "spec.template.scheduling", {"tolerations": [*tolerations]})
+    if at_once:
+        made = changed(made, "spec.concurrency", {"maxActive": at_once})
     return changed(changed(made, "spec.template.retries", retries), "spec.template.timeout", "10m")
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from tests.chaos.fault import WELL, End, Fault
 from tests.chaos.journal import Stage
+from tests.chaos.kubelet import AT_ONCE
 from tests.chaos.stream import Study
+from tests.chaos.world import pipeline
 
 
 class Nothing(Fault):
@@ -57,6 +59,13 @@ class ADay(Fault):
     limit = 2400.0
     GROWTH = 1.25
     """Of the memory that an operator needs which has just begun with the same objects: room for what an allocator keeps."""
+
+    def prepare(self) -> None:
+        """The others wait in Gantry's line: as pods without a node they would use up their Runs' timeout."""
+        self.world.hospital.apply(pipeline(at_once=2 * AT_ONCE))
+
+    def clean(self) -> None:
+        self.world.hospital.apply(pipeline())
 
     def strike(self, study: Study) -> None:
         if study.number < len(self.studies_of_episode) / 2:
