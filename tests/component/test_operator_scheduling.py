@@ -2,8 +2,8 @@
 
 Kubernetes' own API server, Job controller and scheduler; the test plays the kubelet of one node. Kueue takes minutes to build, so `StandIn`
 does what it does to plain Jobs (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/, docs/concepts/workload): a Job with the label
-stays suspended until there is quota, then gets the flavour's node labels and loses `suspend`; eviction is `suspend` again, which takes the labels
-back (KEP-2232: the template of a suspended Job that has not begun may be changed). `make test-kueue` walks the same way with the real one.
+stays suspended until there is quota, then gets the flavour's node labels and loses `suspend`; eviction is `suspend` again, with which Kueue takes
+the Job's start time and the labels back. `make test-kueue` walks the same way with the real one.
 """
 
 import itertools
@@ -29,7 +29,7 @@ STEP = {**PIPELINE["spec"]["template"]["steps"][0], "resources": {"limits": {"nv
 TEMPLATE = {**RUN["spec"]["template"], "steps": [STEP], "delivery": {"destinations": []}, "retries": 0}
 NODES = Resource("v1", "Node", "nodes")
 CLASSES = Resource("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses")
-QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE, STOPPING = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/stopping"
 FLAVOUR = {"gpu.example/model": "a100"}
 NUMBERS = itertools.count(1)
 
@@ -227,8 +227,11 @@ class StandIn:
         self.hospital.api.patch(JOBS, self.hospital.namespace, name, change)
 
     def put_out(self, run: str) -> None:
-        """For a more urgent one: off the quota at once; the labels go when the pods have gone."""
-        self.hospital.api.patch(JOBS, self.hospital.namespace, job_name(run), {"spec": {"suspend": True}})
+        """For a more urgent one, in the three writes of Kueue 0.17 (Stop in pkg/controller/jobs/job): the labels go before the pod has gone."""
+        api, place = self.hospital.api, (JOBS, self.hospital.namespace, job_name(run))
+        api.patch(*place, {"spec": {"suspend": True}, "metadata": {"annotations": {STOPPING: "true"}}})
+        api.patch(*place, {"status": {"startTime": None}}, sub="status")
+        api.patch(*place, {"spec": {"template": {"spec": {"nodeSelector": None}}}, "metadata": {"annotations": {STOPPING: None}}})
 
 
 def kueue_is_installed(hospital: Hospital) -> None:
