@@ -8,6 +8,7 @@ from . import notice
 from . import status as words
 from .actions import Action, DeleteJob, Plan
 from .observed import Observed
+from .view import PodView
 
 
 def fail(seen: Observed, failure: Failure, *, end_job: bool = False) -> Plan:
@@ -16,6 +17,14 @@ def fail(seen: Observed, failure: Failure, *, end_job: bool = False) -> Plan:
     if notice.wanted(seen, failure):
         return Plan(actions, words.failing(seen, failure, patience=notice.waits_for_newer(seen, failure)), again_after=timedelta())
     return Plan(actions, words.unsuccessful(seen, failure))
+
+
+def troubled(seen: Observed, pod: PodView, failure: Failure, limit: timedelta) -> Plan:
+    """The kubelet cannot start a container: told at once, given up after the limit."""
+    left = (pod.troubled_since or seen.now) + limit - seen.now
+    if left <= timedelta():
+        return fail(seen, failure, end_job=True)
+    return Plan(status=words.executing(seen, "Queued", failure.reason, failure.message), again_after=left)
 
 
 def jobs_end(seen: Observed) -> tuple[Action, ...]:

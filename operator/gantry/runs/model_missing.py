@@ -6,10 +6,11 @@ from gantry.api import RunReason
 
 from . import status as words
 from .actions import Plan
-from .ending import fail
+from .ending import fail, troubled
 from .models import described
 from .observed import Observed
 from .receipt import failed
+from .view import PULL_PROBLEMS
 
 
 def claim_of_model_is_missing(seen: Observed) -> Plan | None:
@@ -26,6 +27,28 @@ def claim_of_model_is_missing(seen: Observed) -> Plan | None:
     if left <= timedelta():
         return fail(seen, failure, end_job=True)
     return Plan(status=words.executing(seen, "Queued", failure.reason, failure.message), again_after=left)
+
+
+def image_of_model_cannot_be_pulled(seen: Observed) -> Plan | None:
+    """The kubelet says of an image volume what it says of the image of the container that mounts it, with the other image's name in its words."""
+    pod = seen.pod
+    if pod is None or pod.trouble not in PULL_PROBLEMS:
+        return None
+    broken = next(c for c in pod.containers if c.reason == pod.trouble)
+    step = next((one for one in seen.run.parsed.template.steps if one.name == broken.name), None)
+    models = [one for one in step.models if one.image and _names(one.image.reference, broken.message)] if step else []
+    if step is None or not models or _names(step.image, broken.message):
+        return None
+    advice = "check the image's name, and template.scheduling.imagePullSecrets"
+    said = f"a model of step {step.name} cannot be pulled, {described(models)}: {broken.message}; {advice}"
+    return troubled(seen, pod, failed(RunReason.MODEL_MISSING, said, step=step.name), seen.limits.image_pull)
+
+
+def _names(reference: str, message: str) -> bool:
+    """With its tag, or as runtimes name an image by digest: without."""
+    named, _, digest = reference.partition("@")
+    folder, slash, last = named.rpartition("/")
+    return named in message or (bool(digest) and f"{folder}{slash}{last.partition(':')[0]}@{digest}" in message)
 
 
 def volume_of_model_is_missing(seen: Observed) -> Plan | None:

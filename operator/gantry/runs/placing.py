@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 from gantry.api import RunReason
-from gantry.api.pipeline import RunTemplate
+from gantry.api.pipeline import PodClaim, RunTemplate
 from gantry.api.quantities import number_of
 
 from . import status as words
@@ -61,3 +61,23 @@ def cannot_be_scheduled(seen: Observed) -> Plan | None:
     told = (f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}", offered, f"waits until template.timeout ({template.timeout})")
     status = words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, "; ".join(filter(None, told)))
     return Plan(status=status, again_after=OFFERS_CHANGE if offered else None)
+
+
+def has_no_claims(seen: Observed) -> Plan | None:
+    """The scheduler does not look at a pod before its claims are there: it has no words then, and only an Event tells which is missing."""
+    pod, claims = seen.pod, seen.run.parsed.template.scheduling.resource_claims
+    if pod is None or not claims or pod.node or pod.scheduled or pod.over:
+        return None
+    left = pod.created + seen.limits.container_config - seen.now
+    if left > timedelta():
+        return Plan(status=words.executing(seen, "Queued", RunReason.PENDING, "the pod has not started yet"), again_after=left)
+    named = ", ".join(_claimed(claim) for claim in claims)
+    look = f"`kubectl describe pod -n {seen.run.namespace} {pod.name}` says; it goes on once it is made"
+    said = f"the pod has no devices by claim yet: is {named} there? {look}; waits until template.timeout ({seen.run.parsed.template.timeout})"
+    return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, said))
+
+
+def _claimed(claim: PodClaim) -> str:
+    if claim.resource_claim_template_name:
+        return f"ResourceClaimTemplate {claim.resource_claim_template_name}"
+    return f"ResourceClaim {claim.resource_claim_name}"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from gantry.api import RunReason
-from gantry.api.run import Failure
 
 from . import notice
 from . import status as words
@@ -18,18 +17,19 @@ from .attempts import attempt_failed
 from .delivering import deliver
 from .ending import fail as _fail
 from .ending import jobs_end as _end_job
+from .ending import troubled
 from .failure import logs, success_of
 from .fetching import ENDLESS, NOTHING, holds_for
 from .keeping import keep
 from .losing import job_is_lost, pod_is_out_of_sight, pod_that_ran_is_out_of_sight, receipt_is_lost
-from .model_missing import claim_of_model_is_missing, volume_of_model_is_missing
+from .model_missing import claim_of_model_is_missing, image_of_model_cannot_be_pulled, volume_of_model_is_missing
 from .observed import Observed
-from .placing import cannot_be_scheduled
+from .placing import cannot_be_scheduled, has_no_claims
 from .queueing import waits_for_admission
 from .receipt import PublishReceipt, failed
 from .telling import to_be_told
 from .unnoticed import step_ended_unnoticed, unnoticed_for
-from .view import PULL_PROBLEMS, PodView
+from .view import PULL_PROBLEMS
 
 
 def plan(seen: Observed) -> Plan:
@@ -196,7 +196,7 @@ def image_cannot_be_pulled(seen: Observed) -> Plan | None:
     said = f"the image of {broken.name} cannot be pulled: {broken.message or broken.reason}"
     advice = "check the image's name and template.scheduling.imagePullSecrets"
     limit = timedelta() if pod.trouble == "InvalidImageName" else seen.limits.image_pull
-    return _troubled(seen, pod, failed(RunReason.IMAGE_PULL_FAILED, f"{said}; {advice}", step=broken.name), limit)
+    return troubled(seen, pod, failed(RunReason.IMAGE_PULL_FAILED, f"{said}; {advice}", step=broken.name), limit)
 
 
 def container_cannot_be_made(seen: Observed) -> Plan | None:
@@ -206,7 +206,7 @@ def container_cannot_be_made(seen: Observed) -> Plan | None:
         return None
     broken = next(c for c in pod.containers if c.reason == pod.trouble)
     said = f"{broken.name} cannot be made: {broken.message or broken.reason}; check its secrets, keys and user"
-    return _troubled(seen, pod, failed(RunReason.CONTAINER_CONFIG, said, step=broken.name), seen.limits.container_config)
+    return troubled(seen, pod, failed(RunReason.CONTAINER_CONFIG, said, step=broken.name), seen.limits.container_config)
 
 
 def deadline_exceeded(seen: Observed) -> Plan | None:
@@ -260,6 +260,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     job_was_never_made,  # -> CreateJob
     job_is_lost,  # -> LookUp, FindReceipt, JobLost
     waits_for_admission,  # -> FindQueue, waits
+    image_of_model_cannot_be_pulled,  # waits a while, then ModelMissing
     image_cannot_be_pulled,  # waits a while, then ImagePullFailed
     container_cannot_be_made,  # waits a while, then ContainerConfigInvalid
     deadline_exceeded,  # before the pod's own words: those only tell that it was killed
@@ -270,6 +271,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     pod_that_ran_is_out_of_sight,  # -> LookUp
     claim_of_model_is_missing,  # waits a while, then ModelMissing
     cannot_be_scheduled,  # -> FindOffers, waits
+    has_no_claims,  # waits, and says so
     volume_of_model_is_missing,  # waits, and says so
     running,
     queued,
@@ -279,14 +281,6 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
 def _receipt(seen: Observed) -> PublishReceipt | None:
     """Of the newest attempt that succeeded."""
     return next((receipt for pod in reversed(seen.own_pods) if (receipt := success_of(pod))), None)
-
-
-def _troubled(seen: Observed, pod: PodView, failure: Failure, limit: timedelta) -> Plan:
-    """The kubelet cannot start a container: told at once, given up after the limit."""
-    left = (pod.troubled_since or seen.now) + limit - seen.now
-    if left <= timedelta():
-        return _fail(seen, failure, end_job=True)
-    return Plan(status=words.executing(seen, "Queued", failure.reason, failure.message), again_after=left)
 
 
 def _first_step(seen: Observed) -> str:

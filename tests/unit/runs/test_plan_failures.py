@@ -37,7 +37,26 @@ WITH_CLAIM = (
     .unschedulable('0/1 nodes are available: persistentvolumeclaim "nodules-v2" not found.')
 )
 
+WITH_IMAGE = a_run().with_step(models=[{"name": "weights", "mountPath": "/models", "image": {"reference": "localhost/weights:7@sha256:" + "7" * 64}}])
+SAID_BY_RUNTIME = f'failed to pull and unpack image "localhost/weights@sha256:{"7" * 64}": not found'
+
 CASES = {
+    "an image that holds a model cannot be pulled for five minutes: named by the runtime": Case(
+        WITH_IMAGE.waiting("ErrImagePull", SAID_BY_RUNTIME).at(303),
+        RunReason.MODEL_MISSING,
+        f"a model of step detect cannot be pulled, weights (image localhost/weights:7@sha256:{'7' * 64}): {SAID_BY_RUNTIME}; "
+        "check the image's name, and template.scheduling.imagePullSecrets",
+        want_step="detect",
+        want_job_deleted=True,
+    ),
+    "of a step with a model from an image its own cannot be pulled": Case(
+        WITH_IMAGE.waiting("ImagePullBackOff", 'Back-off pulling image "localhost/nodules:1"').at(303),
+        RunReason.IMAGE_PULL_FAILED,
+        'the image of detect cannot be pulled: Back-off pulling image "localhost/nodules:1"; '
+        "check the image's name and template.scheduling.imagePullSecrets",
+        want_step="detect",
+        want_job_deleted=True,
+    ),
     "a claim that no model is found in for a minute": Case(
         WITH_CLAIM.at(62),
         RunReason.MODEL_MISSING,
