@@ -10,7 +10,7 @@ GO = . cluster/lib/go.sh; need_go;
 # kubectl and helm of the cluster before any other
 TOOLS = PATH="$$(cluster/build-onenode):$$(cluster/tools helm):$$PATH"
 
-.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e test-kueue check chaos bench scale cluster cluster-down images generate lock clean clean-cache
+.PHONY: help demo demo-down test test-unit test-component test-launcher test-browser test-pixelmed test-viewer test-e2e test-containerd2 test-kueue check chaos bench scale cluster cluster-down images generate lock clean clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -61,6 +61,12 @@ test-pixelmed: $(BIN)/.installed
 test-e2e: $(BIN)/.installed
 	@cluster/prepare e2e
 	@$(GO) GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest -n 2 tests/e2e
+
+## test-containerd2: the same on containerd 2, with image volumes; not part of `make test`
+test-containerd2: $(BIN)/.installed
+	@cluster/prepare e2e
+	@cluster/tools containerd >/dev/null
+	@$(GO) GANTRY_CONTAINERD=2 GANTRY_PREPARED=yes cluster/sandbox $(BIN)/pytest -n 2 tests/e2e
 
 ## test-viewer: the corpus' reports in OHIF and a real browser; minutes, 250 MB, not part of `make test`
 test-viewer: $(BIN)/.installed

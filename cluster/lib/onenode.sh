@@ -5,7 +5,7 @@
 # render TEMPLATE TARGET: fills the @NAMES@ in. Touches the target only when it changes, and in one move: kube-proxy
 # ends itself when its file is written, containerd reads a CNI file that is half there.
 render() {
-  sed "s|@STATE@|$STATE|g; s|@SHORT@|$SHORT|g; s|@PKI@|$PKI|g; s|@CONFIG@|$CONFIG|g; s|@CRI@|$CRI|g; s|@CGROUP@|$CGROUP|g
+  sed "s|@STATE@|$STATE|g; s|@SHORT@|$SHORT|g; s|@RUNTIME_ROOT@|$RUNTIME_ROOT|g; s|@PKI@|$PKI|g; s|@CONFIG@|$CONFIG|g; s|@CRI@|$CRI|g; s|@CGROUP@|$CGROUP|g
        s|@NODE_IP@|$NODE_IP|g; s|@NODE_NAME@|$NODE_NAME|g; s|@DNS_IP@|$DNS_IP|g; s|@LOCAL_IP@|$LOCAL_IP|g
        s|@POD_CIDR@|$POD_CIDR|g; s|@BRIDGE@|$BRIDGE|g; s|@REGISTRY_ADDRESS@|$REGISTRY_ADDRESS|g; s|@REGISTRY_STORE@|$REGISTRY_STORE|g
        s|@IMAGE_PAUSE@|${IMAGE_PAUSE:-}|g; s|@IMAGE_COREDNS@|${IMAGE_COREDNS:-}|g" "$SCRIPTS/conf/$1" >"$2.new"
@@ -32,15 +32,16 @@ control_plane() {
     --service-cluster-ip-range "$SERVICE_CIDR" \
     --kubelet-client-certificate "$PKI/apiserver-kubelet.crt" --kubelet-client-key "$PKI/apiserver-kubelet.key" \
     --kubelet-certificate-authority "$PKI/ca.crt" \
+    --feature-gates "$GATES" \
     --kubelet-preferred-address-types InternalIP # `kubectl logs` would look the host's name up otherwise
 }
 
 # containerd has a root and a socket of its own and never meets the machine's; images come from the registry below.
 runtime() {
-  mkdir -p "$STATE/containerd" "$CONFIG"/{cni,cni-plugins} "$CONFIG/certs.d/$REGISTRY_ADDRESS"
+  mkdir -p "$RUNTIME_ROOT" "$CONFIG"/{cni,cni-plugins} "$CONFIG/certs.d/$REGISTRY_ADDRESS"
   ln -sf /usr/lib/cni/* "$CONFIG/cni-plugins/"
   ln -sf "$SCRIPTS/netpol/cni.py" "$CONFIG/cni-plugins/gantry-netpol"
-  render containerd.toml "$CONFIG/containerd.toml"
+  render "$RUNTIME_CONFIG" "$CONFIG/containerd.toml"
   render hosts.toml "$CONFIG/certs.d/$REGISTRY_ADDRESS/hosts.toml"
   render cni.conflist "$CONFIG/cni/10-gantry.conflist"
   start containerd containerd --config "$CONFIG/containerd.toml"
@@ -114,11 +115,14 @@ node() {
   render resolv.conf "$CONFIG/resolv.conf"
   until_ok 30 containerd containerd ctr -a "$CRI" version
   start kubelet kubelet --config "$CONFIG/kubelet.yaml" --kubeconfig "$CONFIG/kubelet.kubeconfig" \
-    --hostname-override "$NODE_NAME" --node-ip "$NODE_IP" --root-dir "$SHORT/kubelet" --v 1
+    --hostname-override "$NODE_NAME" --node-ip "$NODE_IP" --root-dir "$SHORT/kubelet" --feature-gates "$GATES" --v 1
   until_ok 60 "the node object" kubelet kubectl get node "$NODE_NAME"
   # After the node exists: kube-proxy looks its node up and backs off for up to 30 s if there is none.
   start kube-proxy kube-proxy --config "$CONFIG/kube-proxy.yaml"
   if [ "$GPUS" -gt 0 ]; then start fake-gpu-plugin fake-gpu-plugin --count "$GPUS"; fi
+  if [ "$CLAIM_GPUS" -gt 0 ]; then
+    start fake-claim-driver fake-claim-driver --count "$CLAIM_GPUS" --node "$NODE_NAME" --kubeconfig "$CONFIG/kubelet.kubeconfig" --root-dir "$SHORT/kubelet"
+  fi
 }
 
 # Before the kubelet: no pod starts without its rules.
@@ -137,9 +141,14 @@ gpus_are_offered() {
   [ "$(kubectl get node "$NODE_NAME" -o 'jsonpath={.status.allocatable.nvidia\.com/gpu}')" = "$GPUS" ]
 }
 
+claims_are_offered() {
+  [ "$(kubectl get resourceslices -o 'jsonpath={.items[*].spec.driver}')" = gpu.example.com ]
+}
+
 node_ready() {
   kubectl wait --for=condition=Ready "node/$NODE_NAME" --timeout=60s >/dev/null || die "the node is not Ready; see $LOGS/kubelet.log"
   # Pods are refused until their namespace has its service account, which the controller manager makes last of all.
   until_ok 30 "the default service account" kube-controller-manager kubectl get serviceaccount default
   if [ "$GPUS" -gt 0 ]; then until_ok 30 "the fake GPUs" fake-gpu-plugin gpus_are_offered; fi
+  if [ "$CLAIM_GPUS" -gt 0 ]; then until_ok 30 "the fake GPUs of resource claims" fake-claim-driver claims_are_offered; fi
 }

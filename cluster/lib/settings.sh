@@ -28,6 +28,12 @@ LOCAL_IP=127.203.0.1 # etcd and health ports: a loopback address that nobody els
 API=https://$NODE_IP:6443
 REGISTRY_ADDRESS=$NODE_IP:5000
 GPUS=${GPUS:-4}
+CLAIM_GPUS=${CLAIM_GPUS:-2} # offered to resource claims, beside those
+case ${GANTRY_CONTAINERD:-} in # the distribution's, or 2: a newer one of Go modules (cluster/tools containerd)
+  "") RUNTIME_CONFIG=containerd.toml RUNTIME_ROOT=$STATE/containerd GATES="" ;;
+  2) RUNTIME_CONFIG=containerd2.toml RUNTIME_ROOT=$STATE/containerd2 GATES=ImageVolume=true ;;
+  *) echo "error: GANTRY_CONTAINERD=$GANTRY_CONTAINERD is neither empty nor 2" >&2; exit 1 ;;
+esac
 
 started=${EPOCHREALTIME/[.,]/}
 # say WORDS: a line of progress with the seconds since the script began

@@ -1,7 +1,8 @@
 // Command onenode is every Kubernetes component of a one-node cluster in one binary.
 //
 // The name it is called by (argv[0]) chooses the component, so that one build, one cache entry and one file
-// on disk serve etcd, the control plane, the kubelet, kube-proxy, kubectl and the fake GPU device plugin.
+// on disk serve etcd, the control plane, the kubelet, kube-proxy, kubectl, the fake GPU device plugin
+// and the fake driver of resource claims.
 package main
 
 import (
@@ -34,6 +35,7 @@ var components = map[string]func() *cobra.Command{
 	"kubectl":                 kubectlcmd.NewDefaultKubectlCommand,
 	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 	"fake-gpu-plugin":         newFakeGPUCommand,
+	"fake-claim-driver":       newFakeClaimsCommand,
 }
 
 func main() {
@@ -44,7 +46,7 @@ func main() {
 	}
 	build, known := components[name]
 	if !known {
-		fmt.Fprintf(os.Stderr, "onenode: %q is no component; call it through a link named etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl or fake-gpu-plugin\n", name)
+		fmt.Fprintf(os.Stderr, "onenode: %q is no component; call it through a link named etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl, fake-gpu-plugin or fake-claim-driver\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(build()))

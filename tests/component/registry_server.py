@@ -73,16 +73,7 @@ class Server:
     ) -> str:  # fmt: skip
         """An image; gives its digest."""
         with self._client() as client:
-            blobs = [gzip.compress(one, mtime=0) if packed else one for one in layers]
-            described = raw_config if raw_config is not None else json.dumps({"architecture": architecture, "os": "linux", "config": config or {}}).encode()
-            for blob in (*blobs, described):
-                _push_blob(client, name, blob)
-            body = {
-                "schemaVersion": 2, "mediaType": MANIFEST,
-                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(described), "size": len(described)},
-                "layers": [{"mediaType": kind, "digest": digest_of(blob), "size": len(blob)} for blob in blobs],
-            }  # fmt: skip
-            return _push_manifest(client, name, tag, json.dumps(body).encode(), MANIFEST)
+            return push_image(client, name, tag, layers=layers, config=config, architecture=architecture, kind=kind, raw_config=raw_config, packed=packed)
 
     def push_index(self, name: str, tag: str, images: Mapping[str, str]) -> str:
         """An index of images that are there: architecture -> digest. An attestation stands in it, as BuildKit puts one."""
@@ -195,6 +186,24 @@ class TokenServer:
 
 def _url64(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def push_image(
+    client: httpx.Client, name: str, tag: str, *, layers: tuple[bytes, ...] = (), config: Mapping[str, Any] | None = None, architecture: str = "amd64",
+    kind: str = LAYER, raw_config: bytes | None = None, packed: bool = True,
+) -> str:  # fmt: skip
+    """An image of these tars; gives its digest."""
+    blobs = [gzip.compress(one, mtime=0) if packed else one for one in layers]
+    known = {"architecture": architecture, "os": "linux", "config": config or {}, "rootfs": {"type": "layers", "diff_ids": [digest_of(one) for one in layers]}}
+    described = raw_config if raw_config is not None else json.dumps(known).encode()
+    for blob in (*blobs, described):
+        _push_blob(client, name, blob)
+    body = {
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(described), "size": len(described)},
+        "layers": [{"mediaType": kind, "digest": digest_of(blob), "size": len(blob)} for blob in blobs],
+    }  # fmt: skip
+    return _push_manifest(client, name, tag, json.dumps(body).encode(), MANIFEST)
 
 
 def _push_blob(client: httpx.Client, name: str, data: bytes) -> None:

@@ -1,7 +1,8 @@
 """Records how pods really end: `GANTRY_PREPARED=yes cluster/sandbox .venv/bin/python -m tests.record_pods [NAME...]`.
 
 Gantry by its chart in the one-node cluster, a pipeline for each way to end (ways.py), a study for some of them at a time, and a watch that keeps
-every version of every pod. What shows the end is written to tests/unit/runs/pods/recorded/, without what is this machine's: names and uids become
+every version of every pod. What shows the end is written to tests/unit/runs/pods/recorded/ (with GANTRY_CONTAINERD=2 beside it, to
+recorded-containerd-2/: the words of a runtime change with its version), without what is this machine's: names and uids become
 those of the written pods, moments keep their distances. About ten minutes; at the very end the node is lost.
 """
 
@@ -29,7 +30,7 @@ from gantry.api import labels, parse_timestamp
 from gantry.kube import JOBS, PODS, RUNS
 from gantry.runs import job_name
 
-FOLDER = Path(__file__).parents[1] / "unit" / "runs" / "pods" / "recorded"
+PODS_OF_TESTS = Path(__file__).parents[1] / "unit" / "runs" / "pods"
 AT_ONCE = 6
 """Pods: two cores start more of them too slowly for their own deadlines."""
 LIMIT = 120.0
@@ -73,6 +74,7 @@ class Recorder:
         self.world, self.versions = world, Versions()
         self.versions.start()
         self.source = _versions_of_the_cluster()
+        self.folder = PODS_OF_TESTS / ("recorded-containerd-2" if ", containerd 2." in self.source else "recorded")
         self.done: set[str] = set()
 
     def record(self, chosen: dict[str, Way]) -> set[str]:
@@ -132,9 +134,9 @@ class Recorder:
 
     def _write(self, name: str, way: Way, pod: Object) -> None:
         self.done.add(name)
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         written = {"source": f"recorded: {self.source}, {way.how}", "pod": scrubbed(pod)}
-        (FOLDER / f"{name}.json").write_text(json.dumps(written, indent=1) + "\n")
+        (self.folder / f"{name}.json").write_text(json.dumps(written, indent=1) + "\n")
         print(f"    {name}: {pod['status']['phase']} {pod['status'].get('reason', '')}", flush=True)
 
 
@@ -194,7 +196,7 @@ def _moved(text: str, shift: timedelta) -> str:
 
 def _versions_of_the_cluster() -> str:
     info = json.loads(run("kubectl", "get", "nodes", "-o", "json"))["items"][0]["status"]["nodeInfo"]
-    return f"{datetime.now(UTC):%Y-%m-%d}, Kubernetes {info['kubeletVersion']}, {info['containerRuntimeVersion'].replace('://', ' ').split('~')[0]}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, Kubernetes {info['kubeletVersion']}, {info['containerRuntimeVersion'].replace('://v', ' ').replace('://', ' ').split('~')[0]}"
 
 
 def main(arguments: list[str]) -> int:
