@@ -10,8 +10,9 @@ from tests.component.control_plane import ControlPlane, begun, binaries, end, st
 
 CONTROLLERS = (
     "job-controller", "garbage-collector-controller", "ttl-after-finished-controller",
-    "node-lifecycle-controller", "taint-eviction-controller", "pod-garbage-collector-controller",
 )  # fmt: skip
+LOSING = ("node-lifecycle-controller", "taint-eviction-controller", "pod-garbage-collector-controller")
+"""Beside them where nodes are lost: a node that nobody speaks for is tainted after NODE_GRACE."""
 NODE_GRACE = 10
 """Seconds without a word until a node counts as lost; 50 in a cluster."""
 KINDS = ("orthancbridges", "inferencepipelines", "inferenceruns", "inferencebackfills")
@@ -45,7 +46,7 @@ class Plane:
 
 
 @contextlib.contextmanager
-def whole_plane(folder: Path) -> Iterator[Plane]:
+def whole_plane(folder: Path, *, nodes_are_lost: bool = False) -> Iterator[Plane]:
     """With Gantry's kinds."""
     folder.mkdir(parents=True)
     plane, processes = started(folder)
@@ -57,7 +58,7 @@ def whole_plane(folder: Path) -> Iterator[Plane]:
             plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{kind}.gantry.health" for kind in KINDS))
         command = [
             str(binaries() / "kube-controller-manager"), "--kubeconfig", str(plane.kubeconfig), "--leader-elect=false", "--bind-address", "127.0.0.1",
-            "--secure-port", "0", "--controllers", ",".join(CONTROLLERS), "--kube-api-qps", "200", "--kube-api-burst", "400",
+            "--secure-port", "0", "--controllers", ",".join((*CONTROLLERS, *(LOSING if nodes_are_lost else ()))), "--kube-api-qps", "200", "--kube-api-burst", "400",
             "--node-monitor-period", "1s", "--node-monitor-grace-period", f"{NODE_GRACE}s",
         ]  # fmt: skip
         controllers.append(begun("kube-controller-manager", command, folder))

@@ -147,7 +147,7 @@ def a_world(folder: Path, *, mutant: str = "") -> Iterator[World]:
     """Started; ended with the block. `folder` is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with whole_plane(folder / "plane") as plane:
+    with whole_plane(folder / "plane", nodes_are_lost=True) as plane:
         world = World(plane, folder, mutant)
         try:
             world.start()
