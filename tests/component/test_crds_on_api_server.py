@@ -67,6 +67,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         changed(PIPELINE, "spec.template.report", {"mapping": [{"file": "a.txt", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}}]}),
         "spec.template.report.mapping[0].file",
     ),
+    "a wait for a node of less than a minute": (
+        changed(PIPELINE, "spec.template.scheduling", {"deadline": "30s"}),
+        "deadline is 1m or more",
+    ),
     "a mapping without algorithm": (
         changed(PIPELINE, "spec.template.report", {"mapping": [{"file": "a.json", "type": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"}}]}),
         "mapping needs algorithm: the files it reads do not say who made them",

@@ -169,18 +169,18 @@ def test_what_the_nodes_offer_is_told_to_those_who_ask_for_something_else(hospit
     try:
         with hospital.operator(GANTRY_READ_NODES="yes"):
             hospital.apply(asking("not-permitted", **{"nvidia.com/mig-1g.10gb": "1"}))
-            says("not-permitted", "Preemption is not helpful for scheduling; waits until template.timeout (1h)")
+            says("not-permitted", "Preemption is not helpful for scheduling; waits 24h at most (template.scheduling.deadline)")
         may_list_nodes(hospital)
         with hospital.operator(GANTRY_READ_NODES="yes"):
             others = "no node offers nvidia.com/mig-1g.10gb; 1 node offers amd.com/gpu (2), 1 node offers nvidia.com/gpu (1)"
-            says("not-permitted", f"; {others}; waits until template.timeout (1h)")
+            says("not-permitted", f"; {others}; waits 24h at most (template.scheduling.deadline)")
             assert message_of(hospital, "not-permitted").startswith("the pod asks for 1 nvidia.com/mig-1g.10gb: 0/2 nodes are available: ")
             hospital.apply(asking("too-many", **{"amd.com/gpu": "4"}))
-            says("too-many", "; 4 amd.com/gpu are needed on one node, the largest has 2; waits until template.timeout (1h)")
+            says("too-many", "; 4 amd.com/gpu are needed on one node, the largest has 2; waits 24h at most (template.scheduling.deadline)")
             hospital.apply(asking("first", **{"nvidia.com/gpu": "1"}))
             bound(hospital, "first")
             hospital.apply(asking("second", **{"nvidia.com/gpu": "1"}))
-            says("second", "; 1 node offers 1 nvidia.com/gpu in all, taken or closed to this pod; waits until template.timeout (1h)")
+            says("second", "; 1 node offers 1 nvidia.com/gpu in all, taken or closed to this pod; waits 24h at most (template.scheduling.deadline)")
             hospital.api.delete(RUNS, hospital.namespace, "second")  # it would take the next test's GPU
             wait(lambda: not pods_of(hospital, "second"), "its pod is gone")
     finally:

@@ -44,10 +44,11 @@ APPLICATIONS = {
 def test_every_kind_of_bad_application_has_its_own_reason_and_good_ones_go_on(hospital: Hospital, study: list[Path]) -> None:
     bad = [pipeline(name, command, step={"timeout": "10s" if name == "hangs" else "3m"}) for name, (command, _, _) in APPLICATIONS.items()]
     good = [pipeline("good", detector()), pipeline("isolated", ISOLATED)]
+    long = pipeline("takes-too-long", APPLICATIONS["hangs"][0], step={"timeout": "10m"}, timeout="90s", retries=2)
     missing = pipeline("no-image", python("negative()"), step={"image": "localhost/there-is-no-such-image:1"})
-    apply(hospital, *bad, missing, *good)
+    apply(hospital, *bad, long, missing, *good)
     hospital.orthanc.send(study)
-    runs = {run["spec"]["pipelineRef"]["name"]: run for run in hospital.wait_for_finished_runs(len(bad) + len(good) + 1, seconds=420)}
+    runs = {run["spec"]["pipelineRef"]["name"]: run for run in hospital.wait_for_finished_runs(len(bad) + len(good) + 2, seconds=420)}
 
     for name, (_, reason, facts) in APPLICATIONS.items():
         status = runs[name]["status"]
@@ -58,6 +59,9 @@ def test_every_kind_of_bad_application_has_its_own_reason_and_good_ones_go_on(ho
     assert runs["no-such-program"]["status"]["failure"]["message"].startswith(
         "step detect was not started: /no/such/program, or the interpreter of it, is not in the image; steps[].command of the template names it; see `kubectl logs"
     )
+    late = runs["takes-too-long"]["status"]
+    assert (late["failure"]["reason"], late["attempts"]) == ("DeadlineExceeded", 1), "a further attempt would take as long"
+    assert late["failure"]["message"] == "not finished after template.timeout (90s): detect was at work"
     assert runs["no-image"]["status"]["failure"]["reason"] == "ImagePullFailed"
     assert {name: runs[name]["status"]["state"] for name in ("good", "isolated")} == {"good": "Succeeded", "isolated": "Succeeded"}
 

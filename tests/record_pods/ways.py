@@ -15,7 +15,7 @@ from tests.chaos.two_nodes import ON_A_LOST_NODE
 from tests.e2e.pipelines import pipeline, python
 from tests.record_pods.looks import Look, Object, at_work, being_deleted, both, bound, disrupted, ended, has, over, unschedulable
 
-from gantry.kube import PODS
+from gantry.kube import JOBS, PODS
 
 BESIDE = "beside"
 """The namespace without Gantry."""
@@ -68,6 +68,12 @@ def delete(world: ClusterWorld, pod: Object) -> None:
 
 def give_a_deadline(world: ClusterWorld, pod: Object) -> None:
     world.api.patch(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], {"spec": {"activeDeadlineSeconds": 1}})
+
+
+def give_its_job_a_deadline(world: ClusterWorld, pod: Object) -> None:
+    """That has passed by now."""
+    job = pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+    world.api.patch(JOBS, pod["metadata"]["namespace"], job, {"spec": {"activeDeadlineSeconds": 1}})
 
 
 def killing(*words: str) -> Act:
@@ -153,7 +159,7 @@ def ways() -> dict[str, Way]:
         "deleted-by-hand": Way("kubectl delete pod: its containers still run", both(being_deleted, at_work), WORKS, act=delete),
         "deleted-by-hand-over": Way("kubectl delete pod: its containers have ended", both(being_deleted, over), WORKS, act=delete),
         "pod-deadline": Way("activeDeadlineSeconds of the pod", over, WORKS, act=give_a_deadline),
-        "job-deadline": Way("activeDeadlineSeconds of the Job (template.timeout: 25s)", both(being_deleted, over), WORKS, {"timeout": "25s"}),
+        "job-deadline": Way("activeDeadlineSeconds of the Job", both(being_deleted, over), WORKS, act=give_its_job_a_deadline),
         "publish-message-missing": Way("a publish that writes no receipt", over, job=beside()),
         "publish-message-cut": Way("a publish that writes 6,017 bytes: the kubelet keeps the last 4,096", over, job=beside(receipt=long)),
         "publish-message-cut-ten-containers": Way(

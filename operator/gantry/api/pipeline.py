@@ -177,6 +177,9 @@ class Scheduling(Part):
     """PriorityClass of the pod."""
     image_pull_secrets: Annotated[list[Reference], Field(max_length=16)] = []
     """Secrets of registries."""
+    deadline: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('1m')", "deadline is 1m or more")))] | None = None
+    """How long the Run may wait for a node that has what its pod asks for, over all attempts; 24h unless it is given. The timeout does not count
+    meanwhile."""
     workspace: Workspace = Workspace()
     """Volumes of the pod."""
 
@@ -214,7 +217,8 @@ class RunTemplate(Part):
     retries: Annotated[int, Field(ge=0, le=10)] = 1
     """Further attempts of the whole pod, for causes that can pass."""
     timeout: Annotated[Duration, Field(json_schema_extra=cel(rule("duration(self) >= duration('10s')", "timeout is 10s or more")))] = "1h"
-    """Of the whole execution, waiting for a node included; waiting for a queue's admission is not counted."""
+    """Of each attempt, from the moment its pod has a node until its results are in Orthanc; one that takes longer fails and is not tried again.
+    Waiting for a node (scheduling.deadline) or for a queue's admission is not counted."""
 
 
 class History(Part):

@@ -198,9 +198,10 @@ class RunReason(StrEnum):
     UPLOAD_FAILED = "UploadFailed"
     """Orthanc did not take the result, or holds other bytes under its UID."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
-    """The Run took longer than template.timeout."""
+    """An attempt took longer than template.timeout, or no node was found within scheduling.deadline."""
     UNSCHEDULABLE = "Unschedulable"
-    """No node offers what the pod asks for, or a resource claim of it is missing. It waits until template.timeout."""
+    """No node offers what the pod asks for, or a resource claim of it is missing. It waits until
+    scheduling.deadline."""
     EVICTED = "Evicted"
     """The node put the pod out, more often than the retries allow."""
     NODE_REFUSED = "NodeRefused"

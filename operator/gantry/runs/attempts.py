@@ -33,9 +33,10 @@ def attempt_failed(seen: Observed) -> Plan | None:
         left = own + seen.limits.ending - seen.now  # the Job waits for the pod, and the pod for what was put into it
         return fail(seen, failure, end_job=True) if left <= timedelta() else Plan(again_after=left)
     # A pod that succeeded without a receipt: the Job is complete, and makes no other.
-    if job.ended or pod.phase == "Succeeded" or is_permanent(pod) or never_started(pod) or count > retries(seen):
+    late = failure.reason == RunReason.DEADLINE_EXCEEDED  # another attempt would take as long
+    if job.ended or pod.phase == "Succeeded" or is_permanent(pod) or never_started(pod) or late or count > retries(seen):
         # The Job does not know by itself that it is over: publish waits for a step that never starts; evictions are not counted by it.
-        return fail(seen, failure, end_job=not job.ended and (never_started(pod) or bool(pod.disrupted)))
+        return fail(seen, failure, end_job=not job.ended and (never_started(pod) or late or bool(pod.disrupted)))
     return Plan(status=words.executing(seen, "Queued", failure.reason, told(seen, count, failure)))
 
 

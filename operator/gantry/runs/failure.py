@@ -7,7 +7,7 @@ the pod's own containers say, and that before what can only be guessed from an e
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from gantry.api import RunReason
+from gantry.api import RunReason, parse_duration
 from gantry.api.run import Failure
 
 from .commands import not_executable, not_found
@@ -24,6 +24,8 @@ TOO_LITTLE = ("unable to set memory limit", "oom-killed", "memory limit too low"
 """Words of runc when a memory limit leaves no room even for the container to be made."""
 DID_NOT_START = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of a terminated container that never ran (containerd, CRI-O)."""
+KILLED = (137, 143)
+"""128 + SIGKILL or SIGTERM."""
 LAUNCHER_CODES = {
     121: "did not run: what the step before it left cannot be handed on",
     122: "was not started: its image has no usable manifest (app.json)",
@@ -112,11 +114,25 @@ def evicted(pod: PodView, run: RunView) -> Failure | None:
 
 
 def pod_deadline(pod: PodView, run: RunView) -> Failure | None:
-    """The kubelet ended it at an activeDeadlineSeconds of the pod's own: a policy of the cluster sets that, Gantry does not."""
+    """The kubelet ended it: at template.timeout, or at a shorter deadline that a policy of the cluster gives pods."""
+    if not _decided(pod):
+        return None
+    if (late := _ended_at_timeout(pod, run)) is not None:
+        message = f"not finished after template.timeout ({run.parsed.template.timeout}): {late.name} was at work"
+        return failed(RunReason.DEADLINE_EXCEEDED, message, step=late.name, exit_code=late.exit_code)
     if not pod.over or pod.reason != "DeadlineExceeded":
         return None
     message = f"a policy of the cluster gives pods a deadline (spec.activeDeadlineSeconds), which is shorter than template.timeout: {pod.message}"
     return failed(RunReason.DEADLINE_EXCEEDED, message)
+
+
+def _ended_at_timeout(pod: PodView, run: RunView) -> ContainerView | None:
+    """Who was at work when the pod's time was over. By the times, for the kubelet tells of the containers before it tells why."""
+    killed = [c for c in pod.containers if c.ended and c.exit_code in KILLED and c.finished]
+    if not killed or pod.started is None:
+        return None
+    end = pod.started + parse_duration(run.parsed.template.timeout)
+    return next((c for c in killed if c.finished and c.finished >= end), None)
 
 
 def node_refused(pod: PodView, run: RunView) -> Failure | None:

@@ -19,7 +19,7 @@ from .alternatives import wants_alternatives
 from .contracts import Contract, contract_of
 from .models import model_environment
 from .names import job_name, notice_name
-from .placing import with_gpu_memory
+from .placing import waits_for_node, with_gpu_memory
 from .queueing import queue_labels, suspended
 from .task import NO_PREDECESSORS, VARIABLE, Predecessors, Task
 from .trace import traceparent
@@ -84,7 +84,7 @@ def job(
             **suspended(spec),
             "backoffLimit": spec.template.retries,
             "podReplacementPolicy": "Failed",  # no second GPU while the first pod still ends
-            "activeDeadlineSeconds": _seconds(spec.template.timeout),
+            "activeDeadlineSeconds": _whole_deadline(spec.template),
             "ttlSecondsAfterFinished": KEEP_JOB,
             "podFailurePolicy": {
                 "rules": [
@@ -168,6 +168,7 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
     publish = worker.container("publish", PUBLISH_RESOURCES, writable=[], readable=seen_by_publish)
     pod: dict[str, Any] = {
         **_POD,
+        "activeDeadlineSeconds": _seconds(template.timeout),  # the kubelet counts from when it has the pod
         "initContainers": [fetch],
         "containers": [
             *(step_container(template, position, trace=worker.trace(f"step/{step.name}")) for position, step in enumerate(template.steps)),
@@ -185,6 +186,11 @@ def _pod(spec: RunSpec, worker: "_Worker") -> dict[str, Any]:
         "imagePullSecrets": [{"name": secret.name} for secret in scheduling.image_pull_secrets],
     }
     return pod | {name: value for name, value in optional.items() if value}
+
+
+def _whole_deadline(template: RunTemplate) -> int:
+    """Of the Job: it counts from its start, so the wait for a node is in it, and every attempt."""
+    return _seconds(waits_for_node(template)) + (template.retries + 1) * _seconds(template.timeout)
 
 
 def _priority_class(spec: RunSpec) -> str | None:

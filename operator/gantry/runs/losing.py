@@ -83,4 +83,5 @@ def _latest_end(seen: Observed) -> datetime:
         return seen.own_job.ended_at
     admitted = words.condition(seen.run.status, "Admitted")
     begun = parse_timestamp(admitted.last_transition_time) if admitted else seen.run.created
+    begun = seen.pod.started or begun if seen.pod else begun
     return begun + parse_duration(seen.run.parsed.template.timeout)

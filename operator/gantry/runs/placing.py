@@ -40,6 +40,11 @@ def with_gpu_memory(template: RunTemplate) -> Object:
     return made
 
 
+def waits_for_node(template: RunTemplate) -> str:
+    """How long; a duration. A day's burst may take that long on few GPUs."""
+    return template.scheduling.deadline or "24h"
+
+
 def asks_for(template: RunTemplate) -> str:
     """What of its needs no node may have: the beginning of a sentence that the scheduler's words end."""
     words = [f"{number} {name}" for name, number in devices_of(template).items()]
@@ -51,14 +56,15 @@ def asks_for(template: RunTemplate) -> str:
 
 
 def cannot_be_scheduled(seen: Observed) -> Plan | None:
-    """No node offers what the pod asks for: one may come, so it waits until template.timeout."""
+    """No node offers what the pod asks for: one may come, so it waits until template.scheduling.deadline."""
     if seen.pod is None or not seen.pod.unschedulable:
         return None
     template = seen.run.parsed.template
     if seen.offers is None and devices_of(template):
         return Plan(actions=(FindOffers(),))
     offered = what_nodes_offer(template, seen.offers or ())
-    told = (f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}", offered, f"waits until template.timeout ({template.timeout})")
+    patience = f"waits {waits_for_node(template)} at most (template.scheduling.deadline)"
+    told = (f"{asks_for(template)}{seen.pod.unschedulable.rstrip('.')}", offered, patience)
     status = words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, "; ".join(filter(None, told)))
     return Plan(status=status, again_after=OFFERS_CHANGE if offered else None)
 
@@ -72,8 +78,9 @@ def has_no_claims(seen: Observed) -> Plan | None:
     if left > timedelta():
         return Plan(status=words.executing(seen, "Queued", RunReason.PENDING, "the pod has not started yet"), again_after=left)
     named = ", ".join(_claimed(claim) for claim in claims)
+    patience = waits_for_node(seen.run.parsed.template)
     look = f"`kubectl describe pod -n {seen.run.namespace} {pod.name}` says; it goes on once it is made"
-    said = f"the pod has no devices by claim yet: is {named} there? {look}; waits until template.timeout ({seen.run.parsed.template.timeout})"
+    said = f"the pod has no devices by claim yet: is {named} there? {look}; waits {patience} at most"
     return Plan(status=words.executing(seen, "Queued", RunReason.UNSCHEDULABLE, said))
 
 

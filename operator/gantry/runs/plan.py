@@ -24,7 +24,7 @@ from .keeping import keep
 from .losing import job_is_lost, pod_is_out_of_sight, pod_that_ran_is_out_of_sight, receipt_is_lost
 from .model_missing import claim_of_model_is_missing, image_of_model_cannot_be_pulled, volume_of_model_is_missing
 from .observed import Observed
-from .placing import cannot_be_scheduled, has_no_claims
+from .placing import cannot_be_scheduled, has_no_claims, waits_for_node
 from .queueing import waits_for_admission
 from .receipt import PublishReceipt, failed
 from .telling import to_be_told
@@ -210,7 +210,7 @@ def container_cannot_be_made(seen: Observed) -> Plan | None:
 
 
 def deadline_exceeded(seen: Observed) -> Plan | None:
-    """The Job controller ended the pod at template.timeout."""
+    """The Job controller ended the pod: waiting for nodes and all attempts together took too long."""
     job = seen.own_job
     if job is None or job.ended != "Failed" or job.reason != "DeadlineExceeded":
         return None
@@ -220,7 +220,9 @@ def deadline_exceeded(seen: Observed) -> Plan | None:
     at_work = next((c.name for c in pod.containers if c.state == "running" or c.exit_code in (137, 143)), None) if pod else None
     before = words.condition(seen.run.status, "Executed")
     where = f"{at_work} was at work" if at_work else before.message if before else "the pod had not started"
-    message = f"not finished after template.timeout ({seen.run.parsed.template.timeout}): {where}"
+    template = seen.run.parsed.template
+    patience = f"template.scheduling.deadline ({waits_for_node(template)}) and template.timeout ({template.timeout})"
+    message = f"not finished within {patience}: {where}"
     return _fail(seen, failed(RunReason.DEADLINE_EXCEEDED, message, step=at_work))
 
 

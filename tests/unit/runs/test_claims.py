@@ -11,7 +11,7 @@ CLAIM = {"name": "shared", "resourceClaimName": "the-gpu"}
 POD = f"{job_name(NAME)}-pod1"
 ASKS = (
     "the pod has no devices by claim yet: is ResourceClaimTemplate one-gpu, ResourceClaim the-gpu there? "
-    f"`kubectl describe pod -n default {POD}` says; it goes on once it is made; waits until template.timeout (1h)"
+    f"`kubectl describe pod -n default {POD}` says; it goes on once it is made; waits 24h at most"
 )
 WAITS = a_run().with_template(scheduling={"resourceClaims": [TEMPLATE, CLAIM]}).with_pod()
 LACKS = "0/1 nodes are available: 1 cannot allocate all claims."
@@ -36,4 +36,4 @@ def test_devices_that_others_hold_are_told_in_the_schedulers_words() -> None:
     assert answer.status is not None
     (executed,) = [one for one in answer.status.conditions or () if one.type == "Executed"]
     assert executed.reason == RunReason.UNSCHEDULABLE
-    assert executed.message == f"the pod asks for devices by claim (gpu, shared): {LACKS.rstrip('.')}; waits until template.timeout (1h)"
+    assert executed.message == f"the pod asks for devices by claim (gpu, shared): {LACKS.rstrip('.')}; waits 24h at most (template.scheduling.deadline)"

@@ -48,7 +48,11 @@ def test_a_run_made_by_hand_has_no_pipeline_label() -> None:
 
 def test_attempts_deadline_and_what_is_not_tried_again() -> None:
     spec = made(a_run().with_template(retries=2, timeout="90m"))["spec"]
-    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["podReplacementPolicy"]) == (2, 5400, "Failed")
+    assert (spec["backoffLimit"], spec["podReplacementPolicy"]) == (2, "Failed")
+    assert spec["template"]["spec"]["activeDeadlineSeconds"] == 5400
+    assert spec["activeDeadlineSeconds"] == 86_400 + 3 * 5400, "a day for a node, and each attempt its time"
+    patient = made(a_run().with_template(retries=0, timeout="90m", scheduling={"deadline": "72h"}))["spec"]
+    assert patient["activeDeadlineSeconds"] == 72 * 3600 + 5400
     assert spec["podFailurePolicy"]["rules"] == [
         {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(range(64, 79))}},
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},

@@ -67,7 +67,7 @@ def test_the_nodes_are_looked_at_once_a_pass_and_only_for_devices() -> None:
     assert executed.reason == RunReason.UNSCHEDULABLE
     assert executed.message == (
         "the pod asks for 1 nvidia.com/gpu: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; no node offers nvidia.com/gpu; "
-        "1 node offers amd.com/gpu (2); waits until template.timeout (1h)"
+        "1 node offers amd.com/gpu (2); waits 24h at most (template.scheduling.deadline)"
     )
     assert told.again_after is not None
     unread = plan(waits.with_offers().observed())

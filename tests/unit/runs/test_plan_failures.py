@@ -391,16 +391,30 @@ CASES = {
         'node gpu-1 put the pod out: Usage of EmptyDir volume "output-detect" exceeds the limit "20Gi".; raise template.scheduling.workspace.sizeLimit',
         want_job_deleted=True,
     ),
+    "an attempt takes too long: the kubelet has ended it and not yet said why; it is not tried again": Case(
+        a_run().with_template(retries=3, timeout="30s").with_pod(phase="Running", fetch=an_end(0), detect=an_end(143, finished=33), publish=an_end(143, finished=34)),
+        RunReason.DEADLINE_EXCEEDED,
+        "not finished after template.timeout (30s): detect was at work",
+        want_step="detect",
+        want_code=143,
+        want_job_deleted=True,
+    ),
+    "a policy of the cluster ends pods sooner": Case(
+        a_run().with_pod(phase="Failed", reason="DeadlineExceeded", message="Pod was active", detect=an_end(143, finished=33), publish=an_end(143, finished=34)),
+        RunReason.DEADLINE_EXCEEDED,
+        "a policy of the cluster gives pods a deadline (spec.activeDeadlineSeconds), which is shorter than template.timeout: Pod was active",
+        want_job_deleted=True,
+    ),
     "the Run takes too long": Case(
         a_run().running().job_ended("FailureTarget", "DeadlineExceeded"),
         RunReason.DEADLINE_EXCEEDED,
-        "not finished after template.timeout (1h): detect was at work",
+        "not finished within template.scheduling.deadline (24h) and template.timeout (1h): detect was at work",
         want_step="detect",
     ),
     "the Run takes too long and its node does not answer: the pod would be ending for ever": Case(
         a_run().running().job_ended("FailureTarget", "DeadlineExceeded", ended=10).at(130),
         RunReason.DEADLINE_EXCEEDED,
-        "not finished after template.timeout (1h): detect was at work",
+        "not finished within template.scheduling.deadline (24h) and template.timeout (1h): detect was at work",
         want_step="detect",
     ),
     "no node came in time": Case(
@@ -408,7 +422,7 @@ CASES = {
         .with_status(plan(a_run().unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.").observed()).status)
         .job_ended("Failed", "DeadlineExceeded"),
         RunReason.DEADLINE_EXCEEDED,
-        "not finished after template.timeout (1h): 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; waits until template.timeout (1h)",
+        "not finished within template.scheduling.deadline (24h) and template.timeout (1h): 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; waits 24h at most (template.scheduling.deadline)",
     ),
     "a destination refused the results for good": Case(
         a_run().delivering_to("pacs", "archive").published().delivered(sent("archive"), undelivered("SOP class refused")),

@@ -109,7 +109,7 @@ CASES = {
     "no node offers what the pod asks for": Case(
         a_run().unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu."),
         want_state="Queued",
-        want="Executed False Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; waits until template.timeout (1h)",
+        want="Executed False Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; waits 24h at most (template.scheduling.deadline)",
     ),
     "an image that cannot be pulled is told at once and given time": Case(
         a_run().waiting("ErrImagePull", "no such host", since=3).at(63),

@@ -63,7 +63,7 @@ ENDS = {
     "node-gone": End(None, state="Queued"),
     "node-shut-down": End(None, state="Queued"),
     "not-admitted": End(RunReason.NODE_REFUSED),
-    "pod-deadline": End(RunReason.DEADLINE_EXCEEDED),
+    "pod-deadline": End(RunReason.DEADLINE_EXCEEDED, job_deleted=True),
     "deleted-by-hand": End(None, state="Running"),
     "init-restarted": End(None, state="Running"),
     "sidecar-left-success": End(None, state="Succeeded"),
