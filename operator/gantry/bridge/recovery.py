@@ -57,6 +57,7 @@ class Recovery:
         self._found = 0
         self._decided: dict[str, _Decided] = {}
         self._aside: dict[str, datetime] = {}
+        self._pipelines: frozenset[tuple[str, int]] = frozenset()
         self.last_scan: datetime | None = None
 
     @property
@@ -84,7 +85,11 @@ class Recovery:
         self._aside.clear()
 
     def pipelines_now(self) -> frozenset[tuple[str, int]]:
-        return frozenset((one.uid, one.generation) for one in self._host.pipelines())
+        """Who decides now. One object until that changes: every study remembers it, and of 200 pipelines it takes 20 kB."""
+        now = frozenset((one.uid, one.generation) for one in self._host.pipelines())
+        if now != self._pipelines:
+            self._pipelines = now
+        return self._pipelines
 
     def decided(self, resource: str, last_update: datetime | None, pipelines: frozenset[tuple[str, int]]) -> None:
         """Remembers that the images of a study or series were decided by these pipelines."""
