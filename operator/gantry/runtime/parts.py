@@ -210,6 +210,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     )
 
     def ended(key: Key) -> None:
+        queue.rest(key)
         follow.ended(key)
         notices.ended(key)
 

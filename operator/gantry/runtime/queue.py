@@ -30,7 +30,7 @@ class Timer(Protocol):
 
 
 class WorkQueue(Generic[K]):
-    """`add` a key, `run` the workers."""
+    """`add` a key, `rest` one that has ended, `run` the workers."""
 
     def __init__(
         self,
@@ -83,6 +83,12 @@ class WorkQueue(Generic[K]):
                 return
             waiting[1].cancel()
         self._timers[key] = (due, self._later(seconds, lambda: self._ring(key)))
+
+    def rest(self, key: K) -> None:
+        """It has ended: nothing is waited for any more, and a timer of hours would be kept for each of thousands. A change still wakes it, and a pass
+        that failed is tried again."""
+        if key not in self._failures and (waiting := self._timers.pop(key, None)) is not None:
+            waiting[1].cancel()
 
     @property
     def depth(self) -> int:

@@ -212,6 +212,29 @@ async def test_of_several_times_the_earliest_counts(world: World) -> None:
     assert queue.depth == 0
 
 
+async def test_a_key_that_rests_is_looked_at_when_it_changes_and_not_when_its_time_comes(world: World) -> None:
+    queue = world.queue()
+    queue.add_after("a", 10)
+    queue.rest("a")
+    queue.rest("never seen")
+    world.pass_time(20)
+    assert queue.depth == 0
+    queue.add("a")
+    await queue.step()
+    assert world.worked == ["a"]
+
+
+async def test_a_pass_that_failed_is_tried_again_though_its_key_rests(world: World) -> None:
+    world.errors["a"] = ValueError("no")
+    queue = world.queue()
+    queue.add("a")
+    await queue.step()
+    queue.rest("a")
+    world.pass_time(2)
+    await queue.step()
+    assert world.worked == ["a", "a"]
+
+
 async def test_a_key_worked_on_earlier_is_still_looked_at_when_its_time_comes(world: World) -> None:
     queue = world.queue()
     queue.add_after("a", 10)
