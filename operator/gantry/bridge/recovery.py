@@ -128,7 +128,7 @@ class Recovery:
                 return
             if suspect.level is not self._level:  # a study of which each series is decided by itself
                 self._backlog[suspect.id] = None
-            elif not self._is_decided(seen.id, seen.last_update):
+            elif not self._is_decided(seen.id, seen.last_update, self.pipelines_now()):
                 await self._take(suspect.id, level=self._level, origin=Origin.MISSED_STABLE, seen=now, admits=everybody)
             self.missed.forget(suspect.id)
         except NotFound:
@@ -163,9 +163,9 @@ class Recovery:
         """One page of the scan."""
         page = await scan.page()
         now = self._clock()
-        candidates = self._host.pipelines()
+        candidates, pipelines = self._host.pipelines(), self.pipelines_now()
         for study in page:
-            known = self._is_decided(study.id, study.last_update) or self._is_aside(study.id, now)
+            known = self._is_decided(study.id, study.last_update, pipelines) or self._is_aside(study.id, now)
             if known or not any(self.admits(one, study) for one in candidates):
                 continue
             quiet_until = self._quiet_until(study.last_update, now)
@@ -193,8 +193,8 @@ class Recovery:
         came = last_update - self._window.skew
         return now if came > now + PUT_BACK else came + self.missed.quiet
 
-    def _is_decided(self, resource: str, last_update: datetime | None) -> bool:
-        return self._decided.get(resource) == _Decided(last_update, self.pipelines_now())
+    def _is_decided(self, resource: str, last_update: datetime | None, pipelines: frozenset[tuple[str, int]]) -> bool:
+        return self._decided.get(resource) == _Decided(last_update, pipelines)
 
     def _is_aside(self, study: str, now: datetime) -> bool:
         return study in self._aside and now < self._aside[study]
