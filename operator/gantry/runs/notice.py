@@ -33,7 +33,7 @@ def wanted(seen: Observed, failure: Failure) -> bool:
 
 def under_way(seen: Observed) -> bool:
     """The failure is written down, the Run has not ended yet."""
-    return seen.run.status is not None and seen.run.status.failure is not None
+    return seen.run.failing
 
 
 def told(seen: Observed) -> RunStatus | None:

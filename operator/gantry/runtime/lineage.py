@@ -150,7 +150,7 @@ def _study(run: RunView) -> Study:
 
 
 def _note_failure(kin: Kin, key: Key, run: RunView) -> None:
-    if run.status is not None and run.status.failure is not None:
+    if run.failing:
         kin.failing.add(key)
     else:
         kin.failing.discard(key)

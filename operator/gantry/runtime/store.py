@@ -307,8 +307,7 @@ class Store:
         own = job if run is not None and job is not None and job.owner_uid == run.uid else None
         if run is None or (own is None and not run.job_made):
             return None
-        told = run.status is not None and run.status.failure is not None
-        works = run.state != "Delivering" and not told  # what is left is a report: of the result, or of the failure
+        works = run.state != "Delivering" and not run.failing  # what is left is a report: of the result, or of the failure
         fetches = works and holds_for(own, self.pods.get(key, {}).values(), self._clock()) > NOTHING
         return frozenset(kind for kind, yes in (("pipeline", works), ("bridge", fetches)) if yes)
 

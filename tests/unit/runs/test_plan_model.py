@@ -293,9 +293,16 @@ def unasked(seen: Observed) -> Plan | None:
     return PLAN.pod_is_out_of_sight(replace(seen, kept="Nothing"))
 
 
+READ = RunView.from_object
+
+
+def forgetting_the_job(obj: Any, *, before: RunView | None = None) -> RunView:
+    return replace(READ(obj, before=before), job_made=False)
+
+
 MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "a Job of the name is taken for the Run's own, whoever owns it": (Observed, "own_job", property(lambda seen: seen.job), "somebody else's|nobody will look|nobody took"),
-    "that a Job was made is forgotten": (RunView, "job_made", property(lambda run: False), "made twice"),
+    "that a Job was made is forgotten": (RunView, "from_object", staticmethod(forgetting_the_job), "made twice"),
     "a Job that is complete is success": (PLAN, "CHECKS", instead("attempt_failed", job_complete_is_success), "without publish's receipt"),
     "Orthanc is not asked": (PLAN, "CHECKS", instead("pod_is_out_of_sight", unasked), "its report is in Orthanc"),
     "a status is written onto whatever is there": (Requests, "apply_status", unguarded(Requests.apply_status), "had ended as"),
