@@ -138,6 +138,7 @@ generate: $(BIN)/.installed
 lock: $(BIN)/.installed
 	for extra in operator worker dev; do uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra $$extra $$(test $$extra = operator && echo --extra tracing) pyproject.toml -o requirements/$$extra.lock; done
 	uv pip compile -q --generate-hashes --no-emit-index-url --python-version 3.11 --universal --extra viewer -c requirements/dev.lock pyproject.toml -o requirements/viewer.lock
+	cd tests/packages/sdk && for of in requirements.in "--no-deps pinned.in"; do uv pip compile -q --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --universal $$of; done >requirements.txt
 
 ## clean: what the repository's own targets made; clean-cache: what was built for all checkouts
 clean:

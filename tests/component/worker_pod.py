@@ -157,9 +157,9 @@ class Pod:
         started = subprocess.Popen([self.launcher, *options, "--", "sh", "-c", script], env={"PATH": os.environ["PATH"], **folders}, stderr=subprocess.DEVNULL)
         return started.wait(60)
 
-    def package(self, name: str, manifest: Path) -> int:
-        """One MAP under the real launcher, which starts what the manifest says; to its end."""
+    def package(self, name: str, manifest: Path, *, write: tuple[Path, ...] = ()) -> int:
+        """One MAP under the real launcher, which starts what the manifest says; to its end. `write`: behind Landlock, with these to be changed."""
         folders = {"HOLOSCAN_INPUT_PATH": str(self.input), "HOLOSCAN_OUTPUT_PATH": str(self.output(name))}
-        options = ["--barrier", str(self.barrier(name)), "--timeout", "60s", f"--manifest={manifest}", *(f"--keep={one}" for one in folders)]
+        options = ["--barrier", str(self.barrier(name)), "--timeout", "60s", f"--manifest={manifest}", *(f"--keep={one}" for one in folders), *(f"--write={one}" for one in write)]
         started = subprocess.Popen([self.launcher, *options], env={"PATH": os.environ["PATH"], **folders}, stderr=subprocess.DEVNULL)
         return started.wait(60)
