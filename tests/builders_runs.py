@@ -11,7 +11,7 @@ from typing import Any
 from tests.builders import BRIDGE, RUN, changed
 
 from gantry.api import RunReason, timestamp
-from gantry.api.run import DeliveryStatus, Failure, FindingCounts, Receipt, Result
+from gantry.api.run import ClaimedDevices, DeliveryStatus, Failure, FindingCounts, Receipt, Result
 from gantry.runs import (
     HISTORY,
     BridgeView,
@@ -101,6 +101,8 @@ class RunBuilder:
     predecessor_ends: bool = False
     held: Held | None = None
     queue: Queue | None = None
+    claimed: dict[str, tuple[ClaimedDevices, ...]] | None = None
+    vanished: tuple[dict[str, Any], ...] = ()
     offers: tuple[Node, ...] | None = None
     refusal: str | None = None
     looked: bool = False
@@ -238,6 +240,14 @@ class RunBuilder:
     def with_queue(self, known: Queue) -> "RunBuilder":
         """What a look at the LocalQueue has told."""
         return replace(self, queue=known)
+
+    def with_claimed(self, *devices: ClaimedDevices) -> "RunBuilder":
+        """The claims of the newest pod were looked at, and give these GPUs."""
+        return replace(self, claimed={self.pods[-1]["metadata"]["name"]: devices})
+
+    def newest_pod_gone(self, *, seen_ending: bool) -> "RunBuilder":
+        """Deleted; `seen_ending`: a watch had told how its containers ended."""
+        return replace(self, pods=self.pods[:-1], vanished=(*self.vanished, self.pods[-1]) if seen_ending else self.vanished)
 
     def with_offers(self, *nodes: Node) -> "RunBuilder":
         """The nodes were looked at; none: they may not be."""
@@ -393,6 +403,8 @@ class RunBuilder:
             predecessor_ends=self.predecessor_ends,
             held=self.held,
             queue=self.queue,
+            claimed=self.claimed,
+            vanished=tuple(PodView.from_object(pod, now=self.now) for pod in self.vanished),
             offers=self.offers,
             refusal=self.refusal,
             looked=self.looked,

@@ -5,12 +5,14 @@ One test holds all devices of the cluster, so it is one story; the other needs n
 
 import contextlib
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from examples.demo.hospital import Hospital, HospitalError, condition, run, wait_for
 from examples.phantom.make_ct import Options, make_series
+from tests.e2e.conftest import BESIDE_OTHERS
 from tests.e2e.pipelines import apply, pipeline, python
 
 DRIVER = "gpu.example.com"
@@ -67,6 +69,7 @@ def executed(hospital: Hospital, reason: str, *, saying: str = "", seconds: floa
 
 
 def test_a_run_holds_its_devices_until_its_pod_ends_and_another_waits_for_them(hospital: Hospital, study: list[Path], tmp_path: Path) -> None:
+    hospital.install_gantry(*BESIDE_OTHERS, "resourceClaims.enabled=true")
     hospital.kubectl("apply", "-f", "-", stdin=json.dumps(template("both", count=2)))
     apply(hospital, by_claim("claims", "both", UNTIL_TOLD))
     hospital.orthanc.send(study)
@@ -90,13 +93,20 @@ def test_a_run_holds_its_devices_until_its_pod_ends_and_another_waits_for_them(h
     (claim,) = hospital.get("resourceclaims")["items"]
     assert [user["name"] for user in claim["status"]["reservedFor"]] == [pod_of(hospital, second)]
     go_on(hospital, second)
-    for one in hospital.wait_for_finished_runs(2):
+    finished = hospital.wait_for_finished_runs(2)
+    pods = {pod["metadata"]["labels"]["gantry.health/run"]: pod for pod in hospital.get("pods", "-l", "gantry.health/run")["items"]}
+    for one in finished:
         assert one["status"]["state"] == "Succeeded", one["status"]
         assert one["status"]["results"]
+        used = one["status"]["usage"]
+        assert used["gpuResource"] == DRIVER, "by the name of the DeviceClass, which here is the driver's, too"
+        assert used["reservedGpuSeconds"] == pytest.approx(2 * held(pods[one["metadata"]["name"]]), abs=0.01), "both are from the same whole seconds"
+        assert used["gpuSeconds"] > 0
     wait_for("all claims to be gone", lambda: not hospital.get("resourceclaims")["items"], seconds=60)
 
 
 def test_a_claim_template_that_is_missing_is_asked_about_and_a_late_one_taken(hospital: Hospital, study: list[Path]) -> None:
+    hospital.install_gantry(*BESIDE_OTHERS, "resourceClaims.enabled=true")
     apply(hospital, by_claim("late", "one", python("negative()")))
     hospital.orthanc.send(study)
     waiting = executed(hospital, "Unschedulable", seconds=120)
@@ -107,6 +117,15 @@ def test_a_claim_template_that_is_missing_is_asked_about_and_a_late_one_taken(ho
     hospital.kubectl("apply", "-f", "-", stdin=json.dumps(template("one", count=1)))
     (done,) = hospital.wait_for_finished_runs(1, seconds=180)  # the other test may hold the devices, and the controller tries again ever more rarely
     assert done["status"]["state"] == "Succeeded", done["status"]
+    assert done["status"]["usage"]["gpuResource"] == DRIVER
+    assert done["status"]["usage"]["reservedGpuSeconds"] > 0
+
+
+def held(pod: dict[str, Any]) -> float:
+    """Seconds from the scheduler's choice of a node to the end of the last container."""
+    (bound,) = [one["lastTransitionTime"] for one in pod["status"]["conditions"] if one["type"] == "PodScheduled"]
+    ends = [one["state"]["terminated"]["finishedAt"] for one in pod["status"]["containerStatuses"]]
+    return (datetime.fromisoformat(max(ends)) - datetime.fromisoformat(bound)).total_seconds()
 
 
 def reason_of(hospital: Hospital, one: dict[str, Any]) -> str:

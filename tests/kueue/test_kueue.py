@@ -8,6 +8,7 @@ import json
 from examples.demo.hospital import Hospital, run
 from tests.e2e.pipelines import apply
 from tests.e2e.test_not_performed import REPORT
+from tests.e2e.test_usage import held_by
 from tests.kueue.conftest import NODE, Queues
 
 
@@ -59,6 +60,9 @@ def test_an_emergency_puts_a_nights_study_out_and_both_end_well(queues: Queues) 
     queues.until_it_works("night")
     queues.go("night")
     queues.ends_well("night")
+    (second,) = queues.pods("night")
+    usage = (queues.run("night") or {})["status"]["usage"]
+    assert usage["reservedGpuSeconds"] > held_by(second), "the pod that was put out is gone, and what it held is counted"
 
 
 def test_a_queue_that_is_missing_leads_nowhere_or_is_stopped_is_told(queues: Queues) -> None:

@@ -91,6 +91,11 @@ app.kubernetes.io/component: operator
   resources: [daemonsets]
   verbs: [get, create, update, delete]
 {{- end }}
+{{- if .Values.resourceClaims.enabled }}
+- apiGroups: [resource.k8s.io]
+  resources: [resourceclaims, resourceclaimtemplates]
+  verbs: [get]
+{{- end }}
 {{- if .Values.kueue.enabled }}
 - apiGroups: [kueue.x-k8s.io]
   resources: [localqueues]

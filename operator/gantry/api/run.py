@@ -131,6 +131,34 @@ class GpuUse(Observed):
     """As in usage, of this resource."""
 
 
+class ClaimedDevices(Observed):
+    """GPUs that a pod was given by a resource claim."""
+
+    claim: Name
+    """Of scheduling.resourceClaims."""
+    request: Text
+    """The request of that claim."""
+    resource: Text
+    """Name of the DeviceClass, which usage counts them under."""
+    count: Annotated[int, Field(ge=0)]
+    """How many."""
+
+
+class PodUse(Observed):
+    """What one pod has held and used."""
+
+    name: Name
+    """The pod; `earlier`: several that are gone."""
+    scheduled: Timestamp | None = None
+    """When it got its node, while it works."""
+    claimed: Annotated[list[ClaimedDevices], Field(max_length=64)] | None = None
+    """GPUs by resource claim, once they have been asked for."""
+    gpus: Annotated[list[GpuUse], Field(max_length=64)] | None = None
+    """Each GPU resource, once the pod has ended."""
+    pod_seconds: Annotated[float, Field(ge=0)] | None = None
+    """From its start to its end, once it has ended."""
+
+
 class Usage(Observed):
     """What the Run cost."""
 
@@ -266,6 +294,8 @@ class RunStatus(Observed):
     """When the Run finished."""
     stages: Annotated[list[Stage], Field(max_length=32, json_schema_extra=list_map("name"))] | None = None
     """The journey with its times."""
+    pods: Annotated[list[PodUse], Field(max_length=64, json_schema_extra=list_map("name"))] | None = None
+    """What each pod has cost so far, while the Run is at work: pods may be deleted. Their sum is usage."""
     usage: Usage | None = None
     """What it cost."""
     findings: FindingCounts | None = None

@@ -22,7 +22,7 @@ from .errors import (
     Unconfigured,
 )
 from .lease import Lease, LeaseLock
-from .permissions import NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
+from .permissions import CLAIM_PERMISSIONS, NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, Permission, lease_permissions
 from .resources import (
     BACKFILLS,
     BRIDGES,
@@ -36,6 +36,8 @@ from .resources import (
     OLDER_WORKLOADS,
     PIPELINES,
     PODS,
+    RESOURCE_CLAIM_TEMPLATES,
+    RESOURCE_CLAIMS,
     RUNS,
     SECRETS,
     WORKLOADS,
@@ -47,6 +49,7 @@ from .watching import Change, changes
 __all__ = [
     "BACKFILLS",
     "BRIDGES",
+    "CLAIM_PERMISSIONS",
     "CONFIG_MAPS",
     "DAEMON_SETS",
     "JOBS",
@@ -61,6 +64,8 @@ __all__ = [
     "PODS",
     "PREPULL_PERMISSIONS",
     "QUEUE_PERMISSIONS",
+    "RESOURCE_CLAIMS",
+    "RESOURCE_CLAIM_TEMPLATES",
     "RUNS",
     "SECRETS",
     "WORKLOADS",

@@ -6,7 +6,23 @@ granted to every authenticated user by the cluster itself (system:discovery, sys
 
 from dataclasses import dataclass
 
-from .resources import BACKFILLS, BRIDGES, DAEMON_SETS, JOBS, LEASES, LOCAL_QUEUES, NODES, PIPELINES, PODS, RUNS, SECRETS, WORKLOADS, Resource
+from .resources import (
+    BACKFILLS,
+    BRIDGES,
+    DAEMON_SETS,
+    JOBS,
+    LEASES,
+    LOCAL_QUEUES,
+    NODES,
+    PIPELINES,
+    PODS,
+    RESOURCE_CLAIM_TEMPLATES,
+    RESOURCE_CLAIMS,
+    RUNS,
+    SECRETS,
+    WORKLOADS,
+    Resource,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,10 @@ PERMISSIONS: tuple[Permission, ...] = (
 QUEUE_PERMISSIONS: tuple[Permission, ...] = (Permission(LOCAL_QUEUES, ("get",)), Permission(WORKLOADS, ("list",)))
 """Beside them where Kueue is used: whether the queue a Run names exists and admits, and what Kueue says of its Job. Without these rights the Run
 waits in the same way, and says less."""
+
+CLAIM_PERMISSIONS: tuple[Permission, ...] = (Permission(RESOURCE_CLAIMS, ("get",)), Permission(RESOURCE_CLAIM_TEMPLATES, ("get",)))
+"""Beside them where pods get devices by resource claims (resourceClaims.enabled of the chart): how many, for `status.usage`. Without these rights
+the Run goes on in the same way, and they are not counted."""
 
 PREPULL_PERMISSIONS: tuple[Permission, ...] = (Permission(DAEMON_SETS, ("create", "delete", "get", "update")),)
 """Beside them where images are brought to nodes before Runs need them (prePull.enabled of the chart)."""

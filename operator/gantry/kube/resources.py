@@ -41,6 +41,9 @@ SECRETS = Resource("v1", "Secret", "secrets")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 """Read by the command line alone, with its user's rights."""
 NODES = Resource("v1", "Node", "nodes")
+RESOURCE_CLAIMS = Resource("resource.k8s.io/v1", "ResourceClaim", "resourceclaims")
+RESOURCE_CLAIM_TEMPLATES = Resource("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates")
+"""Devices by dynamic resource allocation, from Kubernetes 1.34 on."""
 LOCAL_QUEUES = Resource("kueue.x-k8s.io/v1beta2", "LocalQueue", "localqueues")
 WORKLOADS = Resource("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
 """Of Kueue, where it is installed: 0.15 and newer serve this version, which is the one they store, so that reading it needs no webhook of theirs."""

@@ -3,10 +3,25 @@
 It must not call the API server or read a clock.
 """
 
-from .actions import Action, CreateJob, CreateNotice, DeleteJob, DeletePod, DeleteRun, Deliver, FindOffers, FindQueue, FindReceipt, LookUp, Plan
+from .actions import (
+    Action,
+    CreateJob,
+    CreateNotice,
+    DeleteJob,
+    DeletePod,
+    DeleteRun,
+    Deliver,
+    FindClaims,
+    FindOffers,
+    FindQueue,
+    FindReceipt,
+    LookUp,
+    Plan,
+)
 from .admission import NOT_KNOWN, ORPHANS, URGENCY, Held, Limit, Waiting, age, rank, turns
 from .after import FINDINGS_ATTACHMENT, Earlier, earlier, keeper
 from .alternatives import MOST_REPORTS, NOT_PERFORMED, PASSED_REPORTS, alternative_role, known_to_take, replaced_by_alternatives
+from .claims import asked_for, given
 from .commands import commands_of_images
 from .fetching import ENDLESS, NOTHING, holds_for
 from .fingerprint import fingerprint
@@ -55,6 +70,7 @@ __all__ = [
     "Deliver",
     "Earlier",
     "FetchReceipt",
+    "FindClaims",
     "FindOffers",
     "FindQueue",
     "FindReceipt",
@@ -85,6 +101,7 @@ __all__ = [
     "Waiting",
     "age",
     "alternative_role",
+    "asked_for",
     "commands_of_images",
     "daemon_set",
     "decode_fetch",
@@ -95,6 +112,7 @@ __all__ = [
     "fingerprint",
     "finished_due",
     "followed",
+    "given",
     "holds_for",
     "is_result_uid",
     "job",

@@ -4,17 +4,15 @@ Pure. Times of the API have whole seconds, those of the launcher and of the brid
 the applications' real time; beside it stands what the pod held: reservedGpuSeconds, and podSeconds whether it had a GPU or not.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from gantry.api import parse_timestamp
-from gantry.api.pipeline import RunTemplate
-from gantry.api.run import GpuUse, Stage, Usage
-from gantry.api.step import Step
+from gantry.api.run import Stage, Usage
 
 from .failure import FETCH, PUBLISH
 from .observed import Observed
-from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish
+from .receipt import FetchReceipt, decode_fetch, decode_publish
+from .spent import all_pods, steps_of, total
 from .view import PodView
 
 
@@ -58,7 +56,7 @@ def whole_way(seen: Observed) -> list[Stage]:
     if fetch.started and fetch.finished:
         receipt = decode_fetch(fetch.message)
         made.append(_stage("fetch", fetch.started, fetch.finished, seconds=receipt.seconds if receipt else None))
-    timed = [(end, begun) for end in _steps(pod) if (begun := _read(end.start_time))]
+    timed = [(end, begun) for end in steps_of(pod) if (begun := _read(end.start_time))]
     made += [_stage(f"step/{end.name}", begun, begun, seconds=end.seconds) for end, begun in timed]
     if publish.started and publish.finished:
         begun = max((time + timedelta(seconds=end.seconds) for end, time in timed), default=publish.started)
@@ -74,16 +72,15 @@ def published_at(seen: Observed) -> datetime:
 
 
 def usage(seen: Observed) -> Usage | None:
-    """What all attempts that can still be seen cost together."""
-    pods = seen.own_pods
-    if not pods:
+    """What all attempts cost together, those that are gone too (`spent`)."""
+    pods, spent = seen.own_pods, all_pods(seen)
+    if not spent:
         return seen.run.status.usage if seen.run.status else None
     template = seen.run.parsed.template
-    gpus = _gpus(template, pods)
+    gpus = total(spent)
     first = gpus[0] if gpus else None
     told = next((found for pod in reversed(pods) if (found := decode_publish(pod.container(PUBLISH).message))), None)
     algorithm = template.report.algorithm
-    spans = [_span(pod) for pod in pods]
     fetched = next((receipt for pod in reversed(pods) if (receipt := _fetch_receipt(pod))), None)
     return Usage(
         gpu_seconds=first.gpu_seconds if first else None,
@@ -92,65 +89,14 @@ def usage(seen: Observed) -> Usage | None:
         gpus=gpus if len(gpus) > 1 else None,
         vendor=algorithm.manufacturer if algorithm else told.vendor if told else None,
         department=told.department if told else None,
-        pod_seconds=round(sum(spans), 3),
+        pod_seconds=round(sum(pod.pod_seconds or 0.0 for pod in spent), 3),
         input_instances=fetched.instances if fetched else None,
         input_bytes=fetched.bytes if fetched else None,
     )
 
 
-def gpus_of(step: Step) -> dict[str, int]:
-    """The GPUs of a step by resource: extended resources named after a GPU (nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu)."""
-    limits = step.resources.limits or {}
-    return {name: int(amount) for name, amount in limits.items() if "/" in name and ("gpu" in name or "/mig-" in name) and str(amount).isdigit()}
-
-
-def _gpus(template: RunTemplate, pods: tuple[PodView, ...]) -> list[GpuUse]:
-    """Of each resource what its steps used, and what the pods held of it, in the template's order."""
-    per_step = {step.name: gpus_of(step) for step in template.steps}
-    held: dict[str, int] = {}
-    for gpus in per_step.values():
-        for name, number in gpus.items():
-            held[name] = held.get(name, 0) + number
-    ends = [end for pod in pods for end in _steps(pod)]
-    reserved = sum(_reserved(pod) for pod in pods)
-    return [
-        GpuUse(
-            resource=name,
-            gpu_seconds=round(sum(end.seconds * per_step.get(end.name, {}).get(name, 0) for end in ends), 3),
-            reserved_gpu_seconds=round(number * reserved, 3),
-        )
-        for name, number in held.items()
-    ]
-
-
-def _steps(pod: PodView) -> Iterator[StepEnd]:
-    """Each step's own time: by its launcher, else by its container's state."""
-    told: PublishReceipt | None = decode_publish(pod.container(PUBLISH).message)
-    ends = {end.name: end for end in told.steps} if told else {}
-    for container in pod.containers:
-        if container.name in (FETCH, PUBLISH):
-            continue
-        if container.name in ends:
-            yield ends[container.name]
-        elif container.started and container.finished:
-            seconds = (container.finished - container.started).total_seconds()
-            yield StepEnd(name=container.name, start_time=moment(container.started), seconds=max(0.0, seconds), code=container.exit_code)
-
-
-def _reserved(pod: PodView) -> float:
-    """Seconds: the scheduler sets aside the sum of what the containers ask for until all have ended."""
-    ends = [c.finished for c in pod.containers if c.finished]
-    begun = pod.scheduled or pod.started
-    return max(0.0, (max(ends) - begun).total_seconds()) if begun and ends else 0.0
-
-
 def _fetch_receipt(pod: PodView) -> FetchReceipt | None:
     return decode_fetch(pod.container(FETCH).message)
-
-
-def _span(pod: PodView) -> float:
-    ends = [c.finished for c in pod.containers if c.finished]
-    return max(0.0, (max(ends) - pod.started).total_seconds()) if pod.started and ends else 0.0
 
 
 def _stage(name: str, start: datetime, end: datetime, *, seconds: float | None = None) -> Stage:

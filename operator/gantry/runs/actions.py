@@ -56,6 +56,13 @@ class FindQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class FindClaims:
+    """Look at what devices these pods have by resource claims, then plan again with `claimed`."""
+
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FindOffers:
     """Look what devices the nodes have, then plan again with `offers`."""
 
@@ -76,7 +83,7 @@ class Deliver:
     deadline: datetime
 
 
-Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | FindOffers | FindReceipt | Deliver
+Action = CreateJob | CreateNotice | DeleteJob | DeletePod | DeleteRun | LookUp | FindQueue | FindClaims | FindOffers | FindReceipt | Deliver
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ Pure values. `runtime` fills an `Observed` from its store before the pass, and a
 `deliveries`), so that a pass ends in one status write.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from gantry.api.run import DeliveryStatus
+from gantry.api.run import ClaimedDevices, DeliveryStatus
 
 from .admission import Held
 from .offers import Node
@@ -90,6 +91,10 @@ class Observed:
     """Why its turn has not come; None: it has."""
     queue: Queue | None = None
     """What is known of the LocalQueue the Run names; None: it was not looked at in this pass."""
+    claimed: Mapping[str, tuple[ClaimedDevices, ...]] | None = None
+    """Of pods, by name, the GPUs they were given by resource claims. None: they were not looked at in this pass."""
+    vanished: tuple[PodView, ...] = ()
+    """Pods that had ended and are gone, as this process last saw them."""
     offers: tuple[Node, ...] | None = None
     """What the nodes have; none where they may not be read. None: they were not looked at in this pass."""
     refusal: str | None = None

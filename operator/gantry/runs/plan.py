@@ -14,6 +14,7 @@ from . import notice
 from . import status as words
 from .actions import CreateJob, DeleteJob, DeleteRun, Plan
 from .attempts import attempt_failed
+from .claims import devices_are_unknown
 from .delivering import deliver
 from .ending import fail as _fail
 from .ending import jobs_end as _end_job
@@ -247,6 +248,7 @@ CHECKS: tuple[Callable[[Observed], Plan | None], ...] = (
     job_has_had_its_time,  # -> DeleteJob
     finished,
     going_away,
+    devices_are_unknown,  # -> FindClaims: before anything that ends the Run's pod
     cancelled,  # -> DeleteJob, Cancelled
     superseded,  # -> DeleteJob, Superseded
     delivery,  # reported before: -> Deliver, Complete or DeliveryFailed

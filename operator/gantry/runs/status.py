@@ -15,6 +15,7 @@ from gantry.api.run import DeliveryStatus, Failure, JobReference, RunStatus, Sta
 from . import accounting
 from .observed import Observed
 from .receipt import PublishReceipt
+from .spent import pods_so_far
 
 ORDER = ("Admitted", "Executed", "Reported", "Delivered", "Followed", "Notified", "Complete", "Failed")
 ENDED_FROM_OUTSIDE: dict[str, State] = {RunReason.CANCELLED: "Cancelled", RunReason.SUPERSEDED: "Superseded"}
@@ -66,6 +67,7 @@ def reported(seen: Observed, receipt: PublishReceipt) -> RunStatus:
     facts = {
         "stages": _named(status.stages, accounting.whole_way(seen)),
         "usage": accounting.usage(seen),
+        "pods": None,
         "findings": receipt.findings,
         "results": list(receipt.results) or None,
         "alternatives": list(receipt.alternatives) or None,
@@ -163,7 +165,7 @@ def _missed(seen: Observed, failure: Failure, status: RunStatus | None) -> RunSt
     changed = _with(seen, reached, Word(missed if "Admitted" in held else "Admitted", False, failure.reason, failure.message))
     facts: dict[str, object] = {"failure": failure}
     if status is None:
-        facts |= {"stages": _named(changed.stages, accounting.whole_way(seen)), "usage": accounting.usage(seen)}
+        facts |= {"stages": _named(changed.stages, accounting.whole_way(seen)), "usage": accounting.usage(seen), "pods": None}
     return changed.model_copy(update=facts)
 
 
@@ -195,6 +197,7 @@ def _revised(seen: Observed, state: State, *words: Word) -> RunStatus:
     # A pod that was made or bound to a node but has not started is no news worth a write.
     if job is not None and (pod is None or pod.started or pod.over):
         facts["attempts"] = accounting.attempts(seen) if pod else (before.attempts or 0)
+    facts["pods"] = pods_so_far(seen) or None
     if pod is not None and pod.node and pod.started:
         facts["node"] = pod.node
     return _with(seen, before.model_copy(update=facts), *words)
@@ -232,6 +235,8 @@ def _ordered(status: RunStatus) -> RunStatus:
         update["conditions"] = sorted((c for c in status.conditions if c.type in ORDER), key=lambda c: c.type)  # others write theirs
     if status.stages:
         update["stages"] = sorted(status.stages, key=lambda s: s.name)
+    if status.pods:
+        update["pods"] = sorted(status.pods, key=lambda one: one.name)
     if status.deliveries:
         update["deliveries"] = sorted(status.deliveries, key=lambda d: d.destination)
     return status.model_copy(update=update)

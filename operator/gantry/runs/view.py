@@ -316,6 +316,8 @@ class PodView:
     """Reason of the condition DisruptionTarget: PreemptionByScheduler, EvictionByEvictionAPI, TerminationByKubelet …; empty when there is none."""
     disruption: str
     """What the kubelet or the scheduler says about it."""
+    claims: tuple[tuple[str, str], ...]
+    """ResourceClaims made for it of templates: its name for each, and the claim's own."""
     unschedulable: str
     """The scheduler's words while no node offers what the pod asks for."""
     containers: tuple[ContainerView, ...]
@@ -353,6 +355,7 @@ class PodView:
             deleting="deletionTimestamp" in meta,
             disrupted=target.get("reason", "DisruptionTarget") if target.get("status") == "True" else "",
             disruption=target.get("message", ""),
+            claims=tuple((c["name"], c.get("resourceClaimName") or "") for c in status.get("resourceClaimStatuses") or ()),
             unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
             containers=containers,
             trouble=trouble,

@@ -24,6 +24,7 @@ from gantry.runs import (
     DeletePod,
     DeleteRun,
     Deliver,
+    FindClaims,
     FindOffers,
     FindQueue,
     FindReceipt,
@@ -39,6 +40,7 @@ from gantry.runs import (
 
 from .audit import EVENT, delivery_record
 from .bridges import Bridges
+from .claims import Claims
 from .destinations import Destinations
 from .metrics import Metrics
 from .offers import Offers
@@ -52,8 +54,8 @@ from .tracing import NO_TRACING, NoTracing
 
 log = structlog.get_logger(__name__)
 
-PASSES = 5
-"""Plans in one pass: the first, after a look-up, after Orthanc was asked, after a refusal, after the courier. More would be a circle."""
+PASSES = 6
+"""Plans in one pass: the first, after claims, after a look-up, after Orthanc, after a refusal, after the courier. More would be a circle."""
 NO_ORTHANC_PAUSE = 10.0
 """Seconds until delivery is tried again whose bridge has no client (its secret is missing)."""
 
@@ -80,6 +82,7 @@ class RunReconciler:
         self._installation, self._limits = installation, limits
         self._destinations = Destinations(kube=kube, store=store, clock=clock)
         self._queues = Queues(kube=kube, clock=clock)
+        self._claims = Claims(kube=kube)
         self._offers = Offers(kube=kube, allowed=read_nodes, clock=clock)
         self._metrics, self._tracing, self._wake_after, self._clock = metrics, tracing, wake_after, clock
 
@@ -125,6 +128,7 @@ class RunReconciler:
             job=self._store.jobs.get(key),
             notice=self._store.notices.get(key),
             pods=tuple(self._store.pods.get(key, {}).values()),
+            vanished=tuple(self._store.vanished.get(key, {}).values()),
             bridge=self._store.bridge_of(run),
             notifies=pipeline is not None and bool(pipeline.spec.notifications) and not run.shadow,
             ttl=parse_duration(pipeline.spec.history.ttl) if pipeline else runs.HISTORY,
@@ -150,6 +154,8 @@ class RunReconciler:
                 return await self._look_up(key, seen)
             case FindQueue(name, job):
                 return replace(seen, queue=await self._queues.look(key.namespace, name, job))
+            case FindClaims(pods):
+                return await self._find_claims(key, pods, seen)
             case FindOffers():
                 return replace(seen, offers=await self._offers.look())
             case FindReceipt():
@@ -226,6 +232,11 @@ class RunReconciler:
                     self._store.observe(PODS.plural, pod, quiet=True)
                     pods.append(PodView.from_object(pod, now=seen.now))
         return replace(seen, job=job, notice=notice, pods=tuple(pods), looked=True)
+
+    async def _find_claims(self, key: Key, pods: tuple[str, ...], seen: Observed) -> Observed:
+        claims = seen.run.parsed.template.scheduling.resource_claims
+        asked = [pod for pod in seen.own_pods if pod.name in pods]
+        return replace(seen, claimed={pod.name: await self._claims.look(key.namespace, pod, claims) for pod in asked})
 
     async def _deliver(self, key: Key, errand: Deliver, seen: Observed) -> Observed | None:
         bridge = Key("bridge", key.namespace, seen.run.bridge)

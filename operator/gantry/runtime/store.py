@@ -39,6 +39,8 @@ class Store:
         self.notices: dict[Key, JobView] = {}
         """Jobs of failed Runs that report the failure."""
         self.pods: dict[Key, dict[str, PodView]] = {}
+        self.vanished: dict[Key, dict[str, PodView]] = {}
+        """Of unfinished Runs: pods that had ended and are gone, as they were last seen."""
         self.pipelines: dict[Key, PipelineRecord] = {}
         self.bridges: dict[Key, BridgeRecord] = {}
         self.backfills: dict[Key, BackfillRecord] = {}
@@ -187,6 +189,7 @@ class Store:
         run = self.runs[key] = RunView.from_object(obj, before=before)
         if run.finished:
             self.unfinished.discard(key)
+            self.vanished.pop(key, None)
             for pod in list(self.pods.get(key, {}).values()):
                 self._keep_if_at_work(key, pod)
         else:
@@ -334,7 +337,9 @@ class Store:
                 pods = self.pods.get(key, {})
                 if place.name not in pods or pods[place.name].uid != uid:
                     return False
-                del pods[place.name]
+                last = pods.pop(place.name)
+                if last.over and key in self.unfinished:
+                    self.vanished.setdefault(key, {})[last.name] = last
                 if not pods:
                     del self.pods[key]
                 self._work_changed(key)
@@ -361,6 +366,7 @@ class Store:
         del self.runs[key]
         self.unfinished.discard(key)
         self.pods.pop(key, None)
+        self.vanished.pop(key, None)
         self._run_changed(key, before, None)
         return True
 

@@ -11,7 +11,7 @@ from tests.component.chart.conftest import CHART, IMAGES, ROOT, Helm, Manifest, 
 from tests.queries import problems
 
 from gantry.api.crdgen import RESOURCES
-from gantry.kube.permissions import NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, lease_permissions
+from gantry.kube.permissions import CLAIM_PERMISSIONS, NODE_PERMISSIONS, PERMISSIONS, PREPULL_PERMISSIONS, QUEUE_PERMISSIONS, lease_permissions
 from gantry.runtime.measures import LABELS
 from gantry.runtime.settings import Settings
 
@@ -85,6 +85,8 @@ def test_the_role_grants_what_the_operator_uses_and_no_more(render: Render) -> N
     assert verbs(one(render(), "Role")["rules"]) == used
     with_queues = used | {(one.resource.group, one.name): frozenset(one.verbs) for one in QUEUE_PERMISSIONS}
     assert verbs(one(render("kueue.enabled=true"), "Role")["rules"]) == with_queues
+    with_claims = used | {(one.resource.group, one.name): frozenset(one.verbs) for one in CLAIM_PERMISSIONS}
+    assert verbs(one(render("resourceClaims.enabled=true"), "Role")["rules"]) == with_claims
     with_pulls = used | {(one.resource.group, one.name): frozenset(one.verbs) for one in PREPULL_PERMISSIONS}
     manifests = render("prePull.enabled=true")
     assert verbs(one(manifests, "Role")["rules"]) == with_pulls

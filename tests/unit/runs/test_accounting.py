@@ -7,7 +7,7 @@ from tests.builders_runs import a_receipt, a_run, an_end, sent
 
 from gantry.api.run import GpuUse, RunStatus
 from gantry.runs import FetchReceipt, plan
-from gantry.runs.accounting import gpus_of
+from gantry.runs.spent import gpus_of
 
 
 def stages(status: RunStatus | None) -> dict[str, tuple[str, float | None]]:
