@@ -109,6 +109,15 @@ class Queues:
         found = condition(self.run(name) or {}, "Executed")
         return f"{found['reason']}: {found['message']}"
 
+    def until_pipeline_says(self, name: str, words: str) -> None:
+        """Of its queue: reason and message of the condition QueueReady begin so."""
+
+        def says() -> str:
+            said = condition(self.hospital.get("ipl", name), "QueueReady")
+            return f"{said['reason']}: {said['message']}"
+
+        self.until(lambda: says().startswith(words), f"pipeline {name} says: {words}")
+
     def until(self, holds: Callable[[], bool], what: str, *names: str) -> None:
         wait_for(what, holds, seconds=LIMIT, pause=0.3, explain=lambda: "; ".join(f"{name} is {self.state(name)}, {self.says(name)}" for name in names))
 

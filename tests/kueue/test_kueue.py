@@ -68,6 +68,7 @@ def test_an_emergency_puts_a_nights_study_out_and_both_end_well(queues: Queues) 
 def test_a_queue_that_is_missing_leads_nowhere_or_is_stopped_is_told(queues: Queues) -> None:
     """Each is mended in turn, and the Run goes on by itself; then the whole quota is closed under it."""
     apply(queues.hospital, queues.a_pipeline("stuck"))
+    queues.until_pipeline_says("stuck", "QueueMissing: no LocalQueue radiology in namespace ")
     queues.send("stuck")
     queues.until_says("stuck", f"QueueMissing: no LocalQueue radiology in namespace {queues.hospital.namespace} (scheduling.queueName): make it")
     queues.local_queue()
@@ -76,8 +77,10 @@ def test_a_queue_that_is_missing_leads_nowhere_or_is_stopped_is_told(queues: Que
     queues.quota("any", stopPolicy="Hold")
     closed = f"ClusterQueue {queues.cluster_queue} of queue radiology admits nothing: it is stopped"
     queues.until_says("stuck", f"QueueStopped: {closed}")
+    queues.until_pipeline_says("stuck", f"QueueStopped: {closed}")
     queues.quota("any")
     queues.until_it_works("stuck")
+    queues.until_pipeline_says("stuck", "QueueAdmits: ")
     queues.quota("any", stopPolicy="HoldAndDrain")
     queues.until_says("stuck", f"QueueStopped: put out by queue radiology; {closed}")
     queues.quota("any")

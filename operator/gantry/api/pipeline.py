@@ -296,7 +296,7 @@ class PipelineStatus(Observed):
     observed_generation: Int64 | None = None
     """Generation of the spec this status belongs to."""
     conditions: Conditions | None = None
-    """Ready, Active, ImagesResolved, and with spec.prePull ImagesReady."""
+    """Ready, Active, ImagesResolved, with spec.prePull ImagesReady, and with scheduling.queueName QueueReady."""
     images: Annotated[list[ImageStatus], Field(max_length=72)] | None = None
     """What the registries say of the steps' images."""
     runs: RunCounts | None = None

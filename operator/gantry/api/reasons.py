@@ -43,7 +43,7 @@ class BridgeReason(StrEnum):
 
 
 class PipelineReason(StrEnum):
-    """Reasons on an InferencePipeline's conditions Ready, Active, ImagesResolved and ImagesReady."""
+    """Reasons on an InferencePipeline's conditions Ready, Active, ImagesResolved, ImagesReady and QueueReady."""
 
     READY = "Ready"
     """Studies that match start Runs."""
@@ -101,6 +101,14 @@ class PipelineReason(StrEnum):
     """spec.prePull is true, and the operator may make no DaemonSets. Set prePull.enabled of the chart; until then the first Run on a node pulls."""
     PRE_PULL_REFUSED = "PrePullRefused"
     """The API server does not take the DaemonSet that pulls, or one of its name belongs to somebody else. The message says why."""
+    QUEUE_ADMITS = "QueueAdmits"
+    """The LocalQueue of scheduling.queueName is there and admits Jobs, as far as its quota goes."""
+    QUEUE_MISSING = "QueueMissing"
+    """scheduling.queueName names no LocalQueue of the namespace, or the cluster has no Kueue: its Runs wait. Make it, or correct the name."""
+    QUEUE_STOPPED = "QueueStopped"
+    """The queue exists and admits nothing: it or its ClusterQueue is stopped, missing or incomplete. The message says which; every Run waits."""
+    QUEUE_NOT_READ = "QueueNotRead"
+    """The queue has not been looked at yet, or the operator has no right to: set kueue.enabled of the chart. Runs go through it all the same."""
     SUSPENDED = "Suspended"
     """spec.suspend is true: no new Runs."""
     RUNNING = "Running"

@@ -36,6 +36,7 @@ from .offers import Node
 from .pinning import lacking_command, pinned
 from .plan import plan
 from .prepull import OnNodes, Owner, daemon_set, on_each, on_nodes, prepull_name, spec_hash
+from .queueing import QueueReady, queue_ready
 from .receipt import FetchReceipt, PublishReceipt, StepEnd, decode_fetch, decode_publish, failed
 from .relaxed import relaxed
 from .task import NO_PREDECESSORS, Predecessor, Predecessors, Task
@@ -91,6 +92,7 @@ __all__ = [
     "Predecessors",
     "PublishReceipt",
     "Queue",
+    "QueueReady",
     "QueueState",
     "RunView",
     "Span",
@@ -128,6 +130,7 @@ __all__ = [
     "places",
     "plan",
     "prepull_name",
+    "queue_ready",
     "rank",
     "relaxed",
     "repeat_name",

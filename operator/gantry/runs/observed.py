@@ -37,6 +37,8 @@ class Queue:
     """The ClusterQueue it names."""
     says: str = ""
     """Why the Job is not admitted, in Kueue's words (the condition QuotaReserved of its Workload); empty: nothing yet, or it may not be read."""
+    queued: int = 0
+    """How many Runs of this operator are Queued: each of them asks."""
 
 
 @dataclass(frozen=True, slots=True)

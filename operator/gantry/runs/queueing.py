@@ -8,10 +8,11 @@ A Job that names no queue may be in one all the same: Kueue gives every such Job
 (KEP-2936), so what counts is the Job's label.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
-from gantry.api import RunReason
+from gantry.api import PipelineReason, RunReason
 from gantry.api.run import RunSpec
 
 from . import status as words
@@ -22,9 +23,20 @@ from .view import PodView
 
 MISSING = timedelta(minutes=1)
 """Until a queue that is missing or stopped is looked at again: no watch tells of it."""
-SOONEST, LATEST = timedelta(seconds=15), timedelta(minutes=10)
-"""Between two looks at what Kueue says: half of the time it has waited, within these. A Run that waits for a night costs some 70 small requests,
-1,000 of them less than two a second."""
+SOONEST, LATEST, MOST = timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=10)
+"""Between two looks at what Kueue says: half of the time it has waited, so that its words are a minute old at most. With more Runs that wait it is
+EACH longer for every one of them, ten minutes at most."""
+EACH = timedelta(seconds=0.5)
+"""All Runs that wait ask twice a second together, whatever their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReady:
+    """What the condition QueueReady of a pipeline says."""
+
+    holds: Literal["True", "False", "Unknown"]
+    reason: PipelineReason
+    message: str
 
 
 def queue_labels(spec: RunSpec) -> dict[str, str]:
@@ -70,27 +82,58 @@ def waits_for_admission(seen: Observed) -> Plan | None:
         return Plan(status=words.executing(seen, "Queued", reason, told), again_after=MISSING)
     waits = f"put out by queue {name}; waits for admission by queue {name} again" if before else f"waits for admission by queue {name}"
     message = f"{waits}: {seen.queue.says}" if seen.queue.says else waits
-    again = None if seen.queue.state == "NotKnown" else min(max(SOONEST, (seen.now - job.created) / 2), LATEST)
+    again = None if seen.queue.state == "NotKnown" else min(max(SOONEST, (seen.now - job.created) / 2), _at_most(seen.queue.queued))
     return Plan(status=words.executing(seen, "Queued", RunReason.QUEUED, message), again_after=again)
+
+
+def _at_most(queued: int) -> timedelta:
+    return min(max(LATEST, queued * EACH), MOST)
+
+
+def queue_ready(namespace: str, name: str, queue: Queue) -> QueueReady:
+    """What the pipeline that names the queue is told of it."""
+    if queue.state == "NotKnown":
+        rights = "the operator may not read LocalQueues: set kueue.enabled of the chart"
+        return QueueReady("Unknown", PipelineReason.QUEUE_NOT_READ, f"{rights}; Runs go through queue {name} all the same")
+    if (wrong := _wrong(namespace, name, queue)) is None:
+        return QueueReady("True", PipelineReason.QUEUE_ADMITS, f"LocalQueue {name} admits Jobs into ClusterQueue {queue.cluster_queue}")
+    mend = {"Missing": "make it, or name one that is there", "NoKueue": "install it, or take queueName out"}.get(queue.state, wrong.mend)
+    return QueueReady("False", PipelineReason(wrong.reason), f"{wrong.what}: {mend}; until then Runs are made and wait")
 
 
 def _trouble(seen: Observed, name: str, queue: Queue) -> tuple[RunReason, str] | None:
     """What somebody must mend before the queue admits anything."""
+    wrong = _wrong(seen.run.namespace, name, queue)
+    if wrong is None:
+        return None
+    goes_on = {
+        "Missing": "make it, and the Run goes on, or name one that is there and make a new Run",
+        "NoKueue": "install it, or make a new Run of a pipeline without queueName",
+        "NoClusterQueue": "make it, and the Run goes on",
+    }
+    return wrong.reason, f"{wrong.what}: {goes_on.get(queue.state, wrong.mend)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    reason: RunReason
+    what: str
+    mend: str = "make it"
+
+
+def _wrong(namespace: str, name: str, queue: Queue) -> _Wrong | None:
     match queue.state:
         case "Missing":
-            missing = f"no LocalQueue {name} in namespace {seen.run.namespace} (scheduling.queueName)"
-            return RunReason.QUEUE_MISSING, f"{missing}: make it, and the Run goes on, or name one that is there and make a new Run"
+            return _Wrong(RunReason.QUEUE_MISSING, f"no LocalQueue {name} in namespace {namespace} (scheduling.queueName)")
         case "NoKueue":
-            missing = f"scheduling.queueName is {name} and the cluster has no Kueue"
-            return RunReason.QUEUE_MISSING, f"{missing}; install it, or make a new Run of a pipeline without queueName"
+            return _Wrong(RunReason.QUEUE_MISSING, f"scheduling.queueName is {name} and the cluster has no Kueue")
         case "Stopped":
-            return RunReason.QUEUE_STOPPED, f"LocalQueue {name} is stopped; it admits Runs again when its spec.stopPolicy is None"
+            return _Wrong(RunReason.QUEUE_STOPPED, f"LocalQueue {name} is stopped", "it admits Runs again when its spec.stopPolicy is None")
         case "NoClusterQueue":
-            missing = f"LocalQueue {name} belongs to ClusterQueue {queue.cluster_queue}, which does not exist"
-            return RunReason.QUEUE_STOPPED, f"{missing}: make it, and the Run goes on"
+            return _Wrong(RunReason.QUEUE_STOPPED, f"LocalQueue {name} belongs to ClusterQueue {queue.cluster_queue}, which does not exist")
         case "Inactive":
             closed = f"ClusterQueue {queue.cluster_queue} of queue {name} admits nothing"
-            look = f"`kubectl describe clusterqueue {queue.cluster_queue}`"
-            return RunReason.QUEUE_STOPPED, f"{closed}: it is stopped, or a flavor or check it names is missing; {look} says which"
+            look = f"`kubectl describe clusterqueue {queue.cluster_queue}` says which"
+            return _Wrong(RunReason.QUEUE_STOPPED, closed, f"it is stopped, or a flavor or check it names is missing; {look}")
         case "Found" | "NotKnown":
             return None

@@ -18,6 +18,7 @@ UNDONE = {
     "follow": "a Run could not be followed yet",
     "notify": "a Run could not be told of yet",
     "images": "a pipeline's images could not be looked at yet",
+    "queues": "the queue of a pipeline could not be looked at yet",
     "prepull": "a pipeline's images could not be brought to the nodes yet",
 }
 

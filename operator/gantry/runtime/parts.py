@@ -27,7 +27,7 @@ from gantry.orthanc import CallObserver, Credentials, Orthanc, Trust
 from gantry.registry import Registries
 from gantry.runs import URGENCY, Installation, Limits
 
-from . import images, measures, notifications, prepull
+from . import images, measures, notifications, pipeline_queues, prepull
 from .backfills import Backfills, runs_of, studies_of
 from .beside import beside
 from .bridges import Bridges
@@ -37,9 +37,11 @@ from .images import Images
 from .logs import whose
 from .metrics import Metrics, Read
 from .notifications import Notifications
+from .pipeline_queues import PipelineQueues
 from .pipelines import Pipelines, relaxations
 from .prepull import PrePull
 from .queue import LAST_LINE, LONGEST_PAUSE, WorkQueue
+from .queues import Queues
 from .records import Key
 from .runs import RunReconciler
 from .settings import Settings
@@ -82,6 +84,8 @@ class Parts:
     """Pipelines whose images are looked at."""
     pulls: WorkQueue[Key]
     """Pipelines whose images are brought to the nodes."""
+    queue_looks: WorkQueue[Key]
+    """Pipelines whose queue of Kueue is looked at."""
 
 
 def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
@@ -130,7 +134,14 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         changed=changed,
         wake_after=lambda key, seconds: pullers.add_after(key, seconds),
     )
-    pipelines = Pipelines(kube=kube, store=store, clock=now, images=looks.of, on_nodes=pulls.of)
+
+    def queue_changed(namespace: str, name: str) -> None:
+        for pipeline in admitting.naming(namespace, name):
+            queue_lookers.add(pipeline)
+
+    kueue = Queues(kube=kube, clock=now, changed=queue_changed)
+    admitting = PipelineQueues(store=store, queues=kueue, changed=changed, wake_after=lambda key, seconds: queue_lookers.add_after(key, seconds))
+    pipelines = Pipelines(kube=kube, store=store, clock=now, images=looks.of, on_nodes=pulls.of, queue=admitting.of)
 
     async def work(key: Key) -> None:
         reconcile = {
@@ -194,6 +205,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
         wake_after=queue.add_after,
         clock=now,
         read_nodes=settings.read_nodes,
+        queues=kueue,
     )
     follow = Follow(kube=kube, store=store, bridges=bridges, pipelines=pipelines, add=lambda key: followers.add(key), clock=now)
     sender = Sender(hosts=settings.notify_hosts, clock=time.time)
@@ -220,13 +232,17 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     tellers = beside("notify", notices.reconcile, notifications.WORKERS, notifications.expected, lambda _: TRANSIENT_PAUSE, metrics, loop, bind)
     lookers = beside("images", looks.reconcile, images.WORKERS, images.expected, images.pause_of, metrics, loop, bind)
     pullers = beside("prepull", pulls.reconcile, prepull.WORKERS, prepull.expected, lambda _: prepull.LONGEST, metrics, loop, bind)
+    queue_lookers = beside(
+        "queues", admitting.reconcile, pipeline_queues.WORKERS, pipeline_queues.expected, lambda _: pipeline_queues.LONGEST, metrics, loop, bind
+    )
 
     def pipeline_changed(key: Key) -> None:
+        queue_lookers.add(key)
         lookers.add(key)
         pullers.add(key)
 
     store.pipeline_changed = pipeline_changed
-    queues = {"main": queue, "follow": followers, "notify": tellers, "images": lookers, "prepull": pullers}
+    queues = {"main": queue, "follow": followers, "notify": tellers, "images": lookers, "prepull": pullers, "queues": queue_lookers}
     gauges: dict[measures.Measure, Read] = {
         measures.RUNS: lambda: dict(store.tallies.states),
         measures.RELAXED: lambda: relaxations(store),
@@ -246,7 +262,7 @@ def assemble(settings: Settings, kube: AioKube, metrics: Metrics) -> Parts:
     }
     for measure, read in gauges.items():
         metrics.collect(measure, read)
-    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing, lookers, pullers)
+    return Parts(queue, store, runs, pipelines, bridges, backfills, followers, tellers, notices, sender, tracing, lookers, pullers, queue_lookers)
 
 
 def _registries(settings: Settings) -> Registries | None:

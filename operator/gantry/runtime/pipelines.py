@@ -14,7 +14,7 @@ from gantry.api.step import Step
 from gantry.bridge import Candidate, asks_series_one_by_one, dated
 from gantry.kube import PIPELINES, Kube
 from gantry.routing import InvalidExpression, InvalidRules, Rules, circle, compile_rules
-from gantry.runs import BridgeView, OnNodes, commands_of_images, lacking_command, pinned, relaxed
+from gantry.runs import BridgeView, OnNodes, QueueReady, commands_of_images, lacking_command, pinned, relaxed
 
 from .images import Known
 from .records import Key, PipelineRecord
@@ -162,7 +162,13 @@ def _misplaced(record: PipelineRecord, find: Callable[[str], PipelineRecord | No
 
 
 def status_of(
-    record: PipelineRecord, judgement: Judgement, tally: Tally, now: datetime, images: Known | None = None, on_nodes: OnNodes | None = None
+    record: PipelineRecord,
+    judgement: Judgement,
+    tally: Tally,
+    now: datetime,
+    images: Known | None = None,
+    on_nodes: OnNodes | None = None,
+    queue: QueueReady | None = None,
 ) -> PipelineStatus:
     """The whole owned status."""
     active = tally.active > 0
@@ -171,6 +177,7 @@ def status_of(
         ("Active", _truth(active), PipelineReason.RUNNING if active else PipelineReason.IDLE, ""),
         *((("ImagesResolved", _truth(images.resolved), images.reason, images.message),) if images else ()),
         *((("ImagesReady", on_nodes.holds, on_nodes.reason, on_nodes.message),) if on_nodes else ()),
+        *((("QueueReady", queue.holds, queue.reason, queue.message),) if queue else ()),
     )
     before = record.status.conditions if record.status else None
     conditions = [
@@ -217,9 +224,11 @@ class Pipelines:
         clock: Callable[[], datetime],
         images: Callable[[Key, PipelineRecord], Known] | None = None,
         on_nodes: Callable[[Key, PipelineRecord], OnNodes | None] | None = None,
+        queue: Callable[[Key, PipelineRecord], QueueReady | None] | None = None,
     ) -> None:
-        """`images`: what is known of a pipeline's; None where nobody asks registries. `on_nodes`: which nodes have them, if that is asked for."""
-        self._images, self._on_nodes = images, on_nodes
+        """`images`: what is known of a pipeline's; None where nobody asks registries. `on_nodes`: which nodes have them, if that is asked for.
+        `queue`: what is known of the queue it names."""
+        self._images, self._on_nodes, self._queue = images, on_nodes, queue
         self._kube, self._store, self._clock = kube, store, clock
         self._compiled: dict[Key, tuple[str, int, Rules | InvalidRules]] = {}
         self._ready: dict[Key, tuple[str, int]] = {}
@@ -272,7 +281,8 @@ class Pipelines:
         judgement = self._judged(key, record)
         self._watch_readiness(key, record, ready=judgement.rules is not None)
         on_nodes = self._on_nodes(key, record) if self._on_nodes else None
-        status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock(), self._known(key, record), on_nodes)
+        queue = self._queue(key, record) if self._queue else None
+        status = status_of(record, judgement, self._store.tallies.pipelines[key], self._clock(), self._known(key, record), on_nodes, queue)
         if status == record.status:
             return
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)

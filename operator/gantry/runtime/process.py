@@ -98,6 +98,7 @@ async def run(settings: Settings) -> None:
         asyncio.create_task(parts.notify.run(), name="notify"),
         asyncio.create_task(parts.looks.run(), name="images"),
         asyncio.create_task(parts.pulls.run(), name="prepull"),
+        asyncio.create_task(parts.queue_looks.run(), name="queues"),
         asyncio.create_task(look_after(), name="look-after"),
         asyncio.create_task(_measure_lag(metrics), name="lag"),
         asyncio.create_task(watch(), name="watches"),
@@ -183,7 +184,7 @@ async def _measure_lag(metrics: Metrics) -> None:
 
 async def _end(parts: Parts) -> None:
     """What is under way ends, what is done is written: cursors, progress of backfills. All else is found again by the next leader."""
-    for queue in (parts.queue, parts.follow, parts.notify, parts.looks, parts.pulls):
+    for queue in (parts.queue, parts.follow, parts.notify, parts.looks, parts.pulls, parts.queue_looks):
         queue.close()
     with contextlib.suppress(TimeoutError):  # the grace is over: the same as a kill, which loses nothing
         async with asyncio.timeout(GRACE):

@@ -25,20 +25,33 @@ Object = Mapping[str, Any]
 
 
 class Queues:
-    """`look` at one."""
+    """`look` at one, for a Run in it, or its `state`."""
 
-    def __init__(self, *, kube: Kube, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, kube: Kube, clock: Callable[[], datetime], changed: Callable[[str, str], None] = lambda namespace, name: None) -> None:
+        """`changed` is told of namespace and name of a queue that was found in another state than before."""
+        self._changed = changed
         self._kube, self._clock = kube, clock
         self._known: dict[tuple[str, str], tuple[datetime, Queue, Resource]] = {}
 
     async def look(self, namespace: str, name: str, job: str) -> Queue:
         """`job` is the uid of the Run's. Raises KubeError when the API server does not answer."""
-        now, place = self._clock(), (namespace, name)
-        known = self._known.get(place)
-        if known is None or now - known[0] >= KEPT:
-            known = self._known[place] = now, *await self._ask(namespace, name)
-        _, queue, workloads = known
+        queue, workloads = await self._look(namespace, name)
         return replace(queue, says=await self._says(workloads, namespace, job)) if queue.state == "Found" else queue
+
+    async def state(self, namespace: str, name: str) -> Queue:
+        """Of the queue alone. Raises KubeError when the API server does not answer."""
+        return (await self._look(namespace, name))[0]
+
+    async def _look(self, namespace: str, name: str) -> tuple[Queue, Resource]:
+        now, place = self._clock(), (namespace, name)
+        before = self._known.get(place)
+        if before is not None and now - before[0] < KEPT:
+            return before[1:]
+        queue, workloads = await self._ask(namespace, name)
+        self._known[place] = now, queue, workloads
+        if before is None or before[1] != queue:
+            self._changed(namespace, name)
+        return queue, workloads
 
     async def _ask(self, namespace: str, name: str) -> tuple[Queue, Resource]:
         for local_queues, workloads in VERSIONS:

@@ -77,11 +77,12 @@ class RunReconciler:
         clock: Callable[[], datetime],
         tracing: NoTracing = NO_TRACING,
         read_nodes: bool = False,
+        queues: Queues | None = None,
     ) -> None:
         self._kube, self._store, self._bridges, self._courier = kube, store, bridges, courier
         self._installation, self._limits = installation, limits
         self._destinations = Destinations(kube=kube, store=store, clock=clock)
-        self._queues = Queues(kube=kube, clock=clock)
+        self._queues = queues or Queues(kube=kube, clock=clock)
         self._claims = Claims(kube=kube)
         self._offers = Offers(kube=kube, allowed=read_nodes, clock=clock)
         self._metrics, self._tracing, self._wake_after, self._clock = metrics, tracing, wake_after, clock
@@ -153,7 +154,8 @@ class RunReconciler:
             case LookUp():
                 return await self._look_up(key, seen)
             case FindQueue(name, job):
-                return replace(seen, queue=await self._queues.look(key.namespace, name, job))
+                found = await self._queues.look(key.namespace, name, job)
+                return replace(seen, queue=replace(found, queued=self._store.tallies.states["Queued"]))
             case FindClaims(pods):
                 return await self._find_claims(key, pods, seen)
             case FindOffers():

@@ -13,7 +13,9 @@ from tests.builders_runs import A_BRIDGE, a_run
 from tests.component.chart.conftest import Render, of_kind
 from tests.component.control_plane import ControlPlane
 
-from gantry.runs import BridgeView, Installation, job
+from gantry.api.images import ImageStatus
+from gantry.api.pipeline import RunTemplate
+from gantry.runs import BridgeView, Installation, job, pinned
 
 PINNED = f"registry.example/ai/nodules@sha256:{'a' * 64}"
 ELSEWHERE = f"ghcr.io/somebody/nodules@sha256:{'a' * 64}"
@@ -77,6 +79,20 @@ def test_a_run_by_hand_keeps_the_same_rules(attempt: Try) -> None:
     refused = attempt(changed(run, "metadata", {"name": "by-hand", "namespace": "radiology"}))
     assert refused.returncode != 0
     assert "is not pinned" in plain(refused.stderr)
+
+
+@pytest.mark.parametrize("tag", ["registry.example/ai/nodules:1", "registry.example/ai/nodules"])
+def test_a_run_that_the_operator_has_pinned_passes_and_so_does_its_job(attempt: Try, tag: str) -> None:
+    """Of a pipeline that names a tag since before there was a policy: its Runs carry what the registry said it is."""
+    found = ImageStatus(step="detect", image=tag, digest=f"sha256:{'b' * 64}")
+    template = RunTemplate.model_validate(a_run().with_step(image=tag).run["spec"]["template"])
+    body = pinned(template, (found,)).model_dump(mode="json", by_alias=True, exclude_none=True)
+    run = a_run().with_template(**body)
+    made = attempt(changed(changed(RUN, "spec.template", body), "metadata", {"name": "pinned", "namespace": "radiology"}))
+    assert made.returncode == 0, made.stderr
+    own = job(run.view(), BridgeView.from_object(A_BRIDGE), INSTALLATION)
+    done = attempt(changed(own, "metadata.namespace", "radiology"))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

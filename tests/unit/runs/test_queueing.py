@@ -44,7 +44,7 @@ WAITS: dict[str, tuple[RunBuilder, Queue | None, RunReason, str]] = {
     "put into a queue by Kueue": (a_run().job_labelled("default"), Queue("Found"), RunReason.QUEUED, "waits for admission by queue default"),
     "the queue is stopped": (
         a_run().in_queue(), Queue("Stopped", "gpus"), RunReason.QUEUE_STOPPED,
-        "LocalQueue radiology is stopped; it admits Runs again when its spec.stopPolicy is None",
+        "LocalQueue radiology is stopped: it admits Runs again when its spec.stopPolicy is None",
     ),
     "the queue leads nowhere": (
         a_run().in_queue(), Queue("NoClusterQueue", "gpus"), RunReason.QUEUE_STOPPED,
@@ -61,7 +61,7 @@ WAITS: dict[str, tuple[RunBuilder, Queue | None, RunReason, str]] = {
     ),
     "no Kueue": (
         a_run().in_queue(), Queue("NoKueue"), RunReason.QUEUE_MISSING,
-        "scheduling.queueName is radiology and the cluster has no Kueue; install it, or make a new Run of a pipeline without queueName",
+        "scheduling.queueName is radiology and the cluster has no Kueue: install it, or make a new Run of a pipeline without queueName",
     ),
     "put out while it worked": (
         a_run().in_queue().running().pod_deleting(), Queue("Found"), RunReason.QUEUED,
@@ -113,9 +113,13 @@ def test_it_may_be_put_out_more_often_than_it_may_fail() -> None:
     assert (back.status.state, back.status.failure) == ("Queued", None)
 
 
-@pytest.mark.parametrize(("waited", "again"), [(20, 15), (240, 120), (7200, 600)], ids=["soon", "seldom", "never more seldom than that"])
-def test_the_longer_it_waits_the_seldomer_kueue_is_asked(waited: float, again: float) -> None:
-    run = a_run().in_queue().job_suspended().with_queue(Queue("Found", says=FULL))
+@pytest.mark.parametrize(
+    ("waited", "queued", "again"),
+    [(20, 1, 15), (90, 1, 45), (7200, 1, 60), (240, 1000, 120), (7200, 400, 200), (7200, 5000, 600)],
+    ids=["soon", "seldomer", "never more seldom than that", "many, soon", "many: twice a second together", "very many: never more seldom than that"],
+)
+def test_the_longer_it_waits_the_seldomer_kueue_is_asked(waited: float, queued: int, again: float) -> None:
+    run = a_run().in_queue().job_suspended().with_queue(Queue("Found", says=FULL, queued=queued))
     created = run.observed().own_job
     assert created is not None
     answer = plan(replace(run, now=created.created + timedelta(seconds=waited)).observed())

@@ -88,6 +88,24 @@ def test_what_kueue_says_is_found_by_the_jobs_uid_in_the_version_of_the_queue() 
     assert kueue.calls == [f"get {newer} ct/radiology", f"get {older} ct/radiology", f"list {older} ct kueue.x-k8s.io/job-uid=uid-1"]
 
 
+def test_who_names_the_queue_hears_when_it_is_in_another_state() -> None:
+    kueue, now, heard = Kueue(ACTIVE), [T0], []
+    queues = Queues(kube=kueue, clock=lambda: now[0], changed=lambda *place: heard.append(place))  # type: ignore[arg-type]
+
+    async def ask() -> None:
+        await queues.look("ct", "radiology", "uid-1")
+        now[0] += KEPT
+        await queues.state("ct", "radiology")
+        kueue.queue = None
+        await queues.state("ct", "radiology")
+        assert len(heard) == 1, "what is known is kept for a while, and the same again is no news"
+        now[0] += KEPT
+        await queues.look("ct", "radiology", "uid-1")
+
+    asyncio.run(ask())
+    assert heard == [("ct", "radiology")] * 2
+
+
 def test_a_thousand_runs_ask_once_for_their_queue() -> None:
     kueue, now = Kueue(ACTIVE), [T0]
     queues = Queues(kube=kueue, clock=lambda: now[0])  # type: ignore[arg-type]
