@@ -25,6 +25,8 @@ from .turns import Turns
 log = structlog.get_logger(__name__)
 
 Object = Mapping[str, Any]
+LAST_VIEWS = 4
+"""Of pods that are gone, a Run; its next pass writes down what they cost."""
 
 
 class Store:
@@ -339,7 +341,8 @@ class Store:
                     return False
                 last = pods.pop(place.name)
                 if last.over and key in self.unfinished:
-                    self.vanished.setdefault(key, {})[last.name] = last
+                    kept = self.vanished.get(key, {})
+                    self.vanished[key] = dict([*kept.items(), (last.name, last)][-LAST_VIEWS:])
                 if not pods:
                     del self.pods[key]
                 self._work_changed(key)
