@@ -20,7 +20,7 @@ from tests.component.control_plane import begun, binaries, end
 from tests.component.operator_process import Hospital, Object, a_hospital, ended, named, wait
 
 from gantry.api import timestamp
-from gantry.kube import JOBS, LOCAL_QUEUES, NODE_PERMISSIONS, PODS, QUEUE_PERMISSIONS, RUNS, WORKLOADS, Resource
+from gantry.kube import JOBS, LOCAL_QUEUES, NODE_PERMISSIONS, PIPELINES, PODS, QUEUE_PERMISSIONS, RUNS, WORKLOADS, Resource
 from gantry.runs import FetchReceipt, job_name
 from gantry.runtime.process import now
 
@@ -279,6 +279,17 @@ def message_of(hospital: Hospital, run: str) -> str:
     return next((c["message"] for c in hospital.status(run).get("conditions") or () if c["type"] == "Executed"), "")
 
 
+def pipeline_says(hospital: Hospital, words: str) -> None:
+    """Of its queue: status, reason and message of QueueReady begin so."""
+
+    def told() -> str:
+        found = hospital.api.get(PIPELINES, hospital.namespace, PIPELINE["metadata"]["name"]) or {}
+        said = [one for one in (found.get("status") or {}).get("conditions") or () if one["type"] == "QueueReady"]
+        return next((f"{one['status']}/{one['reason']}: {one['message']}" for one in said), "")
+
+    wait(lambda: told().startswith(words), f"the pipeline says {words}", tell=told)
+
+
 IN_QUEUE = {"queueName": "radiology", "queueClassNames": {"Stat": "emergency"}}
 
 
@@ -322,22 +333,28 @@ def test_with_a_queue_a_run_fails_after_its_own_retries(hospital: Hospital) -> N
 
 
 def test_a_queue_that_is_missing_or_stopped_is_named(hospital: Hospital) -> None:
-    """Without the right to look the Run only waits; with it, it says what to do; once the queue is there and open, what Kueue says of it."""
+    """Without the right to look the Run only waits; with it, it says what to do; once the queue is there and open, what Kueue says of it. The pipeline
+    says the same of the queue."""
     run = a_run("stuck", "Routine", IN_QUEUE)
+    hospital.api.patch(PIPELINES, hospital.namespace, PIPELINE["metadata"]["name"], {"spec": {"template": {"scheduling": IN_QUEUE}}})
     with hospital.operator():
         hospital.apply(run)
         hospital.says("stuck", "Executed", "False/Queued")
+        pipeline_says(hospital, "Unknown/QueueNotRead: the operator may not read LocalQueues: set kueue.enabled of the chart")
     may_read_queues(hospital)
     with hospital.operator():
         hospital.says("stuck", "Executed", "False/QueueMissing")
         assert "the cluster has no Kueue" in message_of(hospital, "stuck")
+        pipeline_says(hospital, "False/QueueMissing: scheduling.queueName is radiology and the cluster has no Kueue: install it, or take queueName out")
     kueue_is_installed(hospital)
     with hospital.operator():
         wait(lambda: message_of(hospital, "stuck").startswith("no LocalQueue radiology in namespace"), "it names the queue", tell=lambda: hospital.status("stuck"))
+        pipeline_says(hospital, f"False/QueueMissing: no LocalQueue radiology in namespace {hospital.namespace} (scheduling.queueName): make it")
     local_queue(hospital, status="False", reason="ClusterQueueIsInactive")
     with hospital.operator():
         hospital.says("stuck", "Executed", "False/QueueStopped")
         assert message_of(hospital, "stuck").startswith("ClusterQueue gpus of queue radiology admits nothing: ")
+        pipeline_says(hospital, "False/QueueStopped: ClusterQueue gpus of queue radiology admits nothing")
     open_again = {"status": {"conditions": [{"type": "Active", "status": "True", "reason": "Ready"}]}}
     hospital.api.patch(LOCAL_QUEUES, hospital.namespace, "radiology", open_again)
     says_of(hospital, "stuck", "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu in flavor a100, 1 more needed")
@@ -345,4 +362,5 @@ def test_a_queue_that_is_missing_or_stopped_is_named(hospital: Hospital) -> None
         hospital.says("stuck", "Executed", "False/Queued")
         assert message_of(hospital, "stuck").endswith("queue radiology: couldn't assign flavors to pod set main: insufficient unused quota for "
                                                       "nvidia.com/gpu in flavor a100, 1 more needed")  # fmt: skip
+        pipeline_says(hospital, "True/QueueAdmits: ")
         hospital.api.delete(RUNS, hospital.namespace, "stuck")
