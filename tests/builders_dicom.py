@@ -14,7 +14,7 @@ import numpy as np
 from highdicom.sr import CodedConcept
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 NAMESPACE = uuid.UUID("6f0e7a1e-2c39-5d3f-9d6a-0f3d7c1b2a44")
 SIZE = 128
@@ -138,6 +138,17 @@ def changed(dataset: Dataset, **changes: Any) -> Dataset:
         elif keyword in dataset:
             delattr(dataset, keyword)
     return dataset
+
+
+def deflated(image: Dataset, *, private: int = 0, pixels: int = 0) -> bytes:
+    """The image in the deflated transfer syntax (PS3.5 A.5). `private`, `pixels`: so many bytes of zeros, a thousandth of that in the file."""
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    if private:
+        image.add_new(0x00110010, "LO", "ACME")
+        image.add_new(0x00111001, "OB", bytes(private))
+    if pixels:
+        image.PixelData = bytes(pixels)
+    return as_file(image)
 
 
 def as_file(dataset: Dataset) -> bytes:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pydicom
 from pydicom import DataElement, Dataset
 
+from .reading import MOST, read_header
 from .workspace import Workspace
 
 
@@ -23,7 +23,12 @@ def read_headers(workspace: Workspace) -> tuple[Dataset, ...]:
     paths = [workspace.input / one["path"] for series in document["series"] for one in series["instances"]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # faults of the source, quoted with its values
-        return tuple(_header(path) for path in paths)
+        left, headers = MOST, []
+        for path in paths:
+            dataset, inflated = _header(path, left)
+            left -= inflated
+            headers.append(dataset)
+        return tuple(headers)
 
 
 EARLY = (
@@ -34,14 +39,12 @@ EARLY = (
 2,000 slices took after the step's end, and nothing when it is done before."""
 
 
-def _header(path: Path) -> Dataset:
-    # force: Orthanc also keeps files without the Part 10 preamble.
-    metadata = path.suffix == ".json"
-    dataset = _from_json(json.loads(path.read_bytes())) if metadata else pydicom.dcmread(path, stop_before_pixels=True, force=True)
+def _header(path: Path, most: int) -> tuple[Dataset, int]:
+    dataset, inflated = (_from_json(json.loads(path.read_bytes())), 0) if path.suffix == ".json" else read_header(path, most=most)
     for keyword in EARLY:
         with contextlib.suppress(ValueError, TypeError, OverflowError, AttributeError):  # a number that is none: the report's to judge
             dataset.get(keyword)
-    return dataset
+    return dataset, inflated
 
 
 UNREAD = ("0040A730", "52009230")

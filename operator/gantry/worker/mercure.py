@@ -79,12 +79,12 @@ def _hand(one: PlannedFile, image: Path, folder: Path, *, sender: str) -> None:
 
 def _tags(image: Path) -> dict[str, str]:
     """Empty for a file that only Orthanc can read: the module gets it all the same."""
-    import pydicom  # a third of a second, which no other contract pays
+    from .reading import MOST_OF_TAGS, read_header  # pydicom takes a third of a second, which no other contract pays
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote values
         try:
-            dataset = pydicom.dcmread(image, stop_before_pixels=True, specific_tags=list(TAGS), force=True)
+            dataset, _ = read_header(image, most=MOST_OF_TAGS, tags=TAGS)
             return _texts(dataset) | {"MediaStorageSOPClassUID": str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))}
         except Exception as error:  # noqa: BLE001 - whatever a broken file makes the parser raise; its words may quote the file
             complain("no tags could be read of an image", {"error": type(error).__name__})

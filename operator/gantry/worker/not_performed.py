@@ -28,6 +28,7 @@ from .marking import mark_results
 from .outcome import Stop
 from .patience import persistently
 from .publish import Sink
+from .reading import read_header
 from .upload import Object, store
 
 SERIES = 5
@@ -106,8 +107,7 @@ async def _downloaded(one: InstanceResource, sink: Sink) -> pydicom.Dataset:
                 files.download(one.id, file)
 
         await persistently(once, sink.patience)
-        # force: Orthanc also keeps files without the Part 10 preamble.
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        return read_header(path)[0]
 
 
 async def _store(reports: Sequence[BuiltObject], sink: Sink, *, shadow: bool) -> tuple[Result, ...]:
