@@ -153,7 +153,7 @@ class Ends:
     def _look(self) -> None:
         ledger = Ledger(self.world)
         for study in self.stream:
-            if study.sent_at and study.number not in self.seen and ledger.end(study) in self.fault.ends(study):
+            if study.sent_at and study.number not in self.seen and not ledger.works(study) and ledger.end(study) in self.fault.ends(study):
                 self.seen[study.number] = time.monotonic()
         if len(self.seen) == len(self.stream):
             self._all.set()

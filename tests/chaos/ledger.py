@@ -38,6 +38,11 @@ class Ledger:
         self.world = world
         world.journal.look()
         self.decisions = world.decisions()
+        self._found: dict[str, list[str]] = {}
+
+    def works(self, study: Study) -> bool:
+        """Whether a Run of it is known to be under way: nobody else need be asked."""
+        return any(not _finished(run) for run in self.world.journal.runs.get(study.orthanc_id, ()))
 
     def end(self, study: Study) -> End:
         """What the study has come to so far. Its Run's state is empty while it is not finished."""
@@ -79,9 +84,10 @@ class Ledger:
 
     def _reports(self, study: Study) -> list[str]:
         """Orthanc's ids of the study's reports."""
-        query = {"Level": "Instance", "Query": {"StudyInstanceUID": study.uid, "Modality": "SR"}}
-        found: list[str] = self._rest("POST", "/tools/find", json=query)
-        return found
+        if study.uid not in self._found:
+            query = {"Level": "Instance", "Query": {"StudyInstanceUID": study.uid, "Modality": "SR"}}
+            self._found[study.uid] = self._rest("POST", "/tools/find", json=query)
+        return self._found[study.uid]
 
     def _rest(self, method: str, path: str, *, json: Any = None) -> Any:
         """Orthanc closes idle connections by itself, perhaps just now."""
