@@ -20,7 +20,7 @@ Object = Mapping[str, Any]
 def devices_are_unknown(seen: Observed) -> Plan | None:
     """A pod has begun whose devices by claim have not been read: its claims go away with its end, so that they are read before anything else."""
     status = seen.run.status
-    if seen.claimed is not None or not seen.run.parsed.template.scheduling.resource_claims or words.holds(status, "Reported"):
+    if seen.claimed is not None or not seen.run.by_claim or words.holds(status, "Reported"):
         return None
     known = {one.name for one in (status.pods if status else None) or () if one.claimed is not None}
     asked = tuple(pod.name for pod in seen.own_pods if pod.started and pod.name not in known)

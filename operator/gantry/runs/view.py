@@ -57,6 +57,8 @@ class RunView:
     """Unfinished, its status tells a failure: that is still to be reported."""
     delivers: bool
     """Unfinished, it has begun to send its results."""
+    by_claim: bool
+    """Unfinished, its pods ask for devices by resource claims. Every pass asks: reading the spec for it took 7 of 100 parts of a Run's CPU."""
     cancel: bool
     suspend: bool
     priority: Priority
@@ -111,6 +113,7 @@ class RunView:
             job_made=not finished and status.get("jobRef") is not None,
             failing=not finished and status.get("failure") is not None,
             delivers=not finished and bool(status.get("deliveries")),
+            by_claim=not finished and bool(((spec.get("template") or {}).get("scheduling") or {}).get("resourceClaims")),
             cancel=spec.get("cancel", False),
             suspend=spec.get("suspend", False),
             priority=PRIORITIES[spec.get("priority", "Routine")],
