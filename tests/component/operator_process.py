@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 from tests.builders import changed
-from tests.component.control_plane import ROOT, ControlPlane, free_port
+from tests.component.control_plane import ControlPlane, free_port
 
 from gantry.api import timestamp
 from gantry.kube import BACKFILLS, BRIDGES, JOBS, PERMISSIONS, PIPELINES, PODS, RUNS, SECRETS, Resource, lease_permissions
@@ -26,11 +26,6 @@ from gantry.runtime.process import now
 Object = dict[str, Any]
 LIMIT = 30.0
 """Seconds a condition may take on a busy machine; 0.01 to 2 on an idle one."""
-
-
-ALLOCATOR = dict(re.findall(r"(MALLOC_\w+)=(\d+)", (ROOT / "operator/Dockerfile").read_text()))
-"""What the image tells glibc: without it, what a burst has freed is not given back, and the memory that is measured is not the image's."""
-assert ALLOCATOR
 
 
 LEASE = "gantry"
@@ -219,7 +214,6 @@ class Operator:
         folder = self.hospital.folder
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("GANTRY_", "KUBE"))},
-            **ALLOCATOR,
             "KUBECONFIG": str(service_account(self.hospital)),
             "GANTRY_NAMESPACES": self.hospital.namespace,
             "GANTRY_INSTALLATION": "test",
