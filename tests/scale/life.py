@@ -224,10 +224,11 @@ def handed_over(hospital: Hospital, label: str, finished: int) -> list[Figure]:
         hospital.operator(**SETTINGS, GANTRY_LEASE=lease, GANTRY_IDENTITY="two") as standby,
     ):
         wait(lambda: leads(leader) and leader.metrics().get('gantry_runs{state="Succeeded"}', 0) >= finished, "all are counted", limit=300)
-        jobs = job_times(hospital)
         for number, goal in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 12.0)):
+            name = f"over-{number.name.lower()}"
+            jobs = job_times(hospital, name)
             leader.settled()  # not for longer: it writes its Lease every two seconds
-            whole, after = hand_over(hospital, jobs, leader, standby, number, f"over-{number.name.lower()}")
+            whole, after = hand_over(hospital, jobs, leader, standby, number, name)
             made += [
                 Figure(f"{label}: hand-over after {number.name} -> first Job", round(whole, 2), "s", goal),
                 Figure(f"{label}:   of it from the Lease on", round(after, 2), "s", note=number.name),

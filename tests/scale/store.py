@@ -115,10 +115,28 @@ def _lives(world: World, number: int, *, study: int | None = None) -> float:
     return (time.process_time() - began) / LIVES
 
 
+def a_full_list(number: int) -> float:
+    """Of so many Runs that are all known and unchanged, as every ten minutes; a Run."""
+    world = World(places=None)
+    seen: list[Object] = []
+    for index in range(number):
+        body = a_run(f"old-{index}", index)
+        meta = {**body["metadata"], "uid": f"run-{index}", "namespace": "default", "resourceVersion": "5", "generation": 1, "creationTimestamp": "2026-03-01T12:00:00Z"}
+        seen.append({**body, "metadata": meta, "status": {}})
+        world.store.observe("inferenceruns", seen[-1])
+    began = time.process_time()
+    world.store.begin_census("inferenceruns", None)
+    for one in seen:
+        world.store.listed("inferenceruns", one)
+    assert world.store.end_census("inferenceruns") == 0
+    return (time.process_time() - began) / number
+
+
 ROWS: tuple[tuple[str, str, Callable[[int], float]], ...] = (
     ("store: CPU a Run, beside finished ones", "finished Runs", beside_finished),
     ("store: CPU a Run, beside those that wait for a place", "waiting Runs", beside_waiting),
     ("store: CPU a Run, beside those of the same study", "Runs of one study", beside_kin),
+    ("store: CPU a Run of a full list", "Runs", a_full_list),
 )
 
 

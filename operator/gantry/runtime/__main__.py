@@ -1,6 +1,7 @@
 """`python -m gantry.runtime`: the operator."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ def main() -> None:
     except InvalidSettings as error:
         sys.exit(f"gantry: {error}")
     set_up(settings.log_level, clock=time.monotonic)
+    _collect_seldom()
 
     async def whole_life() -> int:
         try:
@@ -41,6 +43,14 @@ def main() -> None:
         os._exit(code)
 
     asyncio.run(then_leave())
+
+
+def _collect_seldom() -> None:
+    """Nothing else runs beside a full collection, and it walks through all views of Runs: as Python has it, a third of the CPU of a burst of 8,900.
+
+    Views are in no circles, so counting references frees them; circles are few (exceptions). What was imported is never walked through again."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Reads everything from the API server, page by page: first what is unfinished, then all of it, and all of it again every ten minutes.
 
-No watch tells what was deleted while it was away. Jobs and pods come before Runs, so that a Run is looked at with what belongs to it. Ten thousand
-finished Runs must not hold up a new one: they are read last, and no watch carries them. It decides nothing.
+No watch tells what was deleted while it was away. At first Jobs and pods come before Runs, so that a Run is looked at with what belongs to it. Ten
+thousand finished Runs must not hold up a new one: they are read last, and no watch carries them. Their Jobs come after them, for of those little is
+kept; their pods never come. It decides nothing.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from gantry.api import labels
 from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, Kube, NotFound, Rejected, Resource
 
 from .metrics import Metrics
-from .store import Store
+from .store import SUCCEEDED, Store
 
 log = structlog.get_logger(__name__)
 
@@ -21,13 +22,13 @@ INTERVAL = 600.0
 """Seconds; a ghost costs nothing but a wrong count."""
 UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancelled,status.state!=Superseded"
 """Field selector of Runs; the CRD makes status.state selectable."""
-AT_WORK = {JOBS: "status.successful=0", PODS: "status.phase!=Succeeded"}
+BELONGING = (JOBS, PODS)
+"""To Runs; of these only those with our label are read. A cluster has thousands of others."""
+AT_WORK = {JOBS: "status.successful=0", PODS: f"status.phase!={SUCCEEDED}"}
 """Field selectors of what may still need something. Jobs of finished Runs are kept for an hour with their pods: thousands, of 7 kB each. Of an
-unfinished Run whose Job has ended well meanwhile both are looked up (`plan`: LookUp), as those of any Job that is out of sight."""
-ORDER: tuple[tuple[Resource, str], ...] = ((BRIDGES, ""), (PIPELINES, ""), (BACKFILLS, ""), (JOBS, labels.RUN), (PODS, labels.RUN))
-"""Resources and their label selectors; Runs come last."""
-
-
+unfinished Run whose Job has ended well meanwhile both are looked up (`plan`: LookUp), as those of any Job that is out of sight. Later all Jobs are
+read, for the operator deletes them, but never pods that ended well."""
+WRITTEN_BY_PEOPLE = (BRIDGES, PIPELINES, BACKFILLS)
 DISPENSABLE = frozenset({BACKFILLS})
 """Kinds without which studies are analysed all the same. Without any other, the first look waits for its CRD."""
 
@@ -52,10 +53,10 @@ async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tup
     Raises KubeError when a list fails; what was read until then stays.
     """
     looked = Looked()
-    for resource, selector in ORDER:
+    for resource in (*WRITTEN_BY_PEOPLE, *BELONGING):
         for namespace in namespaces or (None,):
             fields = AT_WORK.get(resource, "")
-            looked.versions[resource, namespace] = await census_of(kube, store, metrics, resource, namespace, selector=selector, fields=fields)
+            looked.versions[resource, namespace] = await census_of(kube, store, metrics, resource, namespace, fields=fields)
     try:
         await _read_unfinished(kube, store, namespaces, looked)
     except Rejected as error:  # 400: Kubernetes before 1.31, or the CRD of an older Gantry
@@ -67,9 +68,9 @@ async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tup
 
 async def take_census(kube: Kube, store: Store, metrics: Metrics, namespaces: tuple[str, ...]) -> None:
     """One full list of all kinds. Raises KubeError when a list fails."""
-    for resource, selector in (*ORDER, (RUNS, "")):
+    for resource in (*WRITTEN_BY_PEOPLE, RUNS, *BELONGING):
         for namespace in namespaces or (None,):
-            await census_of(kube, store, metrics, resource, namespace, selector=selector)
+            await census_of(kube, store, metrics, resource, namespace)
 
 
 async def _read_unfinished(kube: Kube, store: Store, namespaces: tuple[str, ...], looked: Looked) -> None:
@@ -82,15 +83,16 @@ async def _read_unfinished(kube: Kube, store: Store, namespaces: tuple[str, ...]
         looked.versions[RUNS, namespace] = of[0]
 
 
-async def census_of(
-    kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = ""
-) -> str:
-    """A full list of one kind; what it lacks is dropped. Gives its version, empty of a kind that is not served. One at a time.
+async def census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, *, fields: str = "") -> str:
+    """A full list of one kind; what it lacks is dropped, and of pods, which are never listed once they ended well, looked up. Gives its version,
+    empty of a kind that is not served. One at a time.
 
     Raises KubeError when the list fails.
     """
+    selector = labels.RUN if resource in BELONGING else ""
+    chosen = fields or (AT_WORK[PODS] if resource is PODS else "")
     async with store.listing:
-        return await _census_of(kube, store, metrics, resource, namespace, selector, fields)
+        return await _census_of(kube, store, metrics, resource, namespace, selector, chosen)
 
 
 async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, selector: str, fields: str) -> str:
@@ -113,5 +115,5 @@ async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resou
         raise KindIsBack(f"{resource.plural} are served again; starting anew to watch them")
     if dropped := store.end_census(resource.plural):
         metrics.ghosts.labels(resource.plural).inc(dropped)
-        log.info("objects were deleted while no watch was open", resource=resource.plural, number=dropped)
+        log.info("objects are gone, or have ended, that no watch told of", resource=resource.plural, number=dropped)
     return of[0]

@@ -33,8 +33,8 @@ class Place:
 class Census:
     """A full list of one kind in progress."""
 
-    known: dict[str, Place]
-    """By uid: what was known when it began."""
+    known: frozenset[str]
+    """Uids: what was known when it began."""
     seen: set[str] = field(default_factory=set)
     """Uids listed, or deleted since: of these the store knows more than the list."""
     gone: set[str] = field(default_factory=set)

@@ -25,6 +25,8 @@ from .turns import Turns
 log = structlog.get_logger(__name__)
 
 Object = Mapping[str, Any]
+SUCCEEDED = "Succeeded"
+"""Phase of pods that no list has: that one of them is not there tells nothing."""
 LAST_VIEWS = 4
 """Of pods that are gone, a Run; its next pass writes down what they cost."""
 
@@ -109,8 +111,8 @@ class Store:
 
     def begin_census(self, plural: str, namespace: str | None) -> None:
         """A full list of a kind begins."""
-        places = ((uid, place) for uid, place in self._places(plural) if namespace is None or place.key.namespace == namespace)
-        self._censuses[plural] = Census(dict(places))
+        places = self._places(plural)
+        self._censuses[plural] = Census(frozenset(uid for uid, place in places if namespace is None or place.key.namespace == namespace))
 
     def listed(self, plural: str, obj: Object) -> None:
         """One object of that list."""
@@ -122,7 +124,8 @@ class Store:
     def end_census(self, plural: str) -> int:
         """Drops what the list did not have; gives the number."""
         census = self._censuses.pop(plural)
-        ghosts = [(uid, place) for uid, place in census.known.items() if uid not in census.seen | census.gone]
+        missing = census.known - census.seen - census.gone
+        ghosts = [(uid, place) for uid, place in self._places(plural) if uid in missing]
         dropped = [place.key for uid, place in ghosts if self._remove(plural, place, uid)]
         for key in dropped:
             self._changed(key)
@@ -378,7 +381,7 @@ class Store:
             case "inferenceruns":
                 return ((run.uid, Place(key, key.name)) for key, run in self.runs.items())
             case "pods":
-                return ((pod.uid, Place(key, name)) for key, pods in self.pods.items() for name, pod in pods.items())
+                return ((pod.uid, Place(key, name)) for key, pods in self.pods.items() for name, pod in pods.items() if pod.phase != SUCCEEDED)
             case "jobs":
                 return ((job.uid, Place(key, job.name)) for kept in (self.jobs, self.notices) for key, job in kept.items())
             case "inferencepipelines":

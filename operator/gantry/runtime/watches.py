@@ -76,8 +76,8 @@ class Watch:
 
     async def _list(self) -> str:
         """Also what no watch tells: what was deleted meanwhile, and what has finished."""
-        source, selector = self._source, FOLLOWED[self._resource]
-        return await census_of(source.kube, source.store, source.metrics, self._resource, self._namespace, selector=selector)
+        source = self._source
+        return await census_of(source.kube, source.store, source.metrics, self._resource, self._namespace)
 
     async def _hear(self) -> None:
         """Until the server ends it."""

@@ -78,6 +78,15 @@ async def test_what_belongs_to_runs_is_read_before_them(store: Store) -> None:
     assert len(store.runs) == 1
 
 
+async def test_later_all_jobs_are_read_but_no_pods_that_ended_well(store: Store) -> None:
+    """After the Runs: little is kept of those of finished ones."""
+    kube = Lists()
+    await take_census(kube, store, METRICS, ("a",))
+    assert [(plural, selector, fields) for plural, _, selector, fields in kube.asked[-3:]] == [
+        ("inferenceruns", "", ""), ("jobs", "gantry.health/run", ""), ("pods", "gantry.health/run", "status.phase!=Succeeded"),
+    ]  # fmt: skip
+
+
 async def test_a_server_that_cannot_select_by_state_is_asked_for_all(store: Store) -> None:
     kube = Lists(selectable=False)
     assert (await first_look(kube, store, METRICS, ())).unfinished == ""
