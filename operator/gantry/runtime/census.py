@@ -1,8 +1,8 @@
 """Reads everything from the API server, page by page: first what is unfinished, then all of it, and all of it again every ten minutes.
 
-No watch tells what was deleted while it was away. At first Jobs and pods come before Runs, so that a Run is looked at with what belongs to it. Ten
-thousand finished Runs must not hold up a new one: they are read last, and no watch carries them. Their Jobs come after them, for of those little is
-kept; their pods never come. It decides nothing.
+No watch tells what was deleted while it was away. At first come Runs that nobody has looked at yet, then Jobs and pods before the other Runs, so that
+a Run is looked at with what belongs to it. A thousand at work must not hold up a new one, nor ten thousand finished ones: those are read last, and no
+watch carries them. Their Jobs come after them, for of those little is kept; their pods never come. It decides nothing.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancell
 """Field selector of Runs; the CRD makes status.state selectable."""
 BELONGING = (JOBS, PODS)
 """To Runs; of these only those with our label are read. A cluster has thousands of others."""
+NEW = "status.state="
+"""Field selector of Runs without a status. Should one have a Job all the same, its name says so when it is to be made again."""
 AT_WORK = {JOBS: "status.successful=0", PODS: f"status.phase!={SUCCEEDED}"}
 """Field selectors of what may still need something. Jobs of finished Runs are kept for an hour with their pods: thousands, of 7 kB each. Of an
 unfinished Run whose Job has ended well meanwhile both are looked up (`plan`: LookUp), as those of any Job that is out of sight. Later all Jobs are
@@ -53,16 +55,22 @@ async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tup
     Raises KubeError when a list fails; what was read until then stays.
     """
     looked = Looked()
-    for resource in (*WRITTEN_BY_PEOPLE, *BELONGING):
+
+    async def read(resource: Resource) -> None:
         for namespace in namespaces or (None,):
             fields = AT_WORK.get(resource, "")
             looked.versions[resource, namespace] = await census_of(kube, store, metrics, resource, namespace, fields=fields)
+
+    for resource in WRITTEN_BY_PEOPLE:
+        await read(resource)
     try:
-        await _read_unfinished(kube, store, namespaces, looked)
+        await _read_runs(kube, store, namespaces, NEW)
     except Rejected as error:  # 400: Kubernetes before 1.31, or the CRD of an older Gantry
         log.warning("Runs cannot be selected by state; all of them are watched, which takes more memory", error=str(error))
         looked.unfinished = ""
-        await _read_unfinished(kube, store, namespaces, looked)
+    for resource in BELONGING:
+        await read(resource)
+    looked.versions |= await _read_runs(kube, store, namespaces, looked.unfinished)
     return looked
 
 
@@ -73,14 +81,17 @@ async def take_census(kube: Kube, store: Store, metrics: Metrics, namespaces: tu
             await census_of(kube, store, metrics, resource, namespace)
 
 
-async def _read_unfinished(kube: Kube, store: Store, namespaces: tuple[str, ...], looked: Looked) -> None:
+async def _read_runs(kube: Kube, store: Store, namespaces: tuple[str, ...], fields: str) -> dict[tuple[Resource, str | None], str]:
+    """Gives the lists' versions."""
+    versions: dict[tuple[Resource, str | None], str] = {}
     for namespace in namespaces or (None,):
         of: list[str] = []
-        async for page in kube.pages(RUNS, namespace, fields=looked.unfinished, version=of.append):
+        async for page in kube.pages(RUNS, namespace, fields=fields, version=of.append):
             for run in page:
                 store.observe(RUNS.plural, run)
             await asyncio.sleep(0)
-        looked.versions[RUNS, namespace] = of[0]
+        versions[RUNS, namespace] = of[0]
+    return versions
 
 
 async def census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, *, fields: str = "") -> str:

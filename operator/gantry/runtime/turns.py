@@ -92,6 +92,8 @@ class Turns:
         lines = lines_of(run)
         if key not in self._cells.get(lines, ()):
             return None
+        if run.supersedes and not self._open:
+            return NOT_KNOWN  # the Run whose place it takes may be at work, and have a result that this one has to name
         if not (limited := [line for line in lines if self._limit(line) is not None]):
             self._begin(key, lines)  # nothing is in its way, so nobody else's turn is touched
             return None
@@ -178,7 +180,7 @@ class Turns:
 
     def _call(self, line: Key, *, asking: Key | None = None) -> None:
         """Those of the line that may begin now. Of other lines nobody can: each change calls the line that it touches."""
-        if line not in self._lines or not self._has_room((line,)):
+        if not self._open or line not in self._lines or not self._has_room((line,)):
             return
         ready = [one for lines in self._lines[line].cells if (room := self._room(lines)) > 0 for one in self._cells[lines].foremost(room)]
         for one in list(turns(ready, free=self._free, starts=self._starts, now=self._clock())):

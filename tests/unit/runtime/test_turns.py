@@ -234,6 +234,19 @@ def test_after_a_start_nobody_is_let_in_before_all_has_been_read() -> None:
     assert free.held("b") is None
 
 
+def test_after_a_start_a_run_that_takes_anothers_place_waits_until_that_may_be_known() -> None:
+    """The other may be at work, or have published what this one's report has to name. A Run that came or went lets nobody in either."""
+    ward = Ward(limit=None, opened=False)
+    ward.sees(B.superseding("a"), C)
+    assert (ward.held("b"), ward.held("c")) == (NOT_KNOWN, None)
+    ward.goes(C)
+    ward.limited_to(None)
+    assert ward.held("b") == NOT_KNOWN
+    ward.store.turns.open()
+    assert "b" in ward.woken
+    assert ward.held("b") is None
+
+
 def test_a_run_whose_bridge_is_missing_takes_nobodys_place() -> None:
     ward = Ward(limit=1)
     ward.sees(RunBuilder(changed(A.run, "spec.bridgeRef.name", "other")), B)
