@@ -1,7 +1,7 @@
 """Two operator processes and one Lease on a real API server: how long Runs wait when the leader is killed, and when it is asked to end.
 
-`python -m tests.bench.hand_over [--runs 10000] [--rounds 5]`. A Run is made in the moment of the signal; what counts is when its Job is seen. What a
-standby with everything already read would save is the time from the Lease to the first Job.
+`python -m tests.bench.hand_over [--runs 10000] [--jobs 10000] [--live 1000] [--rounds 5]`. A Run is made in the moment of the signal; what counts is
+when its Job is seen. What a standby with everything already read would save is the time from the Lease to the first Job.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from tests.builders import PIPELINE
 from tests.component.operator_process import LEASE, Hospital, Operator, a_hospital, named, wait
 
 from gantry.kube import RUNS
+
+HOW = (signal.SIGTERM, signal.SIGKILL)
 
 
 def leads(operator: Operator) -> bool:
@@ -54,8 +56,8 @@ def standby_costs(standby: Operator, seconds: float = 10) -> list[Figure]:
     ]
 
 
-def both(hospital: Hospital, finished: int, live: int, rounds: int) -> list[Figure]:
-    fill(hospital, finished)
+def both(hospital: Hospital, finished: int, live: int, rounds: int, jobs: int) -> list[Figure]:
+    fill(hospital, finished, jobs=jobs)
     with ThreadPoolExecutor(8) as hands:
         list(hands.map(lambda index: hospital.api.create(RUNS, hospital.namespace, named(A_RUN, f"live-{index}")), range(live)))
     lease = f"{hospital.namespace}/{LEASE}"
@@ -67,16 +69,16 @@ def both(hospital: Hospital, finished: int, live: int, rounds: int) -> list[Figu
     ):
         wait(lambda: leads(leader) and leader.metrics().get('gantry_runs{state="Succeeded"}', 0) >= finished, "all are counted", limit=120, tell=lambda: leader.log[-3000:] + standby.log[-2000:])
         leader.settled()
-        jobs = job_times(hospital)
+        seen = job_times(hospital, *(f"{number.name.lower()}-{round_}" for number in HOW for round_ in range(rounds)))
         figures = standby_costs(standby)
         for round_ in range(rounds):
-            for number, found in ((signal.SIGTERM, asked), (signal.SIGKILL, killed)):
-                found.append(hand_over(hospital, jobs, leader, standby, number, f"{number.name.lower()}-{round_}"))
+            for number, found in zip(HOW, (asked, killed), strict=True):
+                found.append(hand_over(hospital, seen, leader, standby, number, f"{number.name.lower()}-{round_}"))
                 leader, standby = standby, leader
                 standby.start()
                 leader.settled()
         figures.append(Figure("the leader: memory", round(memory(pid_of(leader)), 1), "MiB"))
-    label = f"{finished} finished and {live} live Runs, {rounds} times"
+    label = f"{finished} finished, {jobs} of them with their Jobs, and {live} live Runs, {rounds} times"
     for how, found, goal in (("kill -9", killed, 12.0), ("SIGTERM", asked, 2.0)):
         whole, after = [one for one, _ in found], [one for _, one in found]
         figures += [
@@ -90,12 +92,13 @@ def both(hospital: Hospital, finished: int, live: int, rounds: int) -> list[Figu
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--runs", type=int, default=1000, help="finished Runs")
+    arguments.add_argument("--jobs", type=int, default=1000, help="of these: with their Job still there")
     arguments.add_argument("--live", type=int, default=100, help="unfinished Runs beside them")
     arguments.add_argument("--rounds", type=int, default=3, help="hand-overs of each kind")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name, a_control_plane(Path(name)) as plane:
         hospital = a_hospital(plane, Path(name), "replicas", bridge=A_BRIDGE, pipeline=PIPELINE)
-        figures = both(hospital, chosen.runs, chosen.live, chosen.rounds)
+        figures = both(hospital, chosen.runs, chosen.live, chosen.rounds, chosen.jobs)
         for figure in figures:
             print(figure.line(), flush=True)
         write(figures, Path("build/bench.json"))

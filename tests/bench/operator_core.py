@@ -26,6 +26,7 @@ from tests.component.operator_process import Api, Hospital, Operator, a_hospital
 from tests.component.orthanc_server import OrthancServer, orthanc_server
 
 from gantry.kube import JOBS, RUNS, Resource
+from gantry.runs import job_name
 
 A_BRIDGE = changed(changed(BRIDGE, "spec.url", "http://127.0.0.1:9"), "spec.credentialsSecretRef", ...)
 LABELS = {"gantry.health/pipeline": "chest-ct-nodules", "gantry.health/bridge": "main", "gantry.health/study": "11111111"}
@@ -134,13 +135,33 @@ FINISHED = {
 }
 
 
-def fill(hospital: Hospital, number: int) -> None:
-    """Finished Runs, as they are kept for a month."""
-    done = {"status": {**FINISHED, "completionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}
+def a_job_that_ended(run: Any, ended: str) -> Any:
+    """Of a Run; its pod's template is as short as the API server takes it."""
+    name, uid = run["metadata"]["name"], run["metadata"]["uid"]
+    owner = {"apiVersion": RUNS.api_version, "kind": RUNS.kind, "name": name, "uid": uid, "controller": True}
+    said = {"status": "True", "reason": "CompletionsReached", "message": "Reached expected number of succeeded pods", "lastTransitionTime": ended}
+    pod = {"restartPolicy": "Never", "containers": [{"name": "publish", "image": "none"}]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": job_name(name), "labels": {"gantry.health/run": name}, "ownerReferences": [owner]},
+        "spec": {"template": {"spec": pod}},
+        "status": {"succeeded": 1, "startTime": ended, "completionTime": ended, "conditions": [{"type": kind, **said} for kind in ("SuccessCriteriaMet", "Complete")]},
+    }
+
+
+def fill(hospital: Hospital, number: int, *, jobs: int = 0) -> None:
+    """Finished Runs, as they are kept for a month; of so many the Job is there still, as it is for an hour."""
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    done = {"status": {**FINISHED, "completionTime": ended}}
 
     def one(index: int) -> None:
-        hospital.api.create(RUNS, hospital.namespace, named(A_RUN, f"old-{index}"))
+        run = hospital.api.create(RUNS, hospital.namespace, named(A_RUN, f"old-{index}"))
         hospital.api.patch(RUNS, hospital.namespace, f"old-{index}", done, sub="status")
+        if index < jobs:
+            job = a_job_that_ended(run, ended)
+            hospital.api.create(JOBS, hospital.namespace, job)
+            hospital.api.patch(JOBS, hospital.namespace, job["metadata"]["name"], {"status": job["status"]}, sub="status")
 
     with ThreadPoolExecutor(8) as hands:
         list(hands.map(one, range(number)))

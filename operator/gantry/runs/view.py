@@ -98,8 +98,8 @@ class RunView:
         known = before.spec if before is not None and (before.uid, before.generation) == (meta["uid"], generation) else None
         return cls(
             namespace=intern(meta["namespace"]),
-            name=meta["name"],
-            uid=meta["uid"],
+            name=intern(meta["name"]),
+            uid=intern(meta["uid"]),
             version=int(meta["resourceVersion"]),
             generation=generation,
             created=parse_timestamp(meta["creationTimestamp"]),
@@ -244,9 +244,9 @@ class JobView:
             name=meta["name"],
             uid=meta["uid"],
             version=int(meta["resourceVersion"]),
-            owner_kind=owner.get("kind", ""),
-            owner_name=owner.get("name", ""),
-            owner_uid=owner.get("uid", ""),
+            owner_kind=intern(owner.get("kind", "")),
+            owner_name=intern(owner.get("name", "")),
+            owner_uid=intern(owner.get("uid", "")),
             created=parse_timestamp(meta["creationTimestamp"]),
             deleting="deletionTimestamp" in meta,
             suspended=(obj.get("spec") or {}).get("suspend", False),
@@ -255,8 +255,8 @@ class JobView:
             failed=status.get("failed", 0),
             ended=words[end["type"]] if end else "",
             ended_at=_moment(end.get("lastTransitionTime")) if end else None,
-            reason=end.get("reason", "") if end else "",
-            message=end.get("message", "") if end else "",
+            reason=intern(end.get("reason", "")) if end else "",
+            message=intern(end.get("message", "")) if end else "",
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from sys import intern
 from typing import Any, NamedTuple
 
 from gantry.api import labels, parse_timestamp
@@ -121,6 +122,6 @@ def place_of(plural: str, obj: Mapping[str, Any]) -> Place | None:
     """Jobs and pods wake the Run they are labelled with; without the label they are not ours."""
     meta = obj["metadata"]
     if kind := _KINDS.get(plural):
-        return Place(Key(kind, meta["namespace"], meta["name"]), meta["name"])
+        return Place(Key(kind, intern(meta["namespace"]), intern(meta["name"])), meta["name"])
     run = (meta.get("labels") or {}).get(labels.RUN)
-    return Place(Key("run", meta["namespace"], run), meta["name"]) if run else None
+    return Place(Key("run", intern(meta["namespace"]), intern(run)), meta["name"]) if run else None
