@@ -109,12 +109,14 @@ def test_what_is_reserved_costs_by_the_price_of_its_resource() -> None:
 
 
 def test_each_gpu_resource_of_a_run_is_counted_and_paid() -> None:
-    metrics = Metrics(version="1", prices=Prices("EUR", {"nvidia.com/gpu": 2.5, "nvidia.com/mig-1g.10gb": 0.5}))
-    gpus = [{"resource": name, "gpuSeconds": 900, "reservedGpuSeconds": 3600} for name in ("nvidia.com/gpu", "nvidia.com/mig-1g.10gb")]
+    """GPUs by resource claim under the name of their DeviceClass."""
+    prices = {"nvidia.com/gpu": 2.5, "nvidia.com/mig-1g.10gb": 0.5, "gpu.nvidia.com": 3.0}
+    metrics = Metrics(version="1", prices=Prices("EUR", prices))
+    gpus = [{"resource": name, "gpuSeconds": 900, "reservedGpuSeconds": 3600} for name in prices]
     first = {"gpuResource": "nvidia.com/gpu", "gpuSeconds": 900, "reservedGpuSeconds": 3600}
     metrics.run_finished("ct", RunStatus(state="Succeeded", usage=Usage.model_validate({**first, "gpus": gpus})))
     text = metrics.text().decode()
-    for resource, cost in (("nvidia.com/gpu", 2.5), ("nvidia.com/mig-1g.10gb", 0.5)):
+    for resource, cost in prices.items():
         labels = f'department="",pipeline="ct",resource="{resource}",vendor=""'
         assert f'gantry_gpu_seconds_total{{pipeline="ct",resource="{resource}"}} 900.0' in text
         assert f"gantry_gpu_reserved_seconds_total{{{labels}}} 3600.0" in text
