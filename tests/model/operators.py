@@ -20,7 +20,7 @@ from gantry.runs import Installation, Limits
 from gantry.runtime.metrics import Metrics
 from gantry.runtime.records import Key
 from gantry.runtime.runs import RunReconciler
-from gantry.runtime.store import SUCCEEDED, Store
+from gantry.runtime.store import Store
 
 KINDS = ("orthancbridges", "inferencepipelines", "jobs", "pods", "inferenceruns")
 """In the order of the first look."""
@@ -136,11 +136,9 @@ class Operator:
         self.first_look()
 
     def list_anew(self, kind: str) -> None:
-        """Never with pods that ended well, as `census.AT_WORK` has it."""
         self.store.begin_census(kind, None)
         for obj in self._server.all(kind):
-            if kind != "pods" or obj["status"].get("phase") != SUCCEEDED:
-                self.store.listed(kind, obj)
+            self.store.listed(kind, obj)
         self.store.end_census(kind)
 
     def _observe(self, event: tuple[str, bool, Object]) -> None:

@@ -2,7 +2,7 @@
 
 No watch tells what was deleted while it was away. At first come Runs that nobody has looked at yet, then Jobs and pods before the other Runs, so that
 a Run is looked at with what belongs to it. A thousand at work must not hold up a new one, nor ten thousand finished ones: those are read last, and no
-watch carries them. Their Jobs come after them, for of those little is kept; their pods never come. It decides nothing.
+watch carries them. Their Jobs and pods come after them, for of those little or nothing is kept. It decides nothing.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from gantry.api import labels
 from gantry.kube import BACKFILLS, BRIDGES, JOBS, PIPELINES, PODS, RUNS, Kube, NotFound, Rejected, Resource
 
 from .metrics import Metrics
-from .store import SUCCEEDED, Store
+from .store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +26,10 @@ BELONGING = (JOBS, PODS)
 """To Runs; of these only those with our label are read. A cluster has thousands of others."""
 NEW = "status.state="
 """Field selector of Runs without a status. Should one have a Job all the same, its name says so when it is to be made again."""
-AT_WORK = {JOBS: "status.successful=0", PODS: f"status.phase!={SUCCEEDED}"}
+AT_WORK = {JOBS: "status.successful=0", PODS: "status.phase!=Succeeded"}
 """Field selectors of what may still need something. Jobs of finished Runs are kept for an hour with their pods: thousands, of 7 kB each. Of an
-unfinished Run whose Job has ended well meanwhile both are looked up (`plan`: LookUp), as those of any Job that is out of sight. Later all Jobs are
-read, for the operator deletes them, but never pods that ended well."""
+unfinished Run whose Job has ended well meanwhile both are looked up (`plan`: LookUp), as those of any Job that is out of sight. Later all are read:
+the operator deletes Jobs, and a pod may have ended well whose Job's controller is behind."""
 WRITTEN_BY_PEOPLE = (BRIDGES, PIPELINES, BACKFILLS)
 DISPENSABLE = frozenset({BACKFILLS})
 """Kinds without which studies are analysed all the same. Without any other, the first look waits for its CRD."""
@@ -95,15 +95,13 @@ async def _read_runs(kube: Kube, store: Store, namespaces: tuple[str, ...], fiel
 
 
 async def census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, *, fields: str = "") -> str:
-    """A full list of one kind; what it lacks is dropped, and of pods, which are never listed once they ended well, looked up. Gives its version,
-    empty of a kind that is not served. One at a time.
+    """A full list of one kind; what it lacks is dropped. Gives its version, empty of a kind that is not served. One at a time.
 
     Raises KubeError when the list fails.
     """
     selector = labels.RUN if resource in BELONGING else ""
-    chosen = fields or (AT_WORK[PODS] if resource is PODS else "")
     async with store.listing:
-        return await _census_of(kube, store, metrics, resource, namespace, selector, chosen)
+        return await _census_of(kube, store, metrics, resource, namespace, selector, fields)
 
 
 async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, selector: str, fields: str) -> str:
@@ -126,5 +124,5 @@ async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resou
         raise KindIsBack(f"{resource.plural} are served again; starting anew to watch them")
     if dropped := store.end_census(resource.plural):
         metrics.ghosts.labels(resource.plural).inc(dropped)
-        log.info("objects are gone, or have ended, that no watch told of", resource=resource.plural, number=dropped)
+        log.info("objects were deleted while no watch was open", resource=resource.plural, number=dropped)
     return of[0]

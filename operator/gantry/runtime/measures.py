@@ -217,7 +217,7 @@ FOLLOW_DEPTH = Measure("gantry_follow_queue_depth", _G, "Finished Runs that wait
 NOTIFY_DEPTH = Measure("gantry_notify_queue_depth", _G, "Finished Runs whose receivers are to be told now")
 WATCH_EVENTS = Measure("gantry_watch_events_total", _C, "Objects the watches gave", ("resource",))
 WATCH_SILENCE = Measure("gantry_watch_silence_seconds", _G, "Time since each watch was heard of", ("watch",))
-GHOSTS = Measure("gantry_ghosts_dropped_total", _C, "Objects a full list no longer had: deleted, or pods ended well, unseen", ("resource",))
+GHOSTS = Measure("gantry_ghosts_dropped_total", _C, "Objects a full list no longer had: deleted unseen", ("resource",))
 LOOP_LAG = Measure("gantry_loop_lag_seconds", _G, "Longest stall of the event loop in the last 10 s")
 TRACES = Measure("gantry_traces_total", _C, "Traces of finished Runs, when tracing is on: `queued` for the receiver, `failed`", ("outcome",))
 

@@ -25,8 +25,6 @@ from .turns import Turns
 log = structlog.get_logger(__name__)
 
 Object = Mapping[str, Any]
-SUCCEEDED = "Succeeded"
-"""Phase of pods that no list has: that one of them is not there tells nothing."""
 LAST_VIEWS = 4
 """Of pods that are gone, a Run; its next pass writes down what they cost."""
 
@@ -381,7 +379,7 @@ class Store:
             case "inferenceruns":
                 return ((run.uid, Place(key, key.name)) for key, run in self.runs.items())
             case "pods":
-                return ((pod.uid, Place(key, name)) for key, pods in self.pods.items() for name, pod in pods.items() if pod.phase != SUCCEEDED)
+                return ((pod.uid, Place(key, name)) for key, pods in self.pods.items() for name, pod in pods.items())
             case "jobs":
                 return ((job.uid, Place(key, job.name)) for kept in (self.jobs, self.notices) for key, job in kept.items())
             case "inferencepipelines":

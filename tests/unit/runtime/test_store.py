@@ -263,19 +263,6 @@ def test_ghosts_of_every_kind_are_dropped(seen: Seen, plural: str) -> None:
     assert not kept[plural]
 
 
-def test_a_pod_that_ended_well_is_in_no_list_and_stays(seen: Seen) -> None:
-    """Also one whose end was told while the list was read; what it told counts until the Run has ended."""
-    running, ended = a_run().running(), a_run().published()
-    seen.take(a_run())
-    seen.store.observe("pods", version(ended.pods[0], 7))
-    assert seen.census("pods") == 0
-    seen.store.observe("pods", version(changed(running.pods[0], "metadata.uid", "second"), 8))
-    seen.store.begin_census("pods", "default")
-    seen.store.observe("pods", version(changed(ended.pods[0], "metadata.uid", "second"), 9))
-    assert seen.store.end_census("pods") == 0
-    assert [pod.phase for pod in seen.store.pods[RUN].values()] == ["Succeeded"]
-
-
 A_PIPELINE = changed(
     PIPELINE, "metadata", {**PIPELINE["metadata"], "uid": "p-uid", "resourceVersion": "5", "generation": 1, "creationTimestamp": "2026-03-01T00:00:00Z"}
 )
