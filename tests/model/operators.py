@@ -4,13 +4,14 @@ Its queue is a set of keys and a coroutine a key: what `runtime.queue` promises 
 tests. All it awaits are requests to `api_server`, so that a pass can stop, fail or die at each of them.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
 from tests.builders_runs import at
 from tests.model.api_server import ApiServer, Object, Pause, Requests
 from tests.model.orthanc import ASKED, Orthanc
+from tests.model.reading import ends, over
 
 from gantry.api.run import DeliveryStatus
 from gantry.delivery import Errand, Progress
@@ -22,8 +23,8 @@ from gantry.runtime.records import Key
 from gantry.runtime.runs import RunReconciler
 from gantry.runtime.store import Store
 
-KINDS = ("orthancbridges", "inferencepipelines", "jobs", "pods", "inferenceruns")
-"""In the order of the first look."""
+KINDS = ("orthancbridges", "inferencepipelines", "inferenceruns", "jobs", "pods")
+"""In the order of a full list."""
 
 
 class Courier:
@@ -85,10 +86,12 @@ class Operator:
             wake_after=self._wake_after,
             clock=self._clock,
         )
-        Operator.first_look(self)
-        self.store.turns.open()
-        self.store.complete = True
-        self.cursors = dict.fromkeys(KINDS, len(server.log))
+        self.cursors: dict[str, int] = {}
+        """Where watches go on from: where the lists were made."""
+        self.looked = False
+        """Watches are open."""
+        self._look = self._looking()
+        self.read_on()
 
     def _clock(self) -> datetime:
         return at(self._seconds())
@@ -106,7 +109,7 @@ class Operator:
     # ---- watches ----
 
     def behind(self, kind: str) -> bool:
-        return any(one[0] == kind for one in self._server.log[self.cursors[kind] :])
+        return self.looked and any(one[0] == kind for one in self._server.log[self.cursors[kind] :])
 
     def hear(self, kind: str) -> None:
         """The next event of a watch."""
@@ -127,17 +130,56 @@ class Operator:
             if (obj.get("status") or {}).get("state") not in ("Succeeded", "Failed", "Cancelled", "Superseded"):
                 self._observe((kind, False, obj))
 
-    def first_look(self) -> None:
+    # ---- lists ----
+
+    def read_on(self) -> None:
+        """The next list of those at the start; passes may come between two."""
+        next(self._look, None)
+
+    def _looking(self) -> Iterator[None]:
+        """As `runtime.census.first_look` and then `take_census`. What people write comes before there is any Run."""
+        self.list_anew("orthancbridges")
+        self.list_anew("inferencepipelines")
+        self._read_runs(lambda run: not run.get("status"))
+        yield
+        self.list_anew("jobs", lambda job: "Complete" not in ends(job))
+        yield
+        self.list_anew("pods", lambda pod: pod["status"]["phase"] != "Succeeded")
+        yield
+        self._read_runs(lambda run: not over(run))
+        self.store.turns.open()
+        self.looked = True
+        for kind in KINDS:
+            yield
+            self.list_anew(kind)
+        self.store.complete = True
+
+    def _read_runs(self, chosen: Callable[[Object], bool]) -> None:
+        self._begin_watch("inferenceruns")
+        for run in filter(chosen, self._server.all("inferenceruns")):
+            self.store.observe("inferenceruns", run)
+
+    def _begin_watch(self, kind: str) -> None:
+        if not self.looked:
+            self.cursors[kind] = len(self._server.log)
+
+    def read_all_at_the_start(self) -> None:
+        while not self.store.complete:
+            self.read_on()
+
+    def list_all(self) -> None:
         for kind in KINDS:
             self.list_anew(kind)
 
     def resync(self) -> None:
         """Everything is listed every ten minutes."""
-        self.first_look()
+        self.read_all_at_the_start()
+        self.list_all()
 
-    def list_anew(self, kind: str) -> None:
+    def list_anew(self, kind: str, chosen: Callable[[Object], bool] = lambda obj: True) -> None:
+        self._begin_watch(kind)
         self.store.begin_census(kind, None)
-        for obj in self._server.all(kind):
+        for obj in filter(chosen, self._server.all(kind)):
             self.store.listed(kind, obj)
         self.store.end_census(kind)
 

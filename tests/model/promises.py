@@ -54,6 +54,7 @@ class Promises:
             self.run_of[uid(obj)] = owner_uid(obj)
         if (verb, plural) == ("create", "jobs") and not is_notice(obj):
             self.jobs_made[owner_uid(obj)] += 1
+            self.check_predecessor(owner_uid(obj))
             if any(uid(run) == owner_uid(obj) and not over(run) for run in self.runs()):
                 self.check_jobs(owner_uid(obj))
         elif (verb, plural) == ("delete", "jobs"):
@@ -71,6 +72,12 @@ class Promises:
         self.pods_deleted[owner_uid(pod)] += 1
         if self.pods_deleted[owner_uid(pod)] > RETRIES:
             raise Broken("a Run's pods were deleted more often than there are retries")
+
+    def check_predecessor(self, made: str) -> None:
+        """What the other has left is known when it has ended, and this one's report has to name it."""
+        names = [run["spec"]["supersedes"]["name"] for run in self.runs() if uid(run) == made and run["spec"].get("supersedes")]
+        if any(not over(run) for run in self.runs() if run["metadata"]["name"] in names):
+            raise Broken("a Run began beside the one whose place it takes")
 
     def check_jobs(self, run: str) -> None:
         if self.jobs_made[run] > 1 + self.excused[run]:

@@ -46,6 +46,8 @@ class World(Promises):
         if not alone:
             self.make_run("b", a_run().delivering_to())
         self.operators = [self._operator() for _ in range(operators)]
+        for operator in self.operators:
+            operator.read_all_at_the_start()
 
     def _operator(self) -> Operator:
         return Operator(self.server, self.orthanc, seconds=lambda: self.now, wrote=self.check_write, courier=lambda: self.answer)
@@ -291,8 +293,8 @@ class World(Promises):
         return made
 
     def of_operator(self, number: int, operator: Operator, *, faults: bool) -> list[tuple[str, Event]]:
-        made: list[tuple[str, Event]] = []
-        for kind in KINDS:
+        made: list[tuple[str, Event]] = [] if operator.store.complete else [("reads on", operator.read_on)]
+        for kind in KINDS if operator.looked else ():
             if operator.behind(kind):
                 made.append((f"hears of {kind}", lambda k=kind: operator.hear(k)))  # type: ignore[misc]
                 if faults:
@@ -376,7 +378,7 @@ class World(Promises):
         for seconds in (120.0, 200_000.0):
             self.now += seconds
             for operator in self.operators:
-                operator.first_look()
+                operator.list_all()
                 operator.sweep()
                 while operator.ready() or operator.passes:
                     self.happen(*next(one for one in self.of_operator(0, operator, faults=False) if "hears" not in one[0]))

@@ -38,11 +38,15 @@ class World:
         self.store.turns.open()
         self.store.complete = True
 
-    def sees(self, plural: str, body: Object, uid: str, *, status: Object | None = None, born: datetime | None = None) -> None:
+    def served(self, body: Object, uid: str, *, status: Object | None = None, born: datetime | None = None) -> Object:
+        """As the API server would give it."""
         self.version += 1
         made = (born or self.began).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta = {**body["metadata"], "uid": uid, "namespace": "default", "resourceVersion": str(self.version), "generation": 1, "creationTimestamp": made}
-        self.store.observe(plural, {**body, "metadata": meta, "status": status or {}})
+        return {**body, "metadata": meta, "status": status or {}}
+
+    def sees(self, plural: str, body: Object, uid: str, *, status: Object | None = None, born: datetime | None = None) -> None:
+        self.store.observe(plural, self.served(body, uid, status=status, born=born))
 
     def run(self, name: str, number: int, *, status: Object | None = None, study: int | None = None, late: bool = False) -> None:
         body = a_run(name, number if study is None else study)
@@ -118,12 +122,9 @@ def _lives(world: World, number: int, *, study: int | None = None) -> float:
 def a_full_list(number: int) -> float:
     """Of so many Runs that are all known and unchanged, as every ten minutes; a hundred Runs."""
     world = World(places=None)
-    seen: list[Object] = []
-    for index in range(number):
-        body = a_run(f"old-{index}", index)
-        meta = {**body["metadata"], "uid": f"run-{index}", "namespace": "default", "resourceVersion": "5", "generation": 1, "creationTimestamp": "2026-03-01T12:00:00Z"}
-        seen.append({**body, "metadata": meta, "status": {}})
-        world.store.observe("inferenceruns", seen[-1])
+    seen = [world.served(a_run(f"old-{index}", index), f"run-{index}") for index in range(number)]
+    for one in seen:
+        world.store.observe("inferenceruns", one)
     began = time.process_time()
     world.store.begin_census("inferenceruns", None)
     for one in seen:

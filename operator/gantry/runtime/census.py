@@ -22,8 +22,8 @@ INTERVAL = 600.0
 """Seconds; a ghost costs nothing but a wrong count."""
 UNFINISHED = "status.state!=Succeeded,status.state!=Failed,status.state!=Cancelled,status.state!=Superseded"
 """Field selector of Runs; the CRD makes status.state selectable."""
-BELONGING = (JOBS, PODS)
-"""To Runs; of these only those with our label are read. A cluster has thousands of others."""
+SELECTORS = {JOBS: labels.RUN, PODS: labels.RUN}
+"""Label selectors of what belongs to Runs. A cluster has thousands of other Jobs and pods; none of them comes here, by a list or by a watch."""
 NEW = "status.state="
 """Field selector of Runs without a status. Should one have a Job all the same, its name says so when it is to be made again."""
 AT_WORK = {JOBS: "status.successful=0", PODS: "status.phase!=Succeeded"}
@@ -68,7 +68,7 @@ async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tup
     except Rejected as error:  # 400: Kubernetes before 1.31, or the CRD of an older Gantry
         log.warning("Runs cannot be selected by state; all of them are watched, which takes more memory", error=str(error))
         looked.unfinished = ""
-    for resource in BELONGING:
+    for resource in SELECTORS:
         await read(resource)
     looked.versions |= await _read_runs(kube, store, namespaces, looked.unfinished)
     return looked
@@ -76,7 +76,7 @@ async def first_look(kube: Kube, store: Store, metrics: Metrics, namespaces: tup
 
 async def take_census(kube: Kube, store: Store, metrics: Metrics, namespaces: tuple[str, ...]) -> None:
     """One full list of all kinds. Raises KubeError when a list fails."""
-    for resource in (*WRITTEN_BY_PEOPLE, RUNS, *BELONGING):
+    for resource in (*WRITTEN_BY_PEOPLE, RUNS, *SELECTORS):
         for namespace in namespaces or (None,):
             await census_of(kube, store, metrics, resource, namespace)
 
@@ -99,13 +99,13 @@ async def census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resour
 
     Raises KubeError when the list fails.
     """
-    selector = labels.RUN if resource in BELONGING else ""
     async with store.listing:
-        return await _census_of(kube, store, metrics, resource, namespace, selector, fields)
+        return await _census_of(kube, store, metrics, resource, namespace, fields)
 
 
-async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, selector: str, fields: str) -> str:
+async def _census_of(kube: Kube, store: Store, metrics: Metrics, resource: Resource, namespace: str | None, fields: str) -> str:
     of: list[str] = []
+    selector = SELECTORS.get(resource, "")
     store.begin_census(resource.plural, namespace)
     try:
         async for page in kube.pages(resource, namespace, selector=selector, fields=fields, version=of.append):

@@ -13,17 +13,15 @@ from typing import NoReturn
 import aiohttp
 import structlog
 
-from gantry.api import labels
-from gantry.kube import JOBS, PODS, RUNS, Expired, Kube, KubeError, NotFound, Resource, changes
+from gantry.kube import RUNS, Expired, Kube, KubeError, NotFound, Resource, changes
 
-from .census import Looked, census_of
+from .census import SELECTORS, Looked, census_of
 from .metrics import Metrics
 from .store import Store
 
 log = structlog.get_logger(__name__)
 
-FOLLOWED: dict[Resource, str] = {RUNS: "", JOBS: labels.RUN, PODS: labels.RUN}
-"""With their label selectors: the cluster's other Jobs and pods never come here."""
+FOLLOWED = (RUNS, *SELECTORS)
 AGAIN = 0.1
 """Seconds after a watch that ended as it should; the server ends those of slow readers early, two to four times in a burst of 100 s."""
 PAUSES = (*(1.0,) * 8, 2.0)
@@ -89,7 +87,7 @@ class Watch:
             self._resource,
             self._namespace,
             version=self._version,
-            selector=FOLLOWED[self._resource],
+            selector=SELECTORS.get(self._resource, ""),
             fields=self._fields,
         )
         async for change in told:

@@ -23,7 +23,7 @@ from tests.model.promises import Broken
 from tests.model.world import Event, World
 
 from gantry.api.run import RunStatus
-from gantry.runs import Limits, Observed, Plan, RunView
+from gantry.runs import Held, Limits, Observed, Plan, RunView
 from gantry.runs import status as words
 from gantry.runtime.records import Key
 from gantry.runtime.turns import Lines, Turns
@@ -289,11 +289,15 @@ def begins_unnoticed(turns: Turns, key: Key, lines: Lines) -> None:
     turns._called.add(key)
 
 
+def as_soon_as_it_is_read(self: Turns, key: Key, run: RunView) -> Held | None:
+    return HELD(self, key, replace(run, supersedes=None))
+
+
 def unasked(seen: Observed) -> Plan | None:
     return PLAN.pod_is_out_of_sight(replace(seen, kept="Nothing"))
 
 
-READ = RunView.from_object
+READ, HELD = RunView.from_object, Turns.held
 
 
 def forgetting_the_job(obj: Any, *, before: RunView | None = None) -> RunView:
@@ -307,6 +311,7 @@ MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "Orthanc is not asked": (PLAN, "CHECKS", instead("pod_is_out_of_sight", unasked), "its report is in Orthanc"),
     "a status is written onto whatever is there": (Requests, "apply_status", unguarded(Requests.apply_status), "had ended as"),
     "a place is free until the Job is seen": (Turns, "_begin", begins_unnoticed, "are under way"),
+    "a Run that takes another's place begins before all is read": (Turns, "held", as_soon_as_it_is_read, "beside the one"),
     "the full list is skipped": (Operator, "resync", lambda operator: None, "nobody will look|not over"),
 }  # fmt: skip
 

@@ -9,10 +9,10 @@ from tests.builders_runs import a_run, at
 
 from gantry.kube import JOBS, PODS, RUNS, Change, Expired, Kube, KubeError, NotFound, Resource, Unavailable
 from gantry.runtime import watches
-from gantry.runtime.census import UNFINISHED, Looked
+from gantry.runtime.census import SELECTORS, UNFINISHED, Looked
 from gantry.runtime.metrics import Metrics
 from gantry.runtime.store import Store
-from gantry.runtime.watches import FOLLOWED, PAUSES, Source, Watch
+from gantry.runtime.watches import PAUSES, Source, Watch
 
 Object = dict[str, Any]
 Step = list[Change] | KubeError
@@ -103,8 +103,8 @@ async def test_only_what_is_ours_and_unfinished_is_asked_for(monkeypatch: pytest
     for resource, fields in ((RUNS, UNFINISHED), (JOBS, ""), (PODS, "")):
         world = World(monkeypatch)
         await world.follow(resource)
-        assert world.asked == [("100", FOLLOWED[resource], fields)]
-    assert (FOLLOWED[JOBS], FOLLOWED[PODS]) == ("gantry.health/run", "gantry.health/run")
+        assert world.asked == [("100", SELECTORS.get(resource, ""), fields)]
+    assert (SELECTORS[JOBS], SELECTORS[PODS]) == ("gantry.health/run", "gantry.health/run")
 
 
 async def test_a_forgotten_version_means_a_full_list_which_finds_ghosts(monkeypatch: pytest.MonkeyPatch) -> None:
