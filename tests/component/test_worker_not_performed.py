@@ -9,6 +9,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from tests.builders_dicom import deflated
 from tests.builders_slices import a_ct, uid
 from tests.component.flaky_proxy import flaky_proxy
 from tests.component.orthanc_server import OrthancServer, orthanc_server
@@ -101,6 +102,27 @@ def test_a_series_that_is_gone_does_not_matter_while_there_is_another(server: Or
     server.rest("DELETE", f"/series/{pod.task.spec.study.series_ids[0]}")
     code, receipt = told(pod)
     assert (code, len(receipt.results)) == (0, 1), pod.log
+
+
+def test_an_image_that_nobody_can_read_is_not_what_the_report_is_about(server: OrthancServer, tmp_path: Path) -> None:
+    """Even when it is the smallest of its series, as half an image is; the Run may have failed for it."""
+    for study in server.studies():
+        server.rest("DELETE", f"/studies/{study}")
+    bomb = deflated(pydicom.dcmread(io.BytesIO(a_ct(number=2))), private=(128 << 20) + 1)
+    whole = a_ct(number=1, rows=512)
+    assert len(bomb) < len(whole)
+    stored = server.upload(whole, bomb)
+    pods = [a_pod(server, tmp_path / name, RunReason.INPUT_UNREADABLE) for name in ("one", "other")]
+    code, _ = told(pods[0])
+    assert code == 0, pods[0].log
+    (report,) = reports(server)
+    made = pydicom.dcmread(io.BytesIO(server.rest("GET", f"/instances/{report}/file")))
+    (image,) = made.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert image.ReferencedSOPInstanceUID == uid("study", "series", 1)
+    server.rest("DELETE", f"/instances/{stored[0]['ID']}")
+    code, receipt = told(pods[1])
+    assert receipt.failure is not None
+    assert (code, receipt.failure.reason) == (65, "InputUnreadable")
 
 
 def test_a_report_that_an_attempt_left_behind_is_replaced(server: OrthancServer, tmp_path: Path) -> None:

@@ -179,6 +179,8 @@ class RunReason(StrEnum):
     """The images could not be downloaded. See the fetch container's log."""
     INPUT_MISMATCH = "InputMismatch"
     """Orthanc holds other images now than the Run was made for. The newer set of images has a Run of its own."""
+    INPUT_UNREADABLE = "InputUnreadable"
+    """The header of an input image is damaged, or would fill the memory when inflated, so no report can be about it. It is not tried again."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The image cannot be pulled. Check its name, tag and imagePullSecrets."""
     MODEL_MISSING = "ModelMissing"

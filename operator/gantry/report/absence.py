@@ -45,6 +45,7 @@ class Cause:
 CAUSES: dict[RunReason, Cause] = {
     RunReason.FETCH_FAILED: Cause(NOT_ATTEMPTED, EQUIPMENT, "The images could not be retrieved."),
     RunReason.INPUT_MISMATCH: Cause(NOT_ATTEMPTED, OTHER, "The images in the archive changed before they were retrieved."),
+    RunReason.INPUT_UNREADABLE: Cause(FAILED, OTHER, "One of the images is damaged."),
     RunReason.IMAGE_PULL_FAILED: Cause(NOT_ATTEMPTED, EQUIPMENT, "The analysis software could not be loaded."),
     RunReason.MODEL_MISSING: Cause(NOT_ATTEMPTED, EQUIPMENT, "A model of the analysis software could not be loaded."),
     RunReason.CONTAINER_CONFIG: Cause(NOT_ATTEMPTED, EQUIPMENT, "The analysis software could not be started."),

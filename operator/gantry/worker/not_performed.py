@@ -33,6 +33,8 @@ from .upload import Object, store
 
 SERIES = 5
 """One would do, were it not that a series may hold objects of a private class, which no report can be about."""
+INSTANCES = 3
+"""Of a series, of which the first that can be read is taken."""
 IDLE_LIMIT = 60.0
 """Seconds without a byte after which a download counts as broken off."""
 
@@ -68,16 +70,21 @@ async def _seen(task: Task, context: ReportContext, sink: Sink) -> tuple[list[py
 
 
 async def _headers(orthanc: Orthanc, task: Task, sink: Sink) -> list[pydicom.Dataset]:
-    """Of the smallest instance of each of the first series that are still there. Raises NotFound when none is."""
+    """Of a small instance of each of the first series that are still there. Raises NotFound when none is, Stop when none can be read."""
     headers: list[pydicom.Dataset] = []
+    damaged: Stop | None = None
     for series in task.spec.study.series_ids:
         with contextlib.suppress(NotFound):
-            if instances := await persistently(partial(orthanc.instances_of_series, series), sink.patience):
-                headers.append(await _downloaded(_smallest(instances), sink))
+            for one in _smallest(await persistently(partial(orthanc.instances_of_series, series), sink.patience)):
+                try:
+                    headers.append(await _downloaded(one, sink))
+                    break
+                except Stop as stop:  # the Run may have failed for that; a part of an image is smaller than a whole one
+                    damaged = stop
         if len(headers) == SERIES:
             break
     if not headers:
-        raise NotFound("none of the Run's series is in Orthanc")
+        raise damaged or NotFound("none of the Run's series is in Orthanc")
     return headers
 
 
@@ -92,9 +99,9 @@ async def _left_behind(orthanc: Orthanc, context: ReportContext, sink: Sink) -> 
     return tuple(found)
 
 
-def _smallest(instances: Sequence[InstanceResource]) -> InstanceResource:
-    """The same one each time, so that a second attempt makes the same report."""
-    return min(instances, key=lambda one: (one.size or 0, one.number or 0, one.sop_instance_uid, one.id))
+def _smallest(instances: Sequence[InstanceResource]) -> Sequence[InstanceResource]:
+    """The same ones each time, so that a second attempt makes the same report."""
+    return sorted(instances, key=lambda one: (one.size or 0, one.number or 0, one.sop_instance_uid, one.id))[:INSTANCES]
 
 
 async def _downloaded(one: InstanceResource, sink: Sink) -> pydicom.Dataset:

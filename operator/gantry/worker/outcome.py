@@ -20,6 +20,7 @@ NOT_TO_BE_RETRIED = frozenset(
     {
         RunReason.STUDY_GONE,
         RunReason.INPUT_MISMATCH,
+        RunReason.INPUT_UNREADABLE,
         RunReason.STEP_REJECTED_INPUT,
         RunReason.NO_OUTPUT,
         RunReason.INVALID_FINDINGS,

@@ -31,7 +31,17 @@ PIXELS = 0x7FE00000
 
 
 def read_header(path: Path, *, most: int = MOST, tags: Sequence[str] = ()) -> tuple[FileDataset, int]:
-    """The dataset, and how many bytes of it were inflated. Raises Stop when those would be more than `most`, and what pydicom raises."""
+    """The dataset, and how many bytes of it were inflated. Raises Stop when those would be more than `most`, and when the header is damaged."""
+    try:
+        return _read(path, most, tags)
+    except (Stop, OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever the parser makes of bytes that are no DICOM; its words may quote them
+        words = f"the header of an image is damaged ({type(error).__name__}); repair the image or delete it, and send the study again"
+        raise Stop(RunReason.INPUT_UNREADABLE, words) from error
+
+
+def _read(path: Path, most: int, tags: Sequence[str]) -> tuple[FileDataset, int]:
     with path.open("rb") as file:
         # force: Orthanc also keeps files without the Part 10 preamble.
         preamble, meta = read_preamble(file, force=True), _read_file_meta_info(file)
@@ -50,7 +60,7 @@ def read_header(path: Path, *, most: int = MOST, tags: Sequence[str] = ()) -> tu
                     raise
             if size == most:
                 words = f"the headers of deflated images inflate to more than {MOST >> 20} MiB; store such images uncompressed"
-                raise Stop(RunReason.PUBLISH_FAILED, words)
+                raise Stop(RunReason.INPUT_UNREADABLE, words)
             size = min(8 * size, most)
     read = FileDataset(path, dataset, preamble, meta, is_implicit_VR=False, is_little_endian=True)
     read.set_original_encoding(False, True, dataset._character_set)

@@ -36,4 +36,4 @@ def test_an_image_that_inflates_without_end_ends_its_run_by_name(empty: OrthancS
     code, receipt = pod.publish()
     assert receipt.failure is not None
     words = "the headers of deflated images inflate to more than 128 MiB; store such images uncompressed"
-    assert (code, receipt.failure.reason, receipt.failure.message, receipt.results) == (1, "PublishFailed", words, ())
+    assert (code, receipt.failure.reason, receipt.failure.message, receipt.results) == (65, "InputUnreadable", words, ())

@@ -229,6 +229,13 @@ CASES = {
         want_step="fetch",
         want_code=65,
     ),
+    "an image whose header cannot be read": Case(
+        a_run().told_by_publish(RunReason.INPUT_UNREADABLE, "the header of an image is damaged (EOFError)", step=None),
+        RunReason.INPUT_UNREADABLE,
+        f"the header of an image is damaged (EOFError); {logs('publish')}",
+        want_step="publish",
+        want_code=65,
+    ),
     "other images than the Run was made for": Case(
         a_run().fetch_ended(65, FetchReceipt(failure=failed(RunReason.INPUT_MISMATCH, "20 instances expected, 21 found"))),
         RunReason.INPUT_MISMATCH,

@@ -16,7 +16,9 @@ from gantry.worker.making import objects_that_fit
 from gantry.worker.outcome import exit_code
 from gantry.worker.patience import Patience, patience_for, persistently
 
-PERMANENT = {"StudyGone", "InputMismatch", "StepRejectedInput", "NoOutput", "InvalidFindings", "WrongPatient", "UnacceptedObject", "InvalidReport"}
+PERMANENT = {
+    "StudyGone", "InputMismatch", "InputUnreadable", "StepRejectedInput", "NoOutput", "InvalidFindings", "WrongPatient", "UnacceptedObject", "InvalidReport",
+}  # fmt: skip
 PASSING = {"FetchFailed", "UploadFailed", "StepFailed", "OutOfMemory", "StepTimedOut", "PublishFailed"}
 
 
