@@ -12,7 +12,7 @@ from typing import Any
 from urllib.request import getproxies_environment
 
 import aiohttp
-import orjson
+import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
@@ -83,7 +83,7 @@ class _Rest(RESTClientObject):
             method,
             url,
             headers=headers,
-            data=None if body is None else orjson.dumps(body),
+            data=None if body is None else msgspec.json.encode(body),
             timeout=aiohttp.ClientTimeout(total=_request_timeout),
             **{name: value for name, value in named.items() if value},
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import aiohttp
-import orjson
+import msgspec
 
 from .errors import Unavailable, error_of
 from .resources import Resource
@@ -62,7 +62,7 @@ async def changes(
 
 def _change(line: bytes) -> Change:
     """A line of the stream."""
-    told = orjson.loads(line)
+    told = msgspec.json.decode(line)
     if told["type"] == "ERROR":
         raise error_of(told["object"].get("code", 500), told["object"])
     return Change(told["type"], told["object"])
@@ -71,7 +71,7 @@ def _change(line: bytes) -> Change:
 def _status(body: bytes) -> dict[str, Any]:
     """The server's words; a proxy's error page is no JSON and says nothing."""
     try:
-        told = orjson.loads(body)
+        told = msgspec.json.decode(body)
     except ValueError:
         return {}
     return told if isinstance(told, dict) else {}

@@ -71,9 +71,9 @@ class RunView:
     notifies: bool
     """Receivers of events are still to be told of its end."""
     shadow: bool
+    """spec.mode is Shadow: nothing of it leaves."""
     early: bool
     """Unfinished, its report is in Orthanc, and has a finding that is present: receivers of that need not wait for the Run's end."""
-    """spec.mode is Shadow: nothing of it leaves."""
     followed: bool
     """Every pipeline that starts after it has been decided."""
     deleting: bool

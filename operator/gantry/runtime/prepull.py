@@ -4,7 +4,7 @@ What the DaemonSet is and how its pods are read is `gantry.runs`' to say. No wat
 few pipelines ask for it, so each one's DaemonSet is read by name while nodes still pull, and now and then later. No Run waits here.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class DaemonSets(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """One object."""
 
-    def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[list[Object]]:
+    def pages(self, resource: Resource, namespace: str | None, *, selector: str = "", fields: str = "") -> AsyncIterator[Iterable[Object]]:
         """All of a selector."""
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,7 +98,7 @@ async def test_a_list_is_read_page_by_page(server: Made) -> None:
 
     made.answer = answer
     versions: list[str] = []
-    pages = [page async for page in kube.pages(JOBS, "radiology", selector="gantry.health/run", version=versions.append)]
+    pages = [list(page) async for page in kube.pages(JOBS, "radiology", selector="gantry.health/run", version=versions.append)]
     assert pages == [[{"page": 1}], [{"page": 2}]]
     assert versions == ["42", "42"]
     assert [url for _, url, _ in made.asked] == [
@@ -110,8 +111,37 @@ async def test_a_list_is_read_page_by_page(server: Made) -> None:
 async def test_all_namespaces_are_one_collection(server: Made) -> None:
     made, kube = server
     made.answer = says(200, {"metadata": {"resourceVersion": "42"}, "items": []})
-    assert [page async for page in kube.pages(RUNS, None)] == [[]]
+    assert [list(page) async for page in kube.pages(RUNS, None)] == [[]]
     assert made.asked[0][1] == "/apis/gantry.health/v1alpha1/inferenceruns?limit=100"
+
+
+async def test_of_a_page_one_object_after_the_other_is_made(server: Made) -> None:
+    """A page of pods is 1.5 MB of text; as dictionaries all at once, ten times that, of which most was never given back."""
+    made, kube = server
+    pod = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": f"c{number}", "env": [{"name": "E"}] * 20} for number in range(20)]}}
+    made.answer = says(200, {"metadata": {"resourceVersion": "42"}, "items": [pod] * 100})
+    peaks = []
+    for read in (lambda page: sum(one == pod for one in page), lambda page: len(list(page))):
+        async for page in kube.pages(PODS, "radiology"):
+            tracemalloc.start()
+            assert read(page) == 100
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[0] * 20 < peaks[1]
+
+
+@pytest.mark.parametrize("words", ["<html>sign in first</html>", "{}", '{"metadata": {"resourceVersion": "1"}, "items": "none"}'])
+async def test_an_answer_that_is_no_list_is_no_empty_list(server: Made, words: str) -> None:
+    """A proxy's page with 200. Taken for a list without objects, everything would be forgotten."""
+    made, kube = server
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=words, content_type="application/json")
+
+    made.answer = answer
+    with pytest.raises(Unavailable, match="its text is no list"):
+        async for _ in kube.pages(RUNS, None):
+            pass
 
 
 async def test_a_status_is_applied_to_the_object_of_that_uid_only(server: Made) -> None:
