@@ -47,6 +47,12 @@ def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 / 1024
 
 
+def most_memory(pid: int) -> float:
+    """MiB in RAM at most since it began."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 class FirstSeen:
     """When each object of a kind was first seen by a watch of our own, by `key` of the object. What was there before comes first: of thousands that
     takes seconds, in which nothing new is seen, so a bench that has them narrows it by a `selector` of labels."""

@@ -146,6 +146,7 @@ def cost(runs: Burst) -> list[Figure]:
     return [
         Figure(f"{label}: operator CPU a Run, whole life", round(runs.cpu["operator"] / runs.number * 1000, 2), "ms", 12),
         Figure(f"{label}: deepest queue", runs.deepest, "keys"),
+        Figure(f"{label}: most memory of the operator until its end", round(runs.most, 1), "MiB"),
         Figure(f"{label}: longest stall of the loop", round(runs.stall * 1000), "ms"),
     ]
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-from tests.bench.operator_core import A_BRIDGE, cpu, pid_of
+from tests.bench.operator_core import A_BRIDGE, cpu, most_memory, pid_of
 from tests.builders import PIPELINE, RUN, changed
 from tests.component.operator_process import Api, Hospital, Operator, named, wait
 from tests.scale.plane import GPU, Plane
@@ -99,6 +99,8 @@ class Burst:
     """Keys in the queue at most."""
     stall: float = 0.0
     """Longest stall of the operator's loop, in seconds."""
+    most: float = 0.0
+    """MiB of the operator's process at most, since it began."""
 
     @property
     def rate(self) -> float:
@@ -117,7 +119,7 @@ def runs_to_the_end(plane: Plane, hospital: Hospital, operator: Operator, number
         made = _burst(plane, hospital, RUNS, DONE, lambda index: make(f"{prefix}-{index}", index), number, tell=lambda: operator.log[-3000:])
     operator.settled(seconds=3)  # longer than a pipeline's counts are collected
     made.cpu["operator"] = cpu(pid) - used
-    made.writes = _writes(operator) - written
+    made.writes, made.most = _writes(operator) - written, most_memory(pid)
     made.deepest, made.stall = (max(values, default=0.0) for values in zip(*sampled, strict=True)) if sampled else (0.0, 0.0)
     return made
 
