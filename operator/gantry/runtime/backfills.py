@@ -97,10 +97,8 @@ class WalkHost:
 
     async def owns(self, run: str) -> bool:
         selector = f"{labels.BACKFILL}={self._key.name}"
-        async for page in self._kube.pages(RUNS, self._key.namespace, selector=selector, fields=f"metadata.name={run}"):
-            if page:
-                return True
-        return False
+        pages = self._kube.pages(RUNS, self._key.namespace, selector=selector, fields=f"metadata.name={run}")
+        return any([True async for page in pages for _ in page])
 
     def report_series(self, run: str) -> str:
         return result_uid(self._installation, self._key.namespace, run, "sr-series")
