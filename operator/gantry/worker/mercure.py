@@ -87,7 +87,7 @@ def _tags(image: Path) -> dict[str, str]:
             dataset, _ = read_header(image, most=MOST_OF_TAGS, tags=TAGS)
             return _texts(dataset) | {"MediaStorageSOPClassUID": str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))}
         except Exception as error:  # noqa: BLE001 - whatever a broken file makes the parser raise; its words may quote the file
-            complain("no tags could be read of an image", {"error": type(error.__cause__ or error).__name__})
+            complain("no tags could be read of an image", {"error": type(error).__name__})
             return {}
 
 

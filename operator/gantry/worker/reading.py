@@ -18,6 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gantry.api import RunReason
 
+from .log import complain, frames
 from .outcome import Stop
 
 MOST = 128 << 20
@@ -37,6 +38,7 @@ def read_header(path: Path, *, most: int = MOST, tags: Sequence[str] = ()) -> tu
     except (Stop, OSError, MemoryError):
         raise
     except Exception as error:  # whatever the parser makes of bytes that are no DICOM; its words may quote them
+        complain("the header of an image is damaged", {"error": type(error).__name__, "frames": frames(error)})
         words = f"the header of an image is damaged ({type(error).__name__}); repair the image or delete it, and send the study again"
         raise Stop(RunReason.INPUT_UNREADABLE, words) from error
 
